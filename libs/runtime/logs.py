@@ -1,0 +1,62 @@
+"""Logging as JSON lines on stderr. Names of things and numbers only: no secrets, no message text."""
+
+import logging
+import sys
+import time
+
+import msgspec
+
+_ENCODER = msgspec.json.Encoder()
+_FIELDS = "fields"
+
+
+class _JsonFormatter(logging.Formatter):
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "event": record.getMessage(),
+            **getattr(record, _FIELDS, {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return _ENCODER.encode(line).decode()
+
+
+def setup(service: str, *, level: int = logging.INFO) -> None:
+    """Send every log record of this process to stderr as one JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter(service))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # nats-py logs every lost connection itself, with a traceback; the bus tells the same in one line.
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
+
+
+class Log:
+    """A logger that takes an event name and fields: `log.info("call", status=200)`."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log what an operator wants to see on a normal day."""
+        self._logger.info(event, extra={_FIELDS: fields})
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log what was handled, yet tells of trouble."""
+        self._logger.warning(event, extra={_FIELDS: fields})
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log what somebody must look at."""
+        self._logger.error(event, extra={_FIELDS: fields})
+
+    def exception(self, event: str, **fields: object) -> None:
+        """Log the exception being handled, with its traceback."""
+        self._logger.error(event, extra={_FIELDS: fields}, exc_info=True)

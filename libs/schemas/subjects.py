@@ -1,0 +1,198 @@
+"""The registry of everything on NATS: each subject, stream, consumer and bucket, and who uses it.
+
+Services meet only here. A subject carries its codecs, its deadline and its retry policy, so that
+callers and workers cannot disagree.
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from libs.schemas import bus
+
+Req = TypeVar("Req")
+Rep = TypeVar("Rep")
+
+# Parley's own limit for one message, payload and headers together; nats-py checks only the payload,
+# and a server that finds more closes the connection for good (infrastructure reference 1.2).
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+# What the server is configured with: ours plus room for protocol overhead.
+SERVER_MAX_PAYLOAD = MAX_MESSAGE_BYTES + 64 * 1024
+
+# -- headers ----------------------------------------------------------------------------------------
+
+DEADLINE_HEADER = "parley-deadline"  # Unix milliseconds; a worker drops what has expired
+TENANT_HEADER = "parley-tenant"
+REQUEST_ID_HEADER = "parley-request-id"
+STATUS_HEADER = "parley-status"  # of a reply: absent when well, else one of STATUSES
+TRACEPARENT_HEADER = "traceparent"
+
+STATUS_BUSY = "busy"
+STATUS_INVALID = "invalid"
+STATUS_FAILED = "failed"
+STATUSES = (STATUS_BUSY, STATUS_INVALID, STATUS_FAILED)
+
+
+class Subject(Generic[Req, Rep]):
+    """One request/reply subject.
+
+    `timeout_seconds` bounds one try. `idempotent` requests are tried once more, on another worker,
+    after a time-out; a request that found no worker is tried again until `patience_seconds` are over.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        request: type[Req],
+        reply: Any,  # a Struct or a union of tagged Structs: what mypy cannot call a type
+        *,
+        timeout_seconds: float,
+        patience_seconds: float,
+        idempotent: bool,
+        producers: tuple[str, ...],
+        consumer: str,
+        meaning: str,
+    ) -> None:
+        self.name = name
+        self.request_type = request
+        self.reply_type = reply
+        self.timeout_seconds = timeout_seconds
+        self.patience_seconds = patience_seconds
+        self.idempotent = idempotent
+        self.producers = producers
+        self.consumer = consumer
+        self.meaning = meaning
+        self.encoder = msgspec.msgpack.Encoder()
+        self.request_decoder: msgspec.msgpack.Decoder[Req] = msgspec.msgpack.Decoder(request)
+        self.reply_decoder: msgspec.msgpack.Decoder[Rep] = msgspec.msgpack.Decoder(reply)
+
+
+CONVERT: Subject[bus.ConvertRequest, bus.ConvertReply] = Subject(
+    "parley.convert",
+    bus.ConvertRequest,
+    bus.ConvertReply,
+    timeout_seconds=5.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="converter",
+    meaning="Convert a chat body into an upstream request.",
+)
+RESOLVE: Subject[bus.ResolveRequest, bus.ResolveReply] = Subject(
+    "parley.state.resolve",
+    bus.ResolveRequest,
+    bus.ResolveReply,
+    timeout_seconds=1.0,
+    patience_seconds=0.0,
+    idempotent=True,
+    producers=("converter",),
+    consumer="state",
+    meaning="Which turns of this history are known?",
+)
+COMMIT: Subject[bus.CommitRequest, bus.CommitReply] = Subject(
+    "parley.state.commit",
+    bus.CommitRequest,
+    bus.CommitReply,
+    timeout_seconds=2.0,
+    patience_seconds=2.0,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="Keep an answered turn.",
+)
+FORGET: Subject[bus.ForgetRequest, bus.ForgetReply] = Subject(
+    "parley.state.forget",
+    bus.ForgetRequest,
+    bus.ForgetReply,
+    timeout_seconds=2.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="Drop a turn that the upstream no longer knows.",
+)
+QUERY: Subject[bus.QueryRequest, bus.QueryOutcome] = Subject(
+    "parley.analytics.query",
+    bus.QueryRequest,
+    bus.QueryOutcome,
+    timeout_seconds=30.0,
+    patience_seconds=2.0,
+    idempotent=True,
+    producers=("cli",),
+    consumer="analytics",
+    meaning="Run a read-only query over the records.",
+)
+
+SUBJECTS: tuple[Subject[Any, Any], ...] = (CONVERT, RESOLVE, COMMIT, FORGET, QUERY)
+
+# -- JetStream --------------------------------------------------------------------------------------
+
+
+class JsStream(msgspec.Struct, frozen=True, kw_only=True):
+    """A JetStream stream; ages in seconds. New messages are refused, not old ones lost, when it is full."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age_seconds: int
+    max_bytes: int
+    duplicate_window_seconds: int
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    meaning: str
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A key-value bucket with history 1; `ttl_seconds` 0 keeps entries for ever."""
+
+    name: str
+    ttl_seconds: int
+    owner: str
+    meaning: str
+
+
+RECORDS = JsStream(
+    name="PARLEY_RECORDS",
+    subjects=("parley.records.>",),
+    max_age_seconds=7 * 86400,
+    max_bytes=4 * 1024**3,
+    duplicate_window_seconds=600,
+    producers=("edge",),
+    consumers=("analytics",),
+    meaning="Records on their way to ClickHouse.",
+)
+RECORDS_CALL = "parley.records.call"
+
+DEAD_RECORDS = JsStream(
+    name="PARLEY_RECORDS_DEAD",
+    subjects=("parley.dead.records",),
+    max_age_seconds=30 * 86400,
+    max_bytes=256 * 1024**2,
+    duplicate_window_seconds=600,
+    producers=("analytics",),
+    consumers=("operator",),
+    meaning="Records that could not become a row, each with the reason in a header.",
+)
+
+RECORDS_DURABLE = "analytics"  # the durable consumer on RECORDS
+
+TURNS = Bucket(
+    name="parley_turns",
+    ttl_seconds=29 * 86400,
+    owner="state",
+    meaning="Answered turns by scope and history digest; immutable.",
+)
+HEADS = Bucket(
+    name="parley_heads",
+    ttl_seconds=29 * 86400,
+    owner="state",
+    meaning="The newest turn of each named conversation; moved by compare-and-set.",
+)
+CURSOR = Bucket(
+    name="parley_cursor",
+    ttl_seconds=0,
+    owner="analytics",
+    meaning="How far the records have reached ClickHouse, and the consumer's lease.",
+)
+
+JS_STREAMS = (RECORDS, DEAD_RECORDS)
+BUCKETS = (TURNS, HEADS, CURSOR)

@@ -1,0 +1,56 @@
+"""A real nats-server for tests, on a free port, which a test may kill, freeze and start again."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local import nats_server
+
+
+class NatsServer:
+    """One server process; `url` stays the same over restarts."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self.port = nats_server.free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it listens."""
+        self._process = subprocess.Popen(
+            nats_server.command(self.port, self._store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        assert nats_server.wait_listening(self.port), "nats-server did not start"
+
+    def kill(self) -> None:
+        """Kill without warning."""
+        self.send(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(10)
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process."""
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def stop(self) -> None:
+        """Stop if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+            self._process.wait(10)
+
+
+@contextmanager
+def running_nats(store: Path) -> Iterator[NatsServer]:
+    """Run a server while the block runs."""
+    server = NatsServer(store)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
