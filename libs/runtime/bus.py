@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import nats
+import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -36,6 +37,7 @@ from libs.schemas.bus import BusFailure
 from libs.schemas.config import Nats
 from libs.schemas.subjects import (
     DEADLINE_HEADER,
+    HEADER_ROOM,
     MAX_MESSAGE_BYTES,
     REQUEST_ID_HEADER,
     STATUS_BUSY,
@@ -52,7 +54,7 @@ Rep = TypeVar("Rep")
 
 RETRY_DELAYS_SECONDS = (0.05, 0.15, 0.3)  # between tries that found no worker; the last repeats
 DOWN_PATIENCE_SECONDS = 2.0  # how long a call waits for a lost connection to come back
-HEADER_ROOM = 4096  # what the protocol line and header block of a message may add
+FLUSH_SECONDS = 2  # a publish into a dying connection waits for ever without
 _NO_RESPONDERS = "503"
 
 log = Log("parley.bus")
@@ -95,6 +97,7 @@ class Bus:
         self._inbox = ""
         self._nc: Client = Client()
         self._draining = False
+        self._restored: list[Callable[[], Awaitable[None]]] = []
 
     @classmethod
     async def connect(cls, settings: Nats, name: str) -> "Bus":
@@ -120,6 +123,7 @@ class Bus:
             reconnect_time_wait=0.25,
             max_reconnect_attempts=-1,
             connect_timeout=2,
+            flush_timeout=FLUSH_SECONDS,
         )
         try:
             # Unlimited reconnects also loop on a wrong credential, inside connect itself.
@@ -177,12 +181,26 @@ class Bus:
     async def _on_reconnected(self) -> None:
         log.info("bus_reconnected", server=str(self._nc.connected_url.netloc if self._nc.connected_url else ""))
         self._connected.set()
+        for restore in self._restored:
+            task = asyncio.create_task(self._restore(restore))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _restore(self, restore: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await restore()
+        except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
+            log.error("restore_failed", error=type(error).__name__)
 
     async def _on_closed(self) -> None:
         self._connected.clear()
         if not self._draining:
             log.error("bus_closed")
         self.closed.set()
+
+    def on_reconnect(self, restore: Callable[[], Awaitable[None]]) -> None:
+        """Have `restore` run after each reconnect: the server may have come back with an empty store."""
+        self._restored.append(restore)
 
     # -- calling ----------------------------------------------------------------------------------
 
@@ -248,6 +266,7 @@ class Bus:
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._pending[token] = future
         try:
+            # Not inside the time-out: nats-py swallows a cancellation that meets it in a flush.
             await self._publish(name, payload, headers, reply=f"{self._inbox}.{token}")
             async with asyncio.timeout(timeout):
                 msg = await future
@@ -299,6 +318,7 @@ class Bus:
 
         subscription = await self._nc.subscribe(subject.name, queue=subject.consumer, cb=receive)
         self._subscriptions.append(subscription)
+        await self._nc.flush()  # the server knows of it before anybody is told that this worker is ready
 
     async def _handle(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], msg: Msg) -> None:
         call = _call(msg.headers or {})
@@ -353,10 +373,12 @@ class Bus:
                 task.cancel()
             if left:
                 log.warning("drain_cancelled", requests=len(left))
+        if self._nc.is_closed:
+            return
         try:
-            await asyncio.wait_for(self._nc.close() if not self.connected else self._nc.drain(), 5)
-        except (nats.errors.Error, OSError, TimeoutError):
-            await self._nc.close()
+            await asyncio.wait_for(self._nc.drain() if self.connected else self._nc.close(), 5)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            log.warning("close_failed", error=type(error).__name__)
 
 
 def _headers(call: Call, deadline: int) -> dict[str, str]:

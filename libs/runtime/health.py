@@ -5,7 +5,8 @@ Liveness never depends on NATS or ClickHouse; readiness fails while either is aw
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,6 +19,15 @@ Check = Callable[[], Awaitable[bool]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers: the service decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals alone."""
+        yield
 
 
 class Readiness:
@@ -46,7 +56,7 @@ class HealthServer:
     def __init__(self, settings: Health, readiness: Readiness) -> None:
         self._settings = settings
         self._readiness = readiness
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = settings.port
 
@@ -55,10 +65,8 @@ class HealthServer:
         listener = socket.create_server((self._settings.host, self._settings.port))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=5)
-        self._server = uvicorn.Server(config)
-        self._task = asyncio.create_task(self._server._serve([listener]))
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.01)
+        self._server = Server(config)
+        self._task = asyncio.create_task(self._server.serve([listener]))
 
     async def stop(self) -> None:
         """Stop listening."""

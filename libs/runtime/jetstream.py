@@ -7,7 +7,7 @@ the key, so entries are published directly (infrastructure reference 2.1).
 import nats
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import APIError, BadRequestError, NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from libs.schemas.subjects import Bucket, JsStream
 
@@ -61,9 +61,10 @@ async def ensure_bucket(js: JetStreamContext, bucket: Bucket, replicas: int) -> 
 
 async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
     try:
-        await js.add_stream(config)
-    except BadRequestError:
         await js.update_stream(config)
+    except NotFoundError:
+        # Not first: to add a stream that is there already reserves its `max_bytes` twice over.
+        await js.add_stream(config)
 
 
 class KeyValue:

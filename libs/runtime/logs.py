@@ -37,6 +37,7 @@ def setup(service: str, *, level: int = logging.INFO) -> None:
     root.setLevel(level)
     # nats-py logs every lost connection itself, with a traceback; the bus tells the same in one line.
     logging.getLogger("nats").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 class Log:

@@ -53,6 +53,10 @@ ROWS_INSERTED = Counter("parley_rows_inserted_total", "Rows that ClickHouse took
 INSERT_SECONDS = Histogram("parley_insert_seconds", "Time of one insert.", buckets=_LATENCY)
 INSERT_FAILURES = Counter("parley_insert_failures_total", "Inserts that failed and are tried again.")
 RECORDS_DEAD = Counter("parley_records_dead_total", "Records put aside because they could not become a row.")
+RECORDS_REPEATED = Counter("parley_records_repeated_total", "Records left out because the table had them already.")
+RECORDS_MISSING = Counter("parley_records_missing_total", "Records of a batch that the stream no longer had.")
+RECORDS_WAITING = Gauge("parley_records_waiting", "Records in the stream that have not been fetched.")
+STREAM_EPOCHS = Counter("parley_stream_epochs_total", "Times the stream of records was found to be a new one.")
 ACTIVE = Gauge("parley_analytics_active", "1 where this consumer holds the lease, 0 where it stands by.")
 
 

@@ -42,7 +42,9 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_body_bytes: int = 64 * 1024 * 1024
     connect_timeout_seconds: float = 10.0
     first_byte_timeout_seconds: float = 600.0
+    body_idle_timeout_seconds: float = 30.0
     idle_timeout_seconds: float = 300.0
+    write_timeout_seconds: float = 60.0
     keepalive_seconds: float = 15.0
     grace_seconds: float = 30.0
     commit_timeout_seconds: float = 0.25
@@ -73,7 +75,11 @@ class State(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Analytics(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The consumer; with no `clickhouse_url` it runs ClickHouse in its own process, on disk."""
+    """The consumer; with no `clickhouse_url` it runs ClickHouse in its own process, on disk.
+
+    The URL may carry a user and a password. An instance whose lease has not moved for `lease_seconds`
+    is taken over by one that stands by. A query ends after `query_seconds`.
+    """
 
     clickhouse_url: str = ""
     clickhouse_database: str = "parley"
@@ -81,6 +87,7 @@ class Analytics(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch_rows: int = 5000
     batch_seconds: float = 1.0
     lease_seconds: float = 10.0
+    query_seconds: float = 10.0
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,11 +13,12 @@ from libs.schemas import bus
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
 
-# Parley's own limit for one message, payload and headers together; nats-py checks only the payload,
-# and a server that finds more closes the connection for good (infrastructure reference 1.2).
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-# What the server is configured with: ours plus room for protocol overhead.
-SERVER_MAX_PAYLOAD = MAX_MESSAGE_BYTES + 64 * 1024
+# What the server is configured with; it recommends no more. A message over it, headers included, makes
+# the server close the connection for good, and nats-py checks the payload alone (infrastructure
+# reference 1.2): so Parley's own limit leaves room for the headers.
+SERVER_MAX_PAYLOAD = 8 * 1024 * 1024
+HEADER_ROOM = 4096
+MAX_MESSAGE_BYTES = SERVER_MAX_PAYLOAD - HEADER_ROOM
 
 # -- headers ----------------------------------------------------------------------------------------
 
@@ -26,6 +27,8 @@ TENANT_HEADER = "parley-tenant"
 REQUEST_ID_HEADER = "parley-request-id"
 STATUS_HEADER = "parley-status"  # of a reply: absent when well, else one of STATUSES
 TRACEPARENT_HEADER = "traceparent"
+REPUBLISHED_HEADER = "parley-republished"  # "1" on a record that may be in the stream already
+DEAD_REASON_HEADER = "parley-dead-reason"  # why a record could not become a row
 
 STATUS_BUSY = "busy"
 STATUS_INVALID = "invalid"

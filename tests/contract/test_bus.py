@@ -1,0 +1,329 @@
+"""The bus on a real nats-server: what services rely on, and the traps of the client library."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import nats
+import pytest
+
+from libs.runtime import errors
+from libs.runtime.bus import Bus, Call
+from libs.schemas.bus import ForgetReply, ForgetRequest, ResolveReply, ResolveRequest
+from libs.schemas.config import Nats
+from libs.schemas.subjects import DEADLINE_HEADER, FORGET, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
+from tests.support.nats import NatsServer, running_nats
+from tests.support.poll import eventually
+
+ASK = ResolveRequest(scope="s", prefixes=["a", "b"])
+
+# As RESOLVE, but it may not be repeated: what a caller sees when nothing hides a lost connection.
+ONCE: Subject[ResolveRequest, ResolveReply] = Subject(
+    "parley.test.once",
+    ResolveRequest,
+    ResolveReply,
+    timeout_seconds=10.0,
+    patience_seconds=0.0,
+    idempotent=False,
+    producers=("test",),
+    consumer="test",
+    meaning="A request that is sent once.",
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    with running_nats(tmp_path) as server:
+        yield server
+
+
+class Connect:
+    """Opens buses that the fixture drains."""
+
+    def __init__(self, url: str, stack: AsyncExitStack) -> None:
+        self._url = url
+        self._stack = stack
+
+    async def __call__(self, name: str) -> Bus:
+        bus = await Bus.connect(Nats(url=self._url, connect_timeout_seconds=5), name)
+        self._stack.push_async_callback(bus.drain, 0.5)
+        return bus
+
+
+@pytest.fixture
+async def connect(server: NatsServer) -> AsyncIterator[Connect]:
+    async with AsyncExitStack() as stack:
+        yield Connect(server.url, stack)
+
+
+async def first_candidate(request: ResolveRequest, call: Call) -> ResolveReply:
+    return ResolveReply(index=0)
+
+
+async def test_call_returns_the_reply_of_a_worker(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    await worker.serve(RESOLVE, first_candidate, concurrency=4)
+    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+
+
+async def test_worker_sees_tenant_request_id_and_trace(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    seen: list[Call] = []
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        seen.append(call)
+        return ResolveReply()
+
+    await worker.serve(RESOLVE, handler, concurrency=4)
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await caller.call(RESOLVE, ASK, Call(tenant="t1", request_id="req_1", traceparent=traceparent))
+    assert (seen[0].tenant, seen[0].request_id, seen[0].traceparent) == ("t1", "req_1", traceparent)
+    assert 0 < seen[0].deadline / 1000 - time.time() <= RESOLVE.timeout_seconds
+
+
+async def test_requests_are_worked_on_at_the_same_time(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    all_there = asyncio.Barrier(5)
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        await all_there.wait()  # passes only if five handlers run at once
+        return ResolveReply()
+
+    await worker.serve(RESOLVE, handler, concurrency=5)
+    await asyncio.gather(*(caller.call(RESOLVE, ASK, Call()) for _ in range(5)))
+
+
+async def test_worker_with_its_hands_full_answers_busy(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        started.set()
+        await release.wait()
+        return ResolveReply()
+
+    await worker.serve(RESOLVE, handler, concurrency=1)
+    first = asyncio.create_task(caller.call(RESOLVE, ASK, Call()))
+    await started.wait()
+    with pytest.raises(errors.WorkerBusy):
+        await caller.call(RESOLVE, ASK, Call())
+    release.set()
+    assert await first == ResolveReply()
+
+
+async def test_subject_without_workers_fails_at_once(connect: Connect) -> None:
+    caller = await connect("edge")
+    with pytest.raises(errors.NoWorkers):
+        await caller.call(RESOLVE, ASK, Call())
+
+
+async def test_call_finds_a_worker_that_comes_within_the_patience(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    call = asyncio.create_task(caller.call(FORGET, ForgetRequest(scope="s", prefix="p"), Call()))
+    await asyncio.sleep(0)  # the first try goes out before anybody serves
+
+    async def handler(request: ForgetRequest, call: Call) -> ForgetReply:
+        return ForgetReply()
+
+    await worker.serve(FORGET, handler, concurrency=1)
+    assert await call == ForgetReply()
+
+
+async def test_call_that_timed_out_is_tried_once_more_on_another_worker(connect: Connect) -> None:
+    caller = await connect("edge")
+    silent, well = await connect("state"), await connect("state")
+    taken: list[str] = []
+
+    async def never(request: ResolveRequest, call: Call) -> ResolveReply:
+        taken.append("silent")
+        await well.serve(RESOLVE, first_candidate, concurrency=1)
+        for subscription in silent._subscriptions:
+            await subscription.unsubscribe()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    await silent.serve(RESOLVE, never, concurrency=4)
+    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+    assert taken == ["silent"]
+
+
+async def test_expired_request_is_dropped(connect: Connect, server: NatsServer) -> None:
+    worker = await connect("state")
+    handled: list[list[str]] = []
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        handled.append(request.prefixes)
+        return ResolveReply()
+
+    await worker.serve(RESOLVE, handler, concurrency=4)
+    raw = await nats.connect(server.url)
+    late, fresh = ResolveRequest(scope="s", prefixes=["late"]), ResolveRequest(scope="s", prefixes=["fresh"])
+    now = int(time.time() * 1000)
+    await raw.publish(RESOLVE.name, RESOLVE.encoder.encode(late), reply="x", headers={DEADLINE_HEADER: str(now - 1)})
+    await raw.request(RESOLVE.name, RESOLVE.encoder.encode(fresh), headers={DEADLINE_HEADER: str(now + 5000)})
+    assert handled == [["fresh"]]
+    await raw.close()
+
+
+async def test_reply_does_not_echo_request_headers(connect: Connect, server: NatsServer) -> None:
+    worker = await connect("state")
+    await worker.serve(RESOLVE, first_candidate, concurrency=4)
+    raw = await nats.connect(server.url)
+    msg = await raw.request(RESOLVE.name, RESOLVE.encoder.encode(ASK), timeout=2, headers={"x-secret": "s"})
+    assert not msg.headers
+    await raw.close()
+
+
+async def test_failure_of_a_handler_tells_the_caller_nothing_of_its_text(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        raise ValueError("the secret is 42")
+
+    await worker.serve(RESOLVE, handler, concurrency=4)
+    with pytest.raises(errors.WorkerFailed) as caught:
+        await caller.call(RESOLVE, ASK, Call())
+    assert "42" not in str(caught.value)
+
+
+async def test_request_of_another_shape_is_refused_and_the_worker_lives(connect: Connect, server: NatsServer) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    await worker.serve(RESOLVE, first_candidate, concurrency=4)
+    raw = await nats.connect(server.url)
+    msg = await raw.request(RESOLVE.name, b"\xc1 not MessagePack", timeout=2)
+    assert (msg.headers or {})[STATUS_HEADER] == "invalid"
+    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+    await raw.close()
+
+
+async def test_message_too_large_with_its_headers_is_refused_and_the_link_stays(connect: Connect) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    await worker.serve(RESOLVE, first_candidate, concurrency=4)
+    just_a_payload = ResolveRequest(scope="s" * (SERVER_MAX_PAYLOAD - 100), prefixes=[])
+    assert len(RESOLVE.encoder.encode(just_a_payload)) < SERVER_MAX_PAYLOAD
+    with pytest.raises(errors.MessageTooLarge):
+        await caller.call(RESOLVE, just_a_payload, Call())
+    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+
+
+async def test_drain_finishes_what_was_taken(connect: Connect, server: NatsServer) -> None:
+    caller = await connect("edge")
+    worker = await Bus.connect(Nats(url=server.url), "state")
+    taken, release = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        taken.set()
+        await release.wait()
+        return ResolveReply(index=1)
+
+    await worker.serve(RESOLVE, handler, concurrency=8)
+    calls = [asyncio.create_task(caller.call(RESOLVE, ASK, Call())) for _ in range(5)]
+    await taken.wait()
+    draining = asyncio.create_task(worker.drain(grace_seconds=5))
+    release.set()
+    assert await asyncio.gather(*calls) == [ResolveReply(index=1)] * 5
+    await draining
+    with pytest.raises(errors.NoWorkers):
+        await caller.call(RESOLVE, ASK, Call())
+
+
+async def test_drain_hands_new_requests_to_the_other_worker(connect: Connect, server: NatsServer) -> None:
+    caller, other = await connect("edge"), await connect("state")
+    leaving = await Bus.connect(Nats(url=server.url), "state")
+
+    async def second(request: ResolveRequest, call: Call) -> ResolveReply:
+        return ResolveReply(index=1)
+
+    await leaving.serve(RESOLVE, first_candidate, concurrency=8)
+    await other.serve(RESOLVE, second, concurrency=8)
+    await leaving.drain(grace_seconds=1)
+    replies = [await caller.call(RESOLVE, ASK, Call()) for _ in range(10)]
+    assert replies == [ResolveReply(index=1)] * 10
+
+
+async def test_lost_connection_fails_the_call_under_way_at_once(connect: Connect, server: NatsServer) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    taken = asyncio.Event()
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        taken.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    await worker.serve(ONCE, handler, concurrency=1)
+    call = asyncio.create_task(caller.call(ONCE, ASK, Call()))
+    await taken.wait()
+    server.kill()
+    with pytest.raises(errors.BusDown):
+        await call
+    server.start()
+
+
+async def test_call_rides_out_a_restart_of_the_server(connect: Connect, server: NatsServer) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+    await worker.serve(RESOLVE, first_candidate, concurrency=4)
+    server.kill()
+    await eventually(lambda: _is(not caller.connected), what="loss noticed")
+    call = asyncio.create_task(caller.call(RESOLVE, ASK, Call()))
+    server.start()
+    await eventually(lambda: _is(worker.connected), what="worker reconnected")
+    try:
+        assert await call == ResolveReply(index=0)
+    except errors.NoWorkers:  # the caller was back first
+        assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+
+
+async def test_reconnect_runs_what_was_registered(connect: Connect, server: NatsServer) -> None:
+    worker = await connect("state")
+    restored = asyncio.Event()
+
+    async def restore() -> None:
+        restored.set()
+
+    worker.on_reconnect(restore)
+    server.kill()
+    server.start()
+    await asyncio.wait_for(restored.wait(), 10)
+
+
+async def test_call_fails_soon_while_the_server_is_away(connect: Connect, server: NatsServer) -> None:
+    caller = await connect("edge")
+    server.kill()
+    await eventually(lambda: _is(not caller.connected), what="loss noticed")
+    with pytest.raises(errors.BusDown):
+        await asyncio.wait_for(caller.call(RESOLVE, ASK, Call()), 5)
+    server.start()
+
+
+async def test_alive_asks_the_server(connect: Connect, server: NatsServer) -> None:
+    caller = await connect("edge")
+    assert await caller.alive()
+    server.send(signal.SIGSTOP)
+    try:
+        async def dead() -> bool:
+            return not await caller.alive(timeout_seconds=0.3)
+
+        await eventually(dead, what="a frozen server noticed")
+    finally:
+        server.send(signal.SIGCONT)
+
+
+async def test_connection_closed_for_good_is_told(connect: Connect) -> None:
+    caller = await connect("edge")
+    # Past Bus's own check, as a defect elsewhere would: the server answers with a violation.
+    publishing = asyncio.create_task(caller._nc.publish("x", b"a" * SERVER_MAX_PAYLOAD, headers={"h": "v"}))
+    await asyncio.wait_for(caller.closed.wait(), 10)
+    assert not caller.connected
+    await asyncio.wait({publishing}, timeout=5)
+
+
+async def test_connect_gives_up_when_nobody_answers() -> None:
+    with pytest.raises(errors.StartError, match="no connection to NATS"):
+        await Bus.connect(Nats(url="nats://127.0.0.1:9", connect_timeout_seconds=0.5), "edge")
+
+
+async def _is(value: bool) -> bool:
+    return value
