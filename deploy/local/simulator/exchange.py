@@ -1,0 +1,118 @@
+"""One HTTP exchange: its request read once, its answer sent with the headers OpenAI sends, its ledger entry kept."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from deploy.local.simulator import errors
+from deploy.local.simulator.ids import new_request_id
+from deploy.local.simulator.ledger import Ledger
+from deploy.local.simulator.wire import DECODER, ENCODER, Json
+
+_STANDING_HEADERS: list[tuple[bytes, bytes]] = [
+    (b"openai-version", b"2020-10-01"),
+    (b"openai-organization", b"parley-simulator"),
+]
+_RATE_LIMITS = {
+    "x-ratelimit-limit-requests": "500",
+    "x-ratelimit-limit-tokens": "200000",
+    "x-ratelimit-remaining-requests": "499",
+    "x-ratelimit-remaining-tokens": "199990",
+    "x-ratelimit-reset-requests": "120ms",
+    "x-ratelimit-reset-tokens": "3ms",
+}
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its request had arrived whole."""
+
+
+class Exchange:
+    """The request and the answer of one HTTP call.
+
+    `account` is a short hash of the bearer, null without one; `headers` are lower-case, the last of a name.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, ledger: Ledger) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.receive = receive
+        self.send = send
+        self.key = _bearer(self.headers)
+        self.account = hashlib.sha256(self.key.encode()).hexdigest()[:16] if self.key else None
+        self._ledger = ledger
+        self._started = time.monotonic()
+        self.entry = ledger.open(self.method, self.path, self.query, self.headers, self.account)
+
+    def authenticate(self) -> str:
+        """The account; a 401 without a bearer, or with one that starts with `invalid`."""
+        if self.account is None:
+            raise errors.missing_key()
+        if self.key.startswith("invalid"):
+            raise errors.wrong_key(self.key)
+        return self.account
+
+    async def body(self) -> bytes:
+        """The whole request body. Raises `ClientLeft` when it will never arrive."""
+        chunks: list[bytes] = []
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunks.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    async def json(self) -> Json:
+        """The body as one JSON object, recorded in the ledger; a 400 when it is anything else."""
+        raw = await self.body()
+        try:
+            value = DECODER.decode(raw)
+        except msgspec.DecodeError as error:
+            self.record_body({"sha256": hashlib.sha256(raw).hexdigest(), "length": len(raw)})
+            raise errors.bad_json() from error
+        self.record_body(value)
+        if not isinstance(value, dict):
+            raise errors.bad_json()
+        return value
+
+    def record_body(self, body: Any) -> None:
+        self._ledger.record_body(self.entry, body)
+
+    async def answer(self, status: int, payload: Any, headers: Mapping[str, str] | None = None) -> None:
+        """One whole JSON answer."""
+        body = ENCODER.encode(payload)
+        sized = {"content-length": str(len(body)), **(headers or {})}
+        await self.start(status, "application/json", sized)
+        await self.send({"type": "http.response.body", "body": body})
+        self.entry.finished = True
+
+    async def start(self, status: int, content_type: str, headers: Mapping[str, str] | None = None) -> None:
+        """Status and headers; the caller sends the body."""
+        self.entry.status = status
+        elapsed_ms = int((time.monotonic() - self._started) * 1000)
+        named = {**_RATE_LIMITS, **(headers or {})}
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", content_type.encode()),
+                    (b"x-request-id", new_request_id().encode()),
+                    (b"openai-processing-ms", str(elapsed_ms).encode()),
+                    *_STANDING_HEADERS,
+                    *((name.encode(), value.encode()) for name, value in named.items()),
+                ],
+            }
+        )
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
