@@ -1,0 +1,111 @@
+"""Digests by which a history is known again (translation reference F.2; design, "Recognise turns").
+
+Clients rewrite what they echo: tool calls count by id and name alone, null, "" and absent are equal,
+a string equals one text part, trailing white space of an answer and the order of tool results do not
+count. The hoisted leading system run is left out, so that a changing system prompt still continues.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b, sha256
+
+import msgspec
+
+from libs.schemas.chat import AssistantMessage, ContentPart, Message
+from libs.translate.lift import MIN_BYTES
+
+VERSION = "1"  # of the canonical form; digests of different versions never meet
+_SIZE = 16
+_ENCODER = msgspec.json.Encoder()
+
+Canon = list[object]
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Digests of one history: of each prefix that ends with an assistant message, and of the whole."""
+
+    answers: list[tuple[int, str]]  # (index of the assistant message, digest), oldest first
+    whole: str
+
+
+def scope(tenant: str, account: str, end_user: str) -> str:
+    """Return the digest of an owner: nothing of one owner is ever found by another."""
+    return blake2b(_ENCODER.encode([VERSION, tenant, account, end_user]), digest_size=_SIZE).hexdigest()
+
+
+def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mapping[str, str]) -> History:
+    """Return the digests of `messages` without the first `hoisted`.
+
+    `media` gives the SHA-256 of strings that stayed on the edge, by placeholder.
+    """
+    digest, answers = bytes.fromhex(owner), []
+    results: list[Canon] = []  # of the run of tool messages being read
+    for index in range(hoisted, len(messages)):
+        message = messages[index]
+        if message.role == "tool":
+            results.append(["tool", message.tool_call_id or "", _joined(message.content, media)])
+            continue
+        digest = _extend_all(digest, results)
+        results = []
+        digest = _extend(digest, _canon(message, media))
+        if message.role == "assistant":
+            answers.append((index, digest.hex()))
+    return History(answers=answers, whole=_extend_all(digest, results).hex())
+
+
+def answered(prefix: str, message: AssistantMessage) -> str:
+    """Return the digest of a history, of which `prefix` is the digest, after `message` answered it."""
+    calls = [[call.id, call.function.name] for call in message.tool_calls or ()]
+    canon = _assistant(_text((message.content or "").rstrip(), {}), message.refusal or "", calls)
+    return _extend(bytes.fromhex(prefix), canon).hex()
+
+
+def _extend(digest: bytes, canon: Canon) -> bytes:
+    return blake2b(digest + _ENCODER.encode(canon), digest_size=_SIZE).digest()
+
+
+def _extend_all(digest: bytes, results: Iterable[Canon]) -> bytes:
+    for canon in sorted(results, key=_ENCODER.encode):
+        digest = _extend(digest, canon)
+    return digest
+
+
+def _canon(message: Message, media: Mapping[str, str]) -> Canon:
+    if message.role == "assistant":
+        calls = [[call.id, call.function.name if call.function else ""] for call in message.tool_calls or ()]
+        return _assistant(_joined(message.content, media), message.refusal or "", calls)
+    return [message.role, message.name or "", *_parts(message.content, media)]
+
+
+def _assistant(text: str, refusal: str, calls: list[list[str]]) -> Canon:
+    return ["assistant", text.rstrip(), refusal.rstrip(), calls]
+
+
+def _joined(content: str | list[ContentPart] | None, media: Mapping[str, str]) -> str:
+    texts = [part.text or "" for part in content] if isinstance(content, list) else [content or ""]
+    return "".join(_text(text.rstrip() if text is texts[-1] else text, media) for text in texts)
+
+
+def _parts(content: str | list[ContentPart] | None, media: Mapping[str, str]) -> Iterable[Canon]:
+    if not isinstance(content, list):
+        return [["text", _text(content, media)]] if content else []
+    return [_part(part, media) for part in content]
+
+
+def _part(part: ContentPart, media: Mapping[str, str]) -> Canon:
+    image, file = part.image_url, part.file
+    if isinstance(image, str):
+        return ["image", _digest(image, media), "auto"]
+    if image is not None:
+        return ["image", _digest(image.url, media), image.detail or "auto"]
+    if file is not None:
+        return ["file", file.file_id or "", _digest(file.file_data or "", media), file.filename or ""]
+    return [part.type, _text(part.text or "", media)]
+
+
+def _text(text: str, media: Mapping[str, str]) -> str:
+    """A text itself, or its digest where it is so long that the edge may have lifted it as media."""
+    return text if len(text) < MIN_BYTES and text not in media else _digest(text, media)
+
+
+def _digest(text: str, media: Mapping[str, str]) -> str:
+    return media.get(text) or sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,72 @@
+"""Bytes to server-sent-event frames, in linear time and bounded space; no sockets.
+
+Data may be cut anywhere, also inside a UTF-8 character, and lines may end in LF, CR or CRLF
+(translation reference C, "Wire facts").
+"""
+
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+
+Frame = tuple[bytes, bytes]  # the event's name, empty when it had none, and its data
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class FrameTooLarge(Exception):
+    """A frame is longer than `MAX_FRAME_BYTES`: nothing sensible sends one."""
+
+
+class FrameParser:
+    """Takes network reads, gives the frames they complete. Comments and frames without data vanish."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of the frame that has begun
+        self._size = 0
+        self._after_cr = False  # the last byte was a CR, already taken for a line end
+        self._at_start = True
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames completed by `data`. Raises FrameTooLarge."""
+        if self._at_start and data:
+            self._at_start = False
+            data = data.removeprefix(_BOM)
+        data = self._with_lf(data)
+        if not data:
+            return []
+        straddles = data[:1] == b"\n" and bool(self._pieces) and self._pieces[-1].endswith(b"\n")
+        self._pieces.append(data)
+        if not straddles and b"\n\n" not in data:
+            self._size += len(data)
+            if self._size > MAX_FRAME_BYTES:
+                raise FrameTooLarge
+            return []
+        # Joined only when a frame ends, so that a frame of many reads is copied once.
+        block = b"".join(self._pieces)
+        end = block.rfind(b"\n\n")
+        rest = block[end + 2 :]
+        self._pieces = [rest] if rest else []
+        self._size = len(rest)
+        frames = (_parse(text) for text in block[:end].split(b"\n\n"))
+        return [frame for frame in frames if frame is not None]
+
+    def _with_lf(self, data: bytes) -> bytes:
+        if self._after_cr and data[:1] == b"\n":
+            data = data[1:]
+            self._after_cr = False
+        if not data:
+            return data
+        self._after_cr = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
+
+
+def _parse(text: bytes) -> Frame | None:
+    name, data = b"", None
+    for line in text.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            value = value.removeprefix(b" ")
+            data = value if data is None else data + b"\n" + value
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+    return None if data is None else (name, data)

@@ -1,0 +1,21 @@
+"""Runs the converter: `python -m services.converter`."""
+
+from libs.runtime import service
+from libs.runtime.bus import Call
+from libs.schemas.bus import ResolveReply, ResolveRequest
+from libs.schemas.subjects import CONVERT, RESOLVE
+from services.converter.handlers import Converter
+
+
+async def set_up(worker: service.Worker) -> None:
+    """Serve conversions."""
+
+    async def resolve(request: ResolveRequest, call: Call) -> ResolveReply:
+        return await worker.bus.call(RESOLVE, request, call)
+
+    converter = Converter(worker.config, resolve)
+    await worker.bus.serve(CONVERT, converter.convert, concurrency=worker.config.converter.concurrency)
+
+
+if __name__ == "__main__":
+    service.run("converter", lambda config: config.converter.grace_seconds, set_up)
