@@ -64,7 +64,9 @@ class HealthServer:
         """Listen. Raises OSError when the port is taken."""
         listener = socket.create_server((self._settings.host, self._settings.port))
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=5)
+        config = uvicorn.Config(
+            self._app, interface="asgi3", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+        )
         self._server = Server(config)
         self._task = asyncio.create_task(self._server.serve([listener]))
 

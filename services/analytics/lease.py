@@ -1,0 +1,147 @@
+"""How far the records have come, and whose turn it is: one key, moved by compare-and-set alone.
+
+A write that finds another's is the fence: whoever loses it stops. The lease needs no common clock: who
+stands by watches whether the key still moves (infrastructure reference 3.3).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from libs.runtime.jetstream import KeyValue, RevisionConflict
+from libs.runtime.logs import Log
+from services.analytics.source import NATS_ERRORS
+
+KEY = "records"
+RETRY_SECONDS = 0.5
+_ENCODER = msgspec.json.Encoder()  # an operator may want to read it
+
+log = Log("parley.analytics.lease")
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """The key's value.
+
+    `pending` is the range whose insert may not have happened, `next_seq` what comes after it; both
+    belong to the stream that `epoch` names. Records up to `lookup_until` may be in the table already.
+    `owner` is empty when the lease was given back.
+    """
+
+    epoch: str = ""
+    next_seq: int = 1
+    pending: tuple[int, int] | None = None
+    lookup_until: int = 0
+    owner: str = ""
+
+
+_DECODER = msgspec.json.Decoder(Cursor)
+
+
+class LeaseLost(Exception):
+    """Another instance moved the cursor, or it is gone: nothing may be inserted any more."""
+
+
+class Lease:
+    """The right of one instance to insert. `acquire` first; `keep` must run while it is used."""
+
+    def __init__(
+        self, kv: KeyValue, owner: str, lease_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.cursor = Cursor()
+        self._kv = kv
+        self._owner = owner
+        self._seconds = lease_seconds
+        self._clock = clock
+        self._revision = 0
+        self._written = 0.0
+        self._lost: LeaseLost | None = None
+        self._lock = asyncio.Lock()
+
+    async def acquire(self) -> None:
+        """Wait until the lease is free, and take it. Raises NATS_ERRORS."""
+        seen, since = -1, 0.0
+        while True:
+            cursor, revision = await self._read()
+            if revision != seen:
+                seen, since = revision, self._clock()
+            free = cursor.owner in ("", self._owner) or self._clock() - since >= self._seconds
+            if free and await self._take(cursor, revision):
+                return
+            await asyncio.sleep(min(1.0, self._seconds / 5))
+
+    async def _read(self) -> tuple[Cursor, int]:
+        entry = await self._kv.get(KEY, leader=True)
+        return (Cursor(), 0) if entry is None else (_DECODER.decode(entry[0]), entry[1])
+
+    async def _take(self, cursor: Cursor, revision: int) -> bool:
+        mine = msgspec.structs.replace(cursor, owner=self._owner)
+        try:
+            self._revision = await self._kv.put(KEY, _ENCODER.encode(mine), expect=revision)
+        except RevisionConflict:
+            return False
+        self.cursor, self._written, self._lost = mine, self._clock(), None
+        return True
+
+    async def move(self, cursor: Cursor) -> None:
+        """Write `cursor`, waiting while NATS is away. Raises LeaseLost."""
+        async with self._lock:
+            await self._write(msgspec.structs.replace(cursor, owner=self._owner))
+
+    async def _write(self, cursor: Cursor) -> None:
+        """Write until it is known to have happened: a write without an answer is read back."""
+        value = _ENCODER.encode(cursor)
+        while True:
+            self.check()
+            try:
+                self._revision = await self._kv.put(KEY, value, expect=self._revision)
+                break
+            except RevisionConflict:
+                pass
+            except NATS_ERRORS as error:
+                log.warning("cursor_write_failed", error=str(error) or type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+            if await self._happened(cursor):
+                break
+        self.cursor, self._written = cursor, self._clock()
+
+    async def _happened(self, cursor: Cursor) -> bool:
+        try:
+            found, revision = await self._read()
+        except NATS_ERRORS:
+            return False
+        if found.owner != self._owner:
+            self._lost = LeaseLost("the cursor is gone" if revision == 0 else "another instance has taken over")
+            raise self._lost
+        self._revision = revision
+        return found == cursor
+
+    async def keep(self) -> None:
+        """Renew until the lease is lost; `check` tells."""
+        while True:
+            await asyncio.sleep(self._seconds / 3)
+            try:
+                async with self._lock:
+                    await self._write(self.cursor)
+            except LeaseLost:
+                return
+
+    def check(self) -> None:
+        """Raise LeaseLost once it is known."""
+        if self._lost is not None:
+            raise self._lost
+
+    async def confirm(self) -> None:
+        """Make sure, before an insert, that the lease did not end while this process stood still."""
+        self.check()
+        if self._clock() - self._written >= self._seconds:
+            async with self._lock:
+                await self._write(self.cursor)
+
+    async def release(self) -> None:
+        """Give the lease back, so that another need not wait for its end. Raises LeaseLost, NATS_ERRORS."""
+        async with self._lock:
+            self.check()
+            value = _ENCODER.encode(msgspec.structs.replace(self.cursor, owner=""))
+            await self._kv.put(KEY, value, expect=self._revision)

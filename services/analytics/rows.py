@@ -1,0 +1,142 @@
+"""Turns records into rows; pure. A record that cannot become a row is told apart here, before a batch
+is built, so that no insert ever fails because of what is in it.
+
+The result depends on the stream alone: a batch read again after a crash gives the same rows.
+"""
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from libs.schemas.records import RECORD_DECODER, CallRecord
+
+TABLE = "calls"
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+MAX_ID_CHARS = 256
+MAX_TEXT_CHARS = 256
+
+Value = str | int | float | bool | None
+Row = tuple[Value, ...]
+
+# The columns of an insert, in the order of a row; `ingest_ts` is the table's own default.
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("event_id", "String"),
+    ("ts", "DateTime64(3, 'UTC')"),
+    ("stream_epoch", "LowCardinality(String)"),
+    ("stream_seq", "UInt64"),
+    ("tenant", "LowCardinality(String)"),
+    ("surface", "LowCardinality(String)"),
+    ("model_requested", "LowCardinality(String)"),
+    ("model", "LowCardinality(String)"),
+    ("upstream", "LowCardinality(String)"),
+    ("streamed", "Bool"),
+    ("outcome", "LowCardinality(String)"),
+    ("http_status", "UInt16"),
+    ("error_code", "LowCardinality(String)"),
+    ("finish_reason", "LowCardinality(String)"),
+    ("request_id", "String"),
+    ("trace_id", "String"),
+    ("response_id", "String"),
+    ("previous_response_id", "String"),
+    ("conversation", "String"),
+    ("input_tokens", "UInt64"),
+    ("output_tokens", "UInt64"),
+    ("cached_tokens", "UInt64"),
+    ("reasoning_tokens", "UInt64"),
+    ("ttft_ms", "Nullable(Float32)"),
+    ("duration_ms", "Float32"),
+    ("tool_calls", "UInt32"),
+    ("request_bytes", "UInt64"),
+    ("response_bytes", "UInt64"),
+)
+_MAXIMUM = {"UInt16": 2**16 - 1, "UInt32": 2**32 - 1, "UInt64": 2**64 - 1}
+_MAX_FLOAT = 1e30  # far inside a Float32, far outside any duration
+
+
+class RowError(Exception):
+    """The record cannot become a row; the message says why and quotes none of its text."""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the records stream. `stored_ms`, Unix milliseconds, is when the stream took it."""
+
+    seq: int
+    stored_ms: int
+    data: bytes
+    republished: bool = False
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """What a range of the stream becomes.
+
+    `rows` maps event ids to rows, each id once; `suspects` are the ids that the table may have already;
+    `dead` pairs what cannot become a row with the reason.
+    """
+
+    rows: dict[str, Row]
+    suspects: list[str]
+    dead: list[tuple[Stored, str]]
+
+
+def to_rows(messages: Iterable[Stored], epoch: str, lookup_until: int) -> Rows:
+    """Return the rows of `messages`, in order. Sequences up to `lookup_until` are all suspects."""
+    rows: dict[str, Row] = {}
+    suspects: dict[str, None] = {}
+    dead: list[tuple[Stored, str]] = []
+    for stored in messages:
+        try:
+            record = decode(stored.data)
+            # Not the clock of this process: a row of the same message must always be the same.
+            row = to_row(record, epoch, stored.seq, stored.stored_ms)
+        except RowError as error:
+            dead.append((stored, str(error)))
+            continue
+        rows.setdefault(record.event_id, row)
+        if stored.republished or stored.seq <= lookup_until:
+            suspects[record.event_id] = None
+    return Rows(rows=rows, suspects=list(suspects), dead=dead)
+
+
+def decode(data: bytes) -> CallRecord:
+    """Return the record in `data`, or raise RowError."""
+    try:
+        return RECORD_DECODER.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RowError(f"not a record: {error}") from None
+
+
+def to_row(record: CallRecord, epoch: str, seq: int, now_ms: int) -> Row:
+    """Return the row of `record` in the order of COLUMNS, its time clamped around `now_ms`, or raise RowError.
+
+    Texts are cut: a client chooses some of them.
+    """
+    if not 0 < len(record.event_id) <= MAX_ID_CHARS:
+        raise RowError(f"event_id has {len(record.event_id)} characters")
+    own: dict[str, Value] = {
+        "event_id": record.event_id,
+        "ts": clamp_ts(record.ts, now_ms),
+        "stream_epoch": epoch,
+        "stream_seq": seq,
+    }
+    return tuple(own[name] if name in own else _checked(name, kind, getattr(record, name)) for name, kind in COLUMNS)
+
+
+def clamp_ts(ts: int, now_ms: int) -> int:
+    """Return `ts` within seven days before and one hour after `now_ms`, all in Unix milliseconds.
+
+    A wrong clock would make odd partitions and be deleted too early (infrastructure reference 4).
+    """
+    return min(max(ts, now_ms - 7 * DAY_MS), now_ms + HOUR_MS)
+
+
+def _checked(name: str, kind: str, value: Value) -> Value:
+    if isinstance(value, str):
+        return value[:MAX_TEXT_CHARS]
+    if kind in _MAXIMUM:
+        if not isinstance(value, int) or not 0 <= value <= _MAXIMUM[kind]:
+            raise RowError(f"{name} is out of range")
+    elif isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= _MAX_FLOAT):
+        raise RowError(f"{name} is out of range")
+    return value

@@ -1,0 +1,94 @@
+"""The edge as one ASGI application: which path is whose.
+
+Starlette routes what is not a model call. Those are dispatched before it, for its middleware wraps
+`send` and would cost on every event of every stream (infrastructure reference 8).
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from libs.runtime import metrics
+from libs.runtime.health import Readiness
+from libs.schemas.errors import ErrorBody
+from services.edge import failures
+from services.edge.chat import ChatEndpoint
+from services.edge.convert import ConvertEndpoint
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange, error_body, new_request_id
+from services.edge.models import ModelsEndpoint
+from services.edge.relay import RelayEndpoint
+from services.edge.responses import ResponsesEndpoint
+from services.edge.status import Status
+
+Endpoint = Callable[[Exchange], Awaitable[None]]
+
+CHAT_PATH = "/v1/chat/completions"
+RESPONSES_PATH = "/v1/responses"
+MODELS_PATH = "/v1/models"
+# Paths that are served here and not relayed, whatever the method.
+_OWN = {CHAT_PATH: ("POST",), RESPONSES_PATH: ("POST",), MODELS_PATH: ("GET",)}
+
+
+class _Served:
+    """An endpoint as an ASGI application."""
+
+    def __init__(self, endpoint: Endpoint, surface: str) -> None:
+        self._endpoint = endpoint
+        self._surface = surface
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await failures.answer(Exchange(scope, receive, send, self._surface), self._endpoint)
+
+
+def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
+    """Return the application; `readiness` is reported at /readyz."""
+    status = Status(edge, readiness)
+    calls: dict[tuple[str, str], ASGIApp] = {
+        ("POST", CHAT_PATH): _Served(ChatEndpoint(edge), "chat"),
+        ("POST", RESPONSES_PATH): _Served(ResponsesEndpoint(edge), "responses"),
+    }
+    rest = Starlette(
+        routes=[
+            Route("/healthz", _Served(status.healthz, "status"), methods=["GET"]),
+            Route("/readyz", _Served(status.readyz, "status"), methods=["GET"]),
+            Route("/metrics", _Served(status.metrics, "status"), methods=["GET"]),
+            Route("/status", _Served(status.status, "status"), methods=["GET"]),
+            Route("/convert", _Served(ConvertEndpoint(edge), "convert"), methods=["POST"]),
+            Route(MODELS_PATH, _Served(ModelsEndpoint(edge), "models"), methods=["GET"]),
+            Mount("/v1", _Served(RelayEndpoint(edge), "relay")),
+        ],
+        exception_handlers={HTTPException: _http_error},
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        served = calls.get((method, path), rest)
+        if served is rest and method not in _OWN.get(path, (method,)):
+            served = _wrong_method(scope)
+        await served(scope, receive, send)
+
+    return app
+
+
+def _wrong_method(scope: Scope) -> ASGIApp:
+    return _refusal(scope["method"], scope["path"], 405, {"allow": ", ".join(_OWN[scope["path"]])})
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Starlette found no route, or not this method."""
+    assert isinstance(error, HTTPException)
+    return _refusal(request.method, request.url.path, error.status_code, dict(error.headers or {}))
+
+
+def _refusal(method: str, path: str, status: int, headers: dict[str, str]) -> Response:
+    wording = "Not allowed to {method} on {path}" if status == 405 else "Invalid URL ({method} {path})"
+    code = "method_not_allowed" if status == 405 else None
+    metrics.REFUSALS.labels(code or "unknown_url").inc()
+    body = error_body(ErrorBody(message=wording.format(method=method, path=path), code=code))
+    return Response(body, status, {"x-request-id": new_request_id(), **headers}, "application/json")

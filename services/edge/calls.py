@@ -1,0 +1,148 @@
+"""One record per model call: opened in the spool when the upstream call starts, closed at its end.
+
+A call that is never closed is found at the next start and becomes `lost`. Nothing here waits for
+anything, and nothing here can fail a request.
+"""
+
+import time
+from hashlib import blake2b
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from libs.runtime import metrics, tracing
+from libs.runtime.logs import Log
+from libs.schemas.records import CallRecord, Outcome, Surface
+from libs.schemas.responses import Response, ResponseUsage
+from services.edge.exchange import Abort, Exchange
+from services.edge.tenants import Caller
+
+log = Log("parley.edge")
+
+# How an aborted answer is recorded.
+ABORT_OUTCOMES: dict[Abort, Outcome] = {
+    "client_gone": "cancelled",
+    "reader_stalled": "cancelled",
+    "shutdown": "cancelled",
+    "upstream_idle": "timeout",
+}
+
+
+class RecordSink(Protocol):
+    """Takes records; never raises, never blocks."""
+
+    def open(self, record: CallRecord) -> None:
+        """Keep what is to be reported should this process die during the call."""
+
+    def close(self, record: CallRecord) -> None:
+        """Keep the record and see that it is published."""
+
+
+class Call:
+    """The record of one call in the making. `end` counts once; later ones change nothing."""
+
+    def __init__(self, sink: RecordSink, exchange: Exchange, record: CallRecord) -> None:
+        self._sink = sink
+        self._exchange = exchange
+        self._record = record
+        self._ttft_ms: float | None = None
+        self._ended = False
+        sink.open(record)
+
+    def first_output(self) -> None:
+        """The first byte of the answer goes out."""
+        if self._ttft_ms is None:
+            self._ttft_ms = self._exchange.milliseconds()
+            metrics.FIRST_OUTPUT_SECONDS.labels(self._record.surface).observe(self._ttft_ms / 1000)
+
+    def end(
+        self,
+        outcome: Outcome,
+        *,
+        status: int = 200,
+        error_code: str | None = None,
+        response: Response | None = None,
+        finish_reason: str = "",
+        tool_calls: int = 0,
+    ) -> None:
+        """Close the record with what is known of the answer; `status` is the upstream's."""
+        if self._ended:
+            return
+        self._ended = True
+        usage = (response.usage if response is not None else None) or ResponseUsage()
+        given, made = usage.input_tokens_details, usage.output_tokens_details
+        duration = self._exchange.milliseconds()
+        record = msgspec.structs.replace(
+            self._record,
+            model=response.model if response is not None else "",
+            outcome=outcome,
+            http_status=status,
+            error_code=error_code or "",
+            finish_reason=finish_reason,
+            response_id=response.id if response is not None else "",
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_tokens=(given.cached_tokens if given else None) or 0,
+            reasoning_tokens=(made.reasoning_tokens if made else None) or 0,
+            ttft_ms=self._ttft_ms,
+            duration_ms=duration,
+            tool_calls=tool_calls,
+            response_bytes=self._exchange.sent_bytes,
+        )
+        self._sink.close(record)
+        _count(record)
+
+
+def begin(
+    sink: RecordSink,
+    exchange: Exchange,
+    caller: Caller,
+    *,
+    surface: Surface,
+    attempt: int,
+    model: str,
+    upstream: str,
+    streamed: bool,
+    request_bytes: int,
+    previous_response_id: str | None = None,
+    conversation: str | None = None,
+) -> Call:
+    """Open the record of a call that is about to go upstream; `attempt` counts from 1 within a request."""
+    digest = blake2b(f"{exchange.request_id}/{attempt}".encode(), digest_size=16).digest()
+    record = CallRecord(
+        event_id=str(UUID(bytes=digest)),
+        ts=time.time_ns() // 1_000_000,
+        tenant=caller.tenant,
+        surface=surface,
+        model_requested=model,
+        upstream=upstream,
+        streamed=streamed,
+        outcome="lost",
+        request_id=exchange.request_id,
+        trace_id=tracing.trace_id(exchange.traceparent),
+        previous_response_id=previous_response_id or "",
+        conversation=conversation or "",
+        request_bytes=request_bytes,
+    )
+    return Call(sink, exchange, record)
+
+
+def _count(record: CallRecord) -> None:
+    metrics.CALL_OUTCOMES.labels(record.surface, record.outcome).inc()
+    metrics.CALL_SECONDS.labels(record.surface).observe(record.duration_ms / 1000)
+    for kind in ("input", "output", "cached", "reasoning"):
+        metrics.TOKENS.labels(kind).inc(getattr(record, f"{kind}_tokens"))
+    log.info(
+        "call",
+        request_id=record.request_id,
+        trace_id=record.trace_id,
+        surface=record.surface,
+        upstream=record.upstream,
+        model=record.model or record.model_requested,
+        outcome=record.outcome,
+        status=record.http_status,
+        code=record.error_code,
+        ttft_ms=record.ttft_ms and round(record.ttft_ms, 1),
+        duration_ms=round(record.duration_ms, 1),
+    )

@@ -1,0 +1,36 @@
+"""POST /convert: what a chat request would become, without the call."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from libs.translate.lift import splice
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.media import skeleton
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class ConvertEndpoint:
+    """The endpoint."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request. Raises TranslationError."""
+        edge, settings = self._edge, self._edge.config.edge
+        caller = edge.tenants.identify(exchange.headers)
+        body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
+        bones = await skeleton(body)
+        converted = await edge.convert(exchange, caller, bones, edge.conversation(exchange))
+        answer: dict[str, Any] = {
+            "upstream": converted.upstream,
+            "model": converted.model,
+            "continuity": converted.continuity,
+            "dropped": converted.dropped,
+            "request": Raw(b"".join(splice(converted.body, bones, body))),
+        }
+        await exchange.send(200, _ENCODER.encode(answer))

@@ -1,0 +1,174 @@
+"""One HTTP request and its answer, straight on ASGI: no middleware stands around `send`.
+
+A stream's every event passes here, so this is kept flat. A client that leaves, a reader that stalls
+and a shutdown all end the request the same way: `abort` cancels its task and says why.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal
+from uuid import uuid4
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from libs.runtime import metrics, tracing
+from libs.schemas.errors import ErrorBody, ErrorEnvelope
+from libs.translate.errors import InvalidRequest
+
+Abort = Literal["client_gone", "upstream_idle", "reader_stalled", "shutdown"]
+Headers = Mapping[str, str]
+
+_ENCODER = msgspec.json.Encoder()
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+
+
+def new_request_id() -> str:
+    """Return the id under which one answer can be found again."""
+    return f"req_{uuid4().hex}"
+
+
+def error_body(error: ErrorBody) -> bytes:
+    """Return OpenAI's envelope around `error`."""
+    return _ENCODER.encode(ErrorEnvelope(error))
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class Exchange:
+    """One request; `headers` are lower-case. `surface` labels its metrics."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, surface: str) -> None:
+        self.scope = scope
+        self.surface = surface
+        self._receive = receive
+        self._send = send
+        self.headers: Headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        self.request_id = new_request_id()
+        self.traceparent = tracing.accept(self.headers.get("traceparent")) or tracing.new()
+        self.started = time.monotonic()
+        self.response_headers: dict[str, str] = {}  # to be sent with whatever answer comes
+        self.status = 0  # 0 until the answer has begun
+        self.sent_bytes = 0
+        self.aborted: Abort | None = None
+        # Watched by the sweeper, in monotonic seconds.
+        self.last_read = self.last_write = self.started
+        self.sending = False
+        self.streaming = False
+        self.streamed = False  # what the client asked for
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+
+    # -- request ------------------------------------------------------------------------------------
+
+    async def read_body(self, limit: int, idle_seconds: float) -> bytes:
+        """Return the whole body. Raises InvalidRequest over `limit` bytes or when it stalls, ClientGone."""
+        declared = self.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        chunks, size = [], 0
+        async for chunk in self.body_chunks(idle_seconds):
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def body_chunks(self, idle_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives."""
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    message = await self._receive()
+            except TimeoutError:
+                raise InvalidRequest("The body of your request did not arrive in time.", None, status=408) from None
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+
+    def watch(self) -> None:
+        """From now on, a client that leaves aborts the request. The body must have been read."""
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.abort("client_gone")
+
+    def abort(self, why: Abort) -> None:
+        """End the request: its task is cancelled, and `aborted` says why."""
+        if self.aborted is None and self._task is not None:
+            self.aborted = why
+            self._task.cancel()
+
+    def absorb_abort(self) -> bool:
+        """Whether a CancelledError came from `abort`; if so the task may go on and clean up."""
+        if self.aborted is None or self._task is None:
+            return False
+        self._task.uncancel()
+        return True
+
+    def close(self) -> None:
+        """Stop watching the client."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        metrics.HTTP_REQUESTS.labels(self.surface, str(self.status)).inc()
+
+    # -- answer -------------------------------------------------------------------------------------
+
+    def milliseconds(self) -> float:
+        """Time since the request began."""
+        return (time.monotonic() - self.started) * 1000
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status and the headers, with `x-request-id` and what was collected."""
+        self.status = status
+        merged = {"x-request-id": self.request_id, **self.response_headers, **headers}
+        raw = [(key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in merged.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def start_stream(self) -> None:
+        """Begin an event stream."""
+        self.streaming = True
+        await self.start(200, STREAM_HEADERS)
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        """Send bytes of the body; waits while the client does not read."""
+        self.sending = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        self.sending = False
+        self.last_write = time.monotonic()
+        self.sent_bytes += len(data)
+
+    async def send(self, status: int, body: bytes, headers: Headers | None = None) -> None:
+        """Send a whole answer, JSON unless `headers` say otherwise."""
+        own = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
+        await self.start(status, own)
+        await self.write(body, more=False)
+
+    async def send_error(self, status: int, error: ErrorBody, headers: Headers | None = None) -> None:
+        """Send OpenAI's error envelope."""
+        await self.send(status, error_body(error), headers)
+
+    async def end_with_error(self, status: int, error: ErrorBody, headers: Headers | None = None) -> None:
+        """Tell the client of a failure in the way that is still open: a status, or a last frame (C.3)."""
+        if self.status == 0:
+            await self.send_error(status, error, headers)
+        elif self.streaming:
+            await self.write(b"data: %b\n\n" % error_body(error), more=False)
+
+
+def _too_large(limit: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"The body of your request exceeds the limit of {limit} bytes.", None, "request_too_large", status=413
+    )

@@ -1,0 +1,66 @@
+"""Runs an endpoint and turns whatever ends it into OpenAI's envelope, with the right status.
+
+The one place that knows how exceptions become answers; nothing is logged here but what an operator
+must act on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from libs.runtime import metrics
+from libs.runtime.logs import Log
+from libs.schemas.errors import ErrorBody
+from libs.schemas.records import Outcome
+from libs.translate.errors import TranslationError
+from services.edge.exchange import Abort, ClientGone, Exchange
+
+RETRY_AFTER = {"retry-after": "1"}
+
+log = Log("parley.edge")
+
+# What a client whose answer was aborted is told, where it can still hear it.
+_ABORTED: dict[Abort, tuple[int, ErrorBody]] = {
+    "upstream_idle": (
+        504,
+        ErrorBody(message="The upstream did not answer in time.", type="server_error", code="upstream_timeout"),
+    ),
+    "shutdown": (
+        503,
+        ErrorBody(message="The service is being restarted. Try again.", type="server_error", code="service_restarting"),
+    ),
+}
+_INTERNAL = ErrorBody(message="Parley failed to serve your request.", type="server_error", code="internal_error")
+
+_OUTCOMES: dict[str, Outcome] = {
+    "upstream_unreachable": "unreachable",
+    "upstream_timeout": "timeout",
+    "upstream_stream_truncated": "truncated",
+}
+
+
+def outcome(error: TranslationError) -> Outcome:
+    """Return how a call that ended with `error` is recorded."""
+    return _OUTCOMES.get(error.error.code or "", "refused" if error.status < 500 else "failed")
+
+
+async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:
+    """Run `endpoint`; the exchange is answered and closed when this returns."""
+    try:
+        await endpoint(exchange)
+    except ClientGone:
+        pass
+    except TranslationError as error:
+        if error.status < 500:
+            metrics.REFUSALS.labels(error.error.code or "none").inc()
+        await exchange.end_with_error(error.status, error.error, RETRY_AFTER if error.status == 503 else None)
+    except asyncio.CancelledError:
+        if not exchange.absorb_abort():
+            raise
+        if exchange.aborted in _ABORTED:
+            status, error_body = _ABORTED[exchange.aborted]
+            await exchange.end_with_error(status, error_body, RETRY_AFTER if status == 503 else None)
+    except Exception:  # the process loop of requests: one bad request must not go without an answer
+        log.exception("request_failed", request_id=exchange.request_id)
+        await exchange.end_with_error(500, _INTERNAL)
+    finally:
+        exchange.close()

@@ -1,0 +1,65 @@
+"""GET /v1/models: what all upstreams serve, with the aliases of the configuration."""
+
+import asyncio
+
+import msgspec
+
+from libs.runtime.logs import Log
+from libs.schemas.chat import Model, ModelList
+from libs.schemas.config import Upstream
+from libs.translate.errors import TranslationError
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.tenants import Caller
+from services.edge.upstream import UpstreamUnreachable, read_limited
+
+_LIMIT = 4 * 1024 * 1024
+
+
+class _Listed(msgspec.Struct):
+    id: str
+    created: int = 0
+    owned_by: str = ""
+
+
+class _List(msgspec.Struct):
+    data: list[_Listed]
+
+
+_DECODER = msgspec.json.Decoder(_List)
+_ENCODER = msgspec.json.Encoder()
+
+log = Log("parley.edge")
+
+
+class ModelsEndpoint:
+    """The endpoint."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request. Raises TranslationError."""
+        caller = self._edge.tenants.identify(exchange.headers)
+        exchange.watch()
+        lists = await asyncio.gather(*(self._list(upstream, caller) for upstream in self._edge.config.upstream))
+        if all(listed is None for listed in lists):
+            raise UpstreamUnreachable
+        models: dict[str, Model] = {}
+        for upstream, listed in zip(self._edge.config.upstream, lists, strict=True):
+            for model in listed or ():
+                models.setdefault(model.id, model)
+            for alias in upstream.aliases:
+                models[alias] = Model(id=alias, created=0, owned_by=upstream.name)
+        await exchange.send(200, _ENCODER.encode(ModelList(data=list(models.values()))))
+
+    async def _list(self, upstream: Upstream, caller: Caller) -> list[Model] | None:
+        """Return the models of one upstream; None, which is logged, when it does not tell."""
+        headers = self._edge.upstreams.auth_headers(upstream, caller)
+        try:
+            async with self._edge.upstreams.request(upstream, "GET", "/models", headers=headers) as answer:
+                listed = _DECODER.decode(await read_limited(answer, _LIMIT)).data
+        except (TranslationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("models_unavailable", upstream=upstream.name, error=type(error).__name__)
+            return None
+        return [Model(id=model.id, created=model.created, owned_by=model.owned_by or upstream.name) for model in listed]

@@ -1,0 +1,133 @@
+"""Hands a request to an upstream and its answer to the client, byte for byte.
+
+Bodies are streamed both ways. An optional tap reads along for the record.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import aiohttp
+
+from libs.schemas.config import Upstream
+from libs.translate.errors import TranslationError
+from libs.translate.upstream_errors import read_error
+from services.edge import calls, failures
+from services.edge.calls import Call
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.tap import BodyTap, StreamTap
+from services.edge.tenants import Caller
+from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, relayed_headers
+
+# Ours to set, or none of the upstream's business.
+_NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization", "openai-project", "traceparent"}
+_OWN_PREFIX = "x-parley-"
+
+
+class Tap(Protocol):
+    """Reads along; never raises."""
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the answer, as they arrive."""
+
+    def finish(self) -> None:
+        """The answer ended as HTTP says it should."""
+
+
+def forwarded_headers(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream) -> dict[str, str]:
+    """Return the headers of the request upstream: the client's own, with the credentials for there."""
+    kept = {
+        key: value
+        for key, value in exchange.headers.items()
+        if key not in _NOT_FORWARDED and not key.startswith(_OWN_PREFIX)
+    }
+    return {**kept, "traceparent": exchange.traceparent, **edge.upstreams.auth_headers(upstream, caller)}
+
+
+async def pass_through(
+    edge: Edge,
+    exchange: Exchange,
+    upstream: Upstream,
+    *,
+    path: str,
+    headers: Mapping[str, str],
+    body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None,
+    record: Call | None = None,
+    streamed: bool = False,
+) -> None:
+    """Send the request to `path` of `upstream` and its answer to the client.
+
+    Raises TranslationError when the upstream cannot be reached, or breaks off before its answer began.
+    """
+    edge.streams.add(exchange, streamed=False)  # no keep-alive of ours goes among bytes that are not ours
+    try:
+        method: str = exchange.scope["method"]
+        async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as answer:
+            await _relay(exchange, answer, record, streamed)
+    except TranslationError as error:
+        if record is not None:
+            record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
+        raise
+    except asyncio.CancelledError:
+        if record is not None and exchange.aborted is not None:
+            record.end(calls.ABORT_OUTCOMES[exchange.aborted], status=0)
+        raise
+    finally:
+        edge.streams.remove(exchange)
+
+
+async def _relay(exchange: Exchange, answer: aiohttp.ClientResponse, record: Call | None, streamed: bool) -> None:
+    headers = relayed_headers(answer.headers)
+    if "content-length" in answer.headers:
+        headers["content-length"] = answer.headers["content-length"]
+    tap = _tap(answer, record, streamed)
+    await exchange.start(answer.status, headers)
+    try:
+        async for data in answer.content.iter_any():
+            exchange.last_read = time.monotonic()
+            tap.feed(data)
+            await exchange.write(data)
+    except (aiohttp.ClientError, OSError):
+        # The client must see that the answer is not whole: its connection is cut as ours was.
+        raise UpstreamTruncated from None
+    tap.finish()
+    await exchange.write(b"", more=False)
+
+
+def _tap(answer: aiohttp.ClientResponse, record: Call | None, streamed: bool) -> Tap:
+    if record is None:
+        return _NoTap()
+    if answer.status >= 400:
+        return _ErrorTap(record, answer.status)
+    return StreamTap(record) if streamed else BodyTap(record)
+
+
+class _NoTap:
+    def feed(self, data: bytes) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
+class _ErrorTap:
+    """Records what an error answer says."""
+
+    def __init__(self, record: Call, status: int) -> None:
+        self._record = record
+        self._status = status
+        self._body = b""
+
+    def feed(self, data: bytes) -> None:
+        if len(self._body) < 65536:
+            self._body += data
+
+    def finish(self) -> None:
+        code = read_error(self._body).code
+        self._record.end(
+            "refused" if self._status < 500 else "failed",
+            status=self._status,
+            error_code=None if code is None else str(code),
+        )

@@ -1,0 +1,35 @@
+"""Any other /v1 path: relayed to the default upstream, bodies streamed both ways."""
+
+from libs.translate.errors import InvalidRequest
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.passthrough import forwarded_headers, pass_through
+
+
+class RelayEndpoint:
+    """The endpoint of everything under /v1 that Parley does not serve itself."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request. Raises TranslationError."""
+        edge = self._edge
+        caller = edge.tenants.identify(exchange.headers)
+        upstream = edge.config.upstream[0]
+        headers = forwarded_headers(edge, exchange, caller, upstream)
+        path: str = exchange.scope["raw_path"].decode("latin-1").removeprefix("/v1")
+        if "/../" in f"{path}/":
+            raise InvalidRequest(f"Invalid URL ({exchange.scope['method']} /v1{path})", None, status=404)
+        query = exchange.scope["query_string"].decode("latin-1")
+        has_body = exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers
+        body = None
+        if has_body:
+            body = exchange.body_chunks(edge.config.edge.body_idle_timeout_seconds)
+            if "content-length" in exchange.headers:
+                headers["content-length"] = exchange.headers["content-length"]
+        else:
+            exchange.watch()
+        await pass_through(
+            edge, exchange, upstream, path=f"{path}?{query}" if query else path, headers=headers, body=body
+        )

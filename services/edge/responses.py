@@ -1,0 +1,83 @@
+"""POST /v1/responses, and chat calls that an upstream answers itself: bytes pass, records are kept."""
+
+import msgspec
+from msgspec import Raw
+
+from libs.schemas.chat import ChatEnvelope
+from libs.schemas.records import Surface
+from libs.translate.request import decode_body
+from libs.translate.routing import Route, route
+from services.edge import calls
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.media import skeleton
+from services.edge.passthrough import forwarded_headers, pass_through
+from services.edge.tenants import Caller
+
+_ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ENCODER = msgspec.json.Encoder()
+
+
+class ResponsesEndpoint:
+    """The endpoint of `POST /v1/responses`."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request. Raises TranslationError."""
+        edge = self._edge
+        settings = edge.config.edge
+        caller = edge.tenants.identify(exchange.headers)
+        body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
+        envelope: ChatEnvelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
+        way = route(edge.config.upstream, envelope.model)
+        exchange.watch()
+        await relay_call(edge, exchange, caller, way, body, surface="responses", path="/responses", envelope=envelope)
+
+
+async def relay_call(
+    edge: Edge,
+    exchange: Exchange,
+    caller: Caller,
+    way: Route,
+    body: bytes,
+    *,
+    surface: Surface,
+    path: str,
+    envelope: ChatEnvelope,
+) -> None:
+    """Pass a model call through, and record it. Raises TranslationError as `pass_through` does."""
+    sent = body if way.model == envelope.model else _with_model(body, way.model)
+    record = calls.begin(
+        edge.sink,
+        exchange,
+        caller,
+        surface=surface,
+        attempt=1,
+        model=way.model,
+        upstream=way.upstream.name,
+        streamed=bool(envelope.stream),
+        request_bytes=len(sent),
+    )
+    headers = forwarded_headers(edge, exchange, caller, way.upstream)
+    # The tap must be able to read what passes.
+    headers["accept-encoding"] = "identity"
+    headers["content-length"] = str(len(sent))
+    await pass_through(
+        edge,
+        exchange,
+        way.upstream,
+        path=path,
+        headers=headers,
+        body=[sent],
+        record=record,
+        streamed=bool(envelope.stream),
+    )
+
+
+def _with_model(body: bytes, model: str) -> bytes:
+    """Return `body` with its model renamed, every other value as it was."""
+    tree: dict[str, Raw] = decode_body(_OBJECT, body)
+    return _ENCODER.encode({**tree, "model": model})

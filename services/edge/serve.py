@@ -1,0 +1,109 @@
+"""Puts the edge together, listens, and ends it in order.
+
+On SIGTERM: not ready, no new connections, live answers end within the grace time or with an error
+frame, then what goes on in the background, then the records.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+
+import uvicorn
+
+from libs.runtime.bus import Bus
+from libs.runtime.errors import StartError
+from libs.runtime.health import Readiness, Server
+from libs.runtime.jetstream import ensure_stream
+from libs.runtime.logs import Log
+from libs.runtime.service import first, stop_event
+from libs.schemas.config import Config
+from libs.schemas.subjects import RECORDS
+from services.edge.app import create_app
+from services.edge.edge import Edge
+from services.edge.publish import Publisher
+from services.edge.spool import Spool
+from services.edge.streams import Streams
+from services.edge.tenants import Tenants, load_secret
+from services.edge.upstream import Upstreams
+
+BACKGROUND_SECONDS = 5.0  # for commits that outlived their answers
+PUBLISH_SECONDS = 5.0  # for the last records; the spool keeps what does not make it
+
+log = Log("parley.edge")
+
+
+async def serve(config: Config, environ: Mapping[str, str]) -> int:
+    """Run until SIGTERM, or until the bus is closed for good; return the exit status. Raises StartError."""
+    if not config.upstream:
+        raise StartError("no upstream: set OPENAI_API_KEY, or list an [[upstream]] in parley.toml")
+    stop = stop_event()
+    tenants = Tenants(load_secret(environ, config.edge.secret_file), config.upstream, environ)
+    listener = _listen(config)
+    bus = await Bus.connect(config.nats, "edge")
+
+    async def ensure_records() -> None:
+        await ensure_stream(bus.jetstream(), RECORDS, config.nats.replicas)
+
+    await ensure_records()
+    bus.on_reconnect(ensure_records)
+    publisher = Publisher(Spool(config.edge.spool_dir, config.edge.spool_max_bytes), bus)
+    upstreams = Upstreams(config.edge, tenants)
+    streams = Streams(config.edge)
+    edge = Edge(config=config, bus=bus, tenants=tenants, upstreams=upstreams, sink=publisher, streams=streams)
+    readiness = Readiness()
+    server = Server(_uvicorn(config, edge, readiness))
+    await upstreams.start()
+    await publisher.start()
+    streams.start()
+    serving = asyncio.create_task(server.serve([listener]))
+    port = listener.getsockname()[1]
+    log.info("ready", port=port, upstreams=[upstream.name for upstream in config.upstream])
+    print(f"ready {port}", flush=True)
+    await first(stop, bus.closed)
+    lost = bus.closed.is_set()
+    readiness.draining = True
+    server.should_exit = True
+    await _finish_answers(config, streams, serving)
+    await _finish_background(edge)
+    await publisher.stop(PUBLISH_SECONDS)
+    await streams.stop()
+    await upstreams.close()
+    await bus.drain(1.0)
+    return 1 if lost else 0
+
+
+def _listen(config: Config) -> socket.socket:
+    try:
+        return socket.create_server((config.edge.host, config.edge.port), backlog=2048)
+    except OSError as error:
+        raise StartError(f"cannot listen on {config.edge.host}:{config.edge.port}: {error.strerror}") from None
+
+
+def _uvicorn(config: Config, edge: Edge, readiness: Readiness) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(edge, readiness),
+        interface="asgi3",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,  # longer than common balancers, so that they close first
+        timeout_graceful_shutdown=int(config.edge.grace_seconds) + 5,
+    )
+
+
+async def _finish_answers(config: Config, streams: Streams, serving: "asyncio.Task[None]") -> None:
+    """Let live answers end; tell those that do not, while their connections still stand."""
+    done, _ = await asyncio.wait({serving}, timeout=config.edge.grace_seconds)
+    if not done:
+        log.warning("grace_over", live=len(streams))
+        streams.abort_all()
+        await serving
+
+
+async def _finish_background(edge: Edge) -> None:
+    if edge.background:
+        await asyncio.wait(set(edge.background), timeout=BACKGROUND_SECONDS)

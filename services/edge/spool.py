@@ -1,0 +1,356 @@
+"""The edge's local spool: every record is on disk before its answer ends, and stays there until the
+stream has it. Survives the death of the process, not of the machine: a write, no fsync.
+
+JSON lines in segment files, one directory per process, held by a lock; a directory whose lock is free
+belongs to a dead process and is adopted. Called on the event loop: nothing here waits or raises.
+"""
+
+import fcntl
+import os
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from libs.runtime import metrics
+from libs.runtime.errors import StartError
+from libs.runtime.logs import Log
+from libs.schemas.records import RECORD_ENCODER, CallRecord
+
+SEGMENT_BYTES = 4 * 1024 * 1024
+MAX_SEGMENTS_OF_OPEN_CALLS = 4  # an older segment with nothing but open calls is written again and removed
+COMPLAINT_SECONDS = 60.0
+_OPEN, _CLOSE, _ACK = b'{"open":', b'{"close":', b'{"ack":'
+_END = b"}\n"
+
+log = Log("parley.edge.spool")
+
+
+class _Line(msgspec.Struct):
+    open: msgspec.Raw | None = None
+    close: msgspec.Raw | None = None
+    ack: str | None = None
+
+
+class _Id(msgspec.Struct):
+    event_id: str
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_ID = msgspec.json.Decoder(_Id)
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to publish, as JSON; `recovered` when it is a dead process's and may be in the stream."""
+
+    event_id: str
+    data: bytes
+    recovered: bool
+
+
+class _Segment:
+    """One file; `live` are the records whose newest line is in it."""
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self.path = path
+        self.size = size
+        self.live: set[str] = set()
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where the newest line of a record is; `offset` and `length` of the record's own JSON, in bytes."""
+
+    segment: _Segment
+    offset: int
+    length: int
+    closed: bool
+    recovered: bool
+
+
+class _Folder:
+    """The directory of one process, and the lock on it."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.lock = lock
+        self.segments: deque[_Segment] = deque()
+
+    def release(self) -> None:
+        """Remove the directory if nothing is left in it, and give up the lock."""
+        if not self.segments:
+            (self.path / "lock").unlink(missing_ok=True)
+            try:
+                self.path.rmdir()
+            except OSError as error:
+                log.warning("spool_folder_kept", error=str(error))
+        os.close(self.lock)
+
+
+class Spool:
+    """Records of this process and of the dead ones it found. In memory a record takes a few hundred bytes."""
+
+    def __init__(self, root: Path | str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Lock a directory of its own under `root` and adopt the abandoned ones. Raises StartError."""
+        self._max_bytes = max_bytes
+        self._segment_bytes = min(segment_bytes, max(max_bytes // 8, 1))
+        self._places: OrderedDict[str, _Place] = OrderedDict()
+        self._queue: deque[str] = deque()  # closed, not acknowledged, not being published
+        self._bytes = 0
+        self._file = -1
+        self._next_segment = 1
+        self._complained = -COMPLAINT_SECONDS
+        root = Path(root)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._folders = [self._adopt(path, lock) for path, lock in _abandoned(root)]
+            self._own = _new_folder(root)
+        except OSError as error:
+            raise StartError(f"edge.spool_dir {root}: {error.strerror or error}") from None
+        self._folders.append(self._own)
+        self._recover()
+        metrics.SPOOL_BYTES.set(self._bytes)
+
+    # -- what the edge calls ------------------------------------------------------------------------
+
+    def open(self, record: CallRecord) -> None:
+        """A call begins. `record` says what to report if this process dies: its outcome is `lost`."""
+        if record.event_id not in self._places:
+            self._append(_OPEN, record.event_id, RECORD_ENCODER.encode(record))
+
+    def close(self, record: CallRecord) -> None:
+        """A call has ended: from now on the record waits to be published. Again: no effect."""
+        place = self._places.get(record.event_id)
+        if place is not None and place.closed:
+            return
+        if self._append(_CLOSE, record.event_id, RECORD_ENCODER.encode(record)):
+            self._queue.append(record.event_id)
+            return
+        metrics.SPOOL_DROPPED.inc()
+        self._forget(record.event_id)
+
+    def acknowledge(self, event_id: str) -> None:
+        """The stream has the record: forget it."""
+        if event_id in self._places:
+            self._write(_ACK + msgspec.json.encode(event_id) + _END)
+            self._forget(event_id)
+
+    # -- what the publisher calls -------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many closed records are not acknowledged and not being published."""
+        return len(self._queue)
+
+    def take(self) -> Waiting | None:
+        """Return the oldest closed record, read from its file; None when there is none. `acknowledge` it."""
+        while self._queue:
+            event_id = self._queue.popleft()
+            place = self._places.get(event_id)
+            if place is None or not place.closed:
+                continue
+            data = self._read(place)
+            if data is not None:
+                return Waiting(event_id=event_id, data=data, recovered=place.recovered)
+            metrics.SPOOL_DROPPED.inc()
+            self._forget(event_id)
+        return None
+
+    def release(self) -> None:
+        """Give up the locks; what is not acknowledged is for the next process."""
+        self._close_file()
+        self._remove_finished(self._own)
+        for folder in self._folders:
+            folder.release()
+        self._folders = []
+
+    # -- writing ------------------------------------------------------------------------------------
+
+    def _append(self, kind: bytes, event_id: str, data: bytes) -> bool:
+        line = kind + data + _END
+        if self._bytes + len(line) > self._max_bytes:
+            self._complain("spool_full", bytes=self._bytes)
+            return False
+        if not self._write(line):
+            return False
+        segment = self._own.segments[-1]
+        offset = segment.size - len(_END) - len(data)
+        self._put(event_id, _Place(segment, offset, len(data), kind is _CLOSE, False))
+        return True
+
+    def _write(self, line: bytes) -> bool:
+        """Append one line; on any trouble the rest of the segment is given up, for it may end in half a line."""
+        try:
+            if self._file < 0 or self._own.segments[-1].size + len(line) > self._segment_bytes:
+                self._rotate()
+            written = os.write(self._file, line)
+        except OSError as error:
+            self._complain("spool_broken", error=str(error))
+            self._close_file()
+            return False
+        self._own.segments[-1].size += written
+        self._count(written)
+        if written < len(line):
+            self._complain("spool_broken", error="short write")
+            self._close_file()
+            return False
+        return True
+
+    def _rotate(self) -> None:
+        self._close_file()
+        path = self._own.path / f"{self._next_segment:08}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._next_segment += 1
+        self._own.segments.append(_Segment(path))
+        if len(self._own.segments) > MAX_SEGMENTS_OF_OPEN_CALLS:
+            self._carry_over(self._own.segments[0])
+        self._remove_finished(self._own)
+
+    def _carry_over(self, segment: _Segment) -> None:
+        """Write the calls still open in `segment` again, so that one long call does not keep all files."""
+        if any(self._places[event_id].closed for event_id in segment.live):
+            return
+        newest = self._own.segments[-1]
+        for event_id in list(segment.live):
+            data = self._read(self._places[event_id])
+            if data is None:
+                return
+            line = _OPEN + data + _END
+            if os.write(self._file, line) < len(line):  # not `_write`: it could rotate again
+                raise OSError("short write")
+            newest.size += len(line)
+            self._count(len(line))
+            self._put(event_id, _Place(newest, newest.size - len(_END) - len(data), len(data), False, False))
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    # -- what is where ------------------------------------------------------------------------------
+
+    def _put(self, event_id: str, place: _Place) -> None:
+        before = self._places.get(event_id)
+        if before is not None:
+            before.segment.live.discard(event_id)
+        place.segment.live.add(event_id)
+        self._places[event_id] = place
+
+    def _forget(self, event_id: str) -> None:
+        place = self._places.pop(event_id, None)
+        if place is None:
+            return
+        place.segment.live.discard(event_id)
+        if not place.segment.live:
+            for folder in list(self._folders):
+                self._remove_finished(folder)
+
+    def _remove_finished(self, folder: _Folder) -> None:
+        """Remove segments from the oldest on: a later one may say that a record of an earlier one is done."""
+        while folder.segments and not folder.segments[0].live:
+            if folder is self._own and len(folder.segments) == 1 and self._file >= 0:
+                return  # the one being written
+            segment = folder.segments.popleft()
+            self._count(-segment.size)
+            try:
+                segment.path.unlink(missing_ok=True)
+            except OSError as error:
+                self._complain("spool_broken", error=str(error))
+        if folder is not self._own and not folder.segments:
+            self._folders.remove(folder)
+            folder.release()
+
+    def _read(self, place: _Place) -> bytes | None:
+        try:
+            with place.segment.path.open("rb") as file:
+                data = os.pread(file.fileno(), place.length, place.offset)
+        except OSError as error:
+            self._complain("spool_broken", error=str(error))
+            return None
+        return data if len(data) == place.length else None
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        metrics.SPOOL_BYTES.set(self._bytes)
+
+    def _complain(self, event: str, **fields: object) -> None:
+        now = time.monotonic()
+        if now - self._complained >= COMPLAINT_SECONDS:
+            self._complained = now
+            log.error(event, **fields)
+
+    # -- recovery -----------------------------------------------------------------------------------
+
+    def _adopt(self, path: Path, lock: int) -> _Folder:
+        folder = _Folder(path, lock)
+        for file in sorted(path.glob("*.jsonl")):
+            segment = _Segment(file, file.stat().st_size)
+            folder.segments.append(segment)
+            self._bytes += segment.size
+            for event_id, offset, length, kind in _lines(file.read_bytes()):
+                if kind is not _ACK:
+                    self._put(event_id, _Place(segment, offset, length, kind is _CLOSE, True))
+                elif event_id in self._places:
+                    self._places.pop(event_id).segment.live.discard(event_id)
+        return folder
+
+    def _recover(self) -> None:
+        """What dead processes left: closed records, and open ones, which are lost calls."""
+        lost = 0
+        for event_id, place in self._places.items():
+            if not place.closed:
+                lost += 1
+                self._places[event_id] = msgspec.structs.replace(place, closed=True)
+            self._queue.append(event_id)
+        if self._places:
+            log.warning("spool_recovered", records=len(self._places), lost_calls=lost)
+        for folder in list(self._folders):
+            self._remove_finished(folder)
+
+
+def _lines(data: bytes) -> Iterator[tuple[str, int, int, bytes]]:
+    """Yield (event id, offset, length, kind) of every whole line; half a line is what a crash leaves."""
+    offset, skipped = 0, 0
+    for line in data.split(b"\n"):
+        try:
+            found = _LINE.decode(line) if line else _Line()
+            if found.ack is not None:
+                yield found.ack, 0, 0, _ACK
+            for kind, raw in ((_OPEN, found.open), (_CLOSE, found.close)):
+                if raw is not None:
+                    yield _ID.decode(raw).event_id, offset + len(kind), len(bytes(raw)), kind
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            skipped += 1
+        offset += len(line) + 1
+    if skipped:
+        log.warning("spool_lines_skipped", lines=skipped)
+
+
+def _new_folder(root: Path) -> _Folder:
+    # Locked under a name that nobody adopts, then given its own: no moment without a lock.
+    name = uuid4().hex
+    hidden = root / f".{name}"
+    hidden.mkdir()
+    lock = os.open(hidden / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    hidden.rename(root / name)
+    return _Folder(root / name, lock)
+
+
+def _abandoned(root: Path) -> Iterator[tuple[Path, int]]:
+    """Yield each directory whose lock is free, and the lock, now held."""
+    for path in sorted(root.iterdir()):
+        if path.name.startswith(".") or not (path / "lock").exists():
+            continue
+        lock = os.open(path / "lock", os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        if (path / "lock").exists():
+            yield path, lock
+        else:  # another process adopted it, finished it and removed it in this very moment
+            os.close(lock)

@@ -1,0 +1,94 @@
+"""Watches all live answers from one place, once a second, so that no event pays for a timer.
+
+Sends `: keep-alive` after silence, ends answers whose upstream fell silent or whose client stopped
+reading, and ends all of them when the grace time of a shutdown is over.
+"""
+
+import asyncio
+import re
+import time
+
+from libs.runtime import metrics
+from libs.schemas.config import Edge
+from libs.translate.stream import KEEPALIVE_FRAME
+from services.edge.exchange import Exchange
+
+TICK_SECONDS = 1.0
+_NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")
+
+
+class Streams:
+    """The registry of live streamed answers."""
+
+    def __init__(self, settings: Edge) -> None:
+        self._settings = settings
+        self._live: set[Exchange] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Cease to watch."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def add(self, exchange: Exchange, *, streamed: bool) -> None:
+        """Watch an answer whose upstream call has begun."""
+        exchange.last_read = time.monotonic()
+        exchange.streamed = streamed
+        self._live.add(exchange)
+        metrics.STREAMS.set(len(self._live))
+
+    def remove(self, exchange: Exchange) -> None:
+        """Watch it no more."""
+        self._live.discard(exchange)
+        metrics.STREAMS.set(len(self._live))
+
+    def abort_all(self) -> None:
+        """End every live answer, each with an error frame: the process is about to go."""
+        for exchange in list(self._live):
+            exchange.abort("shutdown")
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for exchange in list(self._live):
+                await self._look(exchange, now)
+
+    async def _look(self, exchange: Exchange, now: float) -> None:
+        if exchange.sending:
+            if now - max(exchange.last_write, exchange.last_read) > self._settings.write_timeout_seconds:
+                exchange.abort("reader_stalled")
+        elif self._is_overdue(exchange, now):
+            exchange.abort("upstream_idle")
+        elif exchange.streamed and now - exchange.last_write >= self._settings.keepalive_seconds:
+            await self._keep_alive(exchange)
+
+    def _is_overdue(self, exchange: Exchange, now: float) -> bool:
+        if exchange.streamed and now - exchange.last_read > self._settings.idle_timeout_seconds:
+            return True
+        return exchange.status == 0 and now - exchange.started > self._first_output_seconds(exchange)
+
+    def _first_output_seconds(self, exchange: Exchange) -> float:
+        """How long an answer may take to begin: as long as the client says it waits, but no longer than we do."""
+        told = exchange.headers.get("x-stainless-read-timeout", "")
+        ours = self._settings.first_byte_timeout_seconds
+        return min(float(told), ours) if _NUMBER.fullmatch(told) else ours
+
+    async def _keep_alive(self, exchange: Exchange) -> None:
+        # Between two frames only: a comment is a frame of its own, and `sending` is false here. A
+        # client that reads nothing is not waited for: its `write` would hold up all the others.
+        if exchange.status == 0:
+            await exchange.start_stream()
+        if exchange.streaming:
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await exchange.write(KEEPALIVE_FRAME)
+            except TimeoutError:
+                exchange.sending = True

@@ -1,0 +1,99 @@
+"""Reads along with bytes that pass through, for the record alone; it changes and delays nothing.
+
+Of a stream only the frames that begin and end it are parsed; of a body, its end state.
+"""
+
+import msgspec
+
+from libs.runtime import metrics
+from libs.schemas.events import ErrorEvent, ResponseFailed, decode_event
+from libs.schemas.records import Outcome
+from libs.schemas.responses import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
+from libs.translate.errors import TranslationError
+from libs.translate.finish import event_failure, finish_reason, response_failure
+from libs.translate.sse import FrameParser, FrameTooLarge
+from services.edge.calls import Call
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+_ENDS = (b"response.completed", b"response.incomplete", b"response.failed", b"error")
+_OUTCOMES: dict[str | None, Outcome] = {"completed": "ok", "incomplete": "incomplete", "failed": "failed"}
+
+
+class StreamTap:
+    """Follows the event stream of one `/v1/responses` call."""
+
+    def __init__(self, record: Call) -> None:
+        self._record = record
+        self._parser: FrameParser | None = FrameParser()
+
+    def feed(self, data: bytes) -> None:
+        """Read what has just arrived; the record ends with the terminal event."""
+        if self._parser is None:
+            return
+        self._record.first_output()
+        try:
+            for name, payload in self._parser.feed(data):
+                if name in _ENDS or (not name and _names_end(payload)):
+                    self._end(name, payload)
+        except (FrameTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            metrics.BAD_EVENTS.inc()
+            self._parser = None
+
+    def _end(self, name: bytes, payload: bytes) -> None:
+        event = decode_event(name, payload)
+        if isinstance(event, ErrorEvent):
+            _fail(self._record, event_failure(event))
+        elif isinstance(event, ResponseFailed):
+            _fail(self._record, response_failure(event.response), event.response)
+        elif hasattr(event, "response"):
+            end(self._record, event.response)
+
+    def finish(self) -> None:
+        """The upstream closed; without a terminal event the answer was cut."""
+        self._record.end("truncated")
+
+
+class BodyTap:
+    """Collects the JSON body of one `/v1/responses` call."""
+
+    def __init__(self, record: Call) -> None:
+        self._record = record
+        self._chunks: list[bytes] | None = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """Keep what has just arrived, up to a limit beyond which no record is worth the memory."""
+        self._record.first_output()
+        self._size += len(data)
+        if self._chunks is not None:
+            self._chunks.append(data)
+        if self._size > MAX_BODY_BYTES:
+            self._chunks = None
+
+    def finish(self) -> None:
+        """The body is whole."""
+        try:
+            end(self._record, RESPONSE_DECODER.decode(b"".join(self._chunks or ())))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._record.end("ok")
+
+
+def end(record: Call, response: Response) -> None:
+    """End a record with a response as the upstream gave it."""
+    calls = sum(isinstance(decode_item(item), FunctionCallItem) for item in response.output)
+    if response.status == "failed":
+        _fail(record, response_failure(response), response)
+        return
+    outcome = _OUTCOMES.get(response.status, "ok")
+    reason = finish_reason(response, has_calls=calls > 0)
+    record.end(outcome, response=response, finish_reason=reason, tool_calls=calls)
+
+
+def _fail(record: Call, error: TranslationError, response: Response | None = None) -> None:
+    record.end("failed", error_code=error.error.code, response=response)
+
+
+def _names_end(payload: bytes) -> bool:
+    head = payload[:64]
+    return any(b'"' + name + b'"' in head for name in _ENDS)

@@ -1,0 +1,177 @@
+"""Calls upstreams over HTTP; answers are bytes, and nothing here reads them.
+
+Failures to reach one become `UpstreamUnreachable` or `UpstreamTimeout`; no message names a host.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from libs.schemas.config import Edge, Upstream
+from libs.schemas.errors import ErrorBody
+from libs.translate.errors import TranslationError
+from services.edge.tenants import Caller, Tenants
+
+ERROR_BODY_LIMIT = 1024 * 1024
+_PIECE_BYTES = 256 * 1024  # what is handed to the socket at once, so that a large body stalls nobody
+
+# Never forwarded: they belong to one connection, or are ours to set.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "host",
+        "content-length",
+        "expect",
+    }
+)
+_NOT_RETURNED = HOP_BY_HOP | {"set-cookie", "date", "server", "alt-svc", "strict-transport-security"}
+_PASSED = ("retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version")
+_PASSED_PREFIXES = ("x-ratelimit-",)
+
+
+class UpstreamUnreachable(TranslationError):
+    """No connection, or one that broke before the answer began."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            502,
+            ErrorBody(message="The upstream could not be reached.", type="server_error", code="upstream_unreachable"),
+        )
+
+
+class UpstreamTimeout(TranslationError):
+    """No answer began in time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            504,
+            ErrorBody(message="The upstream did not answer in time.", type="server_error", code="upstream_timeout"),
+        )
+
+
+class UpstreamTruncated(TranslationError):
+    """The answer ended without its terminal event; what came of it may not pass for whole (C.3)."""
+
+    def __init__(self) -> None:
+        message = "The upstream closed the stream before the answer was complete."
+        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_stream_truncated"))
+
+
+def told_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what a chat client is told of an upstream's headers: limits, retries, times, its request id."""
+    told = {
+        key.lower(): value
+        for key, value in headers.items()
+        if key.lower() in _PASSED or key.lower().startswith(_PASSED_PREFIXES)
+    }
+    if "x-request-id" in headers:
+        told["x-upstream-request-id"] = headers["x-request-id"]
+    return told
+
+
+def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a relayed answer: all but those of the connection; its id under another name."""
+    relayed = {key.lower(): value for key, value in headers.items() if key.lower() not in _NOT_RETURNED}
+    upstream_id = relayed.pop("x-request-id", None)
+    if upstream_id is not None:
+        relayed["x-upstream-request-id"] = upstream_id
+    return relayed
+
+
+class Upstreams:
+    """The HTTP client of the edge; one connection pool for all upstreams."""
+
+    def __init__(self, settings: Edge, tenants: Tenants) -> None:
+        self._settings = settings
+        self._tenants = tenants
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the connection pool."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_seconds),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def auth_headers(self, upstream: Upstream, caller: Caller) -> dict[str, str]:
+        """Return the credentials of a call."""
+        return {"authorization": f"Bearer {self._tenants.key(upstream, caller)}", **caller.scoping}
+
+    @asynccontextmanager
+    async def request(
+        self,
+        upstream: Upstream,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and yield the answer once its headers are there; leaving the block closes it.
+
+        `path` begins with a slash and follows the base URL. Raises UpstreamUnreachable, UpstreamTimeout.
+        """
+        assert self._session is not None
+        try:
+            async with asyncio.timeout(self._settings.first_byte_timeout_seconds):
+                answer = await self._session.request(
+                    method,
+                    upstream.base_url.rstrip("/") + path,
+                    headers=headers,
+                    data=_payload(body),
+                    allow_redirects=False,
+                )
+        except (aiohttp.ServerTimeoutError, TimeoutError):
+            raise UpstreamTimeout from None
+        except (aiohttp.ClientError, OSError):
+            raise UpstreamUnreachable from None
+        try:
+            yield answer
+        finally:
+            # Not release(): an answer that was left early must not go on being generated.
+            answer.close() if not answer.content.at_eof() else answer.release()
+
+
+def _payload(body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None) -> Any:
+    if isinstance(body, Sequence):
+        return body[0] if len(body) == 1 and len(body[0]) <= _PIECE_BYTES else _pieces(body)
+    return body
+
+
+async def _pieces(body: Sequence[bytes | memoryview]) -> AsyncIterator[bytes]:
+    for part in body:
+        view = memoryview(part)
+        for start in range(0, len(view), _PIECE_BYTES):
+            yield bytes(view[start : start + _PIECE_BYTES])
+
+
+async def read_limited(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return the body of an answer, at most `limit` bytes of it. Raises UpstreamTruncated when it breaks off."""
+    chunks, size = [], 0
+    try:
+        async for chunk in answer.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size >= limit:
+                break
+    except (aiohttp.ClientError, OSError):
+        raise UpstreamTruncated from None
+    return b"".join(chunks)[:limit]

@@ -1,0 +1,151 @@
+"""The real processes of a cluster, each of which a test may kill, freeze, stop and start again."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from deploy.local.nats_server import free_port
+from tests.support.nats import NatsServer, running_nats
+from tests.support.simulator import Simulator, started_simulator
+from tests.support.wait import until
+
+START_SECONDS = 30.0
+_READY = re.compile(r"^ready (\d+)$")
+
+
+class Service:
+    """One `python -m services.<name>`; `port` is that of its health, or of its HTTP side for the edge."""
+
+    def __init__(self, name: str, environ: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.port = 0
+        self._environ = dict(environ)
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def process(self) -> "subprocess.Popen[str]":
+        """The process of the present life."""
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process
+
+    def start(self) -> None:
+        """Start, and wait until it says that it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"services.{self.name}"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **self._environ},
+                text=True,
+            )
+        announced = threading.Event()
+        threading.Thread(target=self._read, args=(self._process, announced), daemon=True).start()
+        assert announced.wait(START_SECONDS), f"{self.name} did not start:\n{self.logged()}"
+
+    def _read(self, process: "subprocess.Popen[str]", announced: threading.Event) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                ready = _READY.match(line)
+                if ready:
+                    self.port = int(ready[1])
+                    announced.set()
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill without warning."""
+        self.send(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self, seconds: float = 60.0) -> int:
+        """Stop as an operator does, and return the exit status."""
+        if self.process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def wait_ready(self) -> None:
+        """Return once /readyz says so."""
+        until(self.is_ready, seconds=START_SECONDS, what=f"{self.name} ready")
+
+    def logged(self) -> str:
+        """What it wrote to its log, over all its lives."""
+        return self.log.read_text(errors="replace")
+
+
+class Cluster:
+    """A running cluster; `services` by name, the converter's replicas as `converter`, `converter2`, ..."""
+
+    def __init__(self, nats: NatsServer, simulator: Simulator, services: dict[str, Service]) -> None:
+        self.nats = nats
+        self.simulator = simulator
+        self.services = services
+
+    def __getitem__(self, name: str) -> Service:
+        return self.services[name]
+
+    @property
+    def url(self) -> str:
+        """Where the edge listens, without a path."""
+        return f"http://127.0.0.1:{self.services['edge'].port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a client is pointed at."""
+        return f"{self.url}/v1"
+
+
+@contextmanager
+def running_cluster(
+    directory: Path, *, environ: Mapping[str, str] | None = None, analytics: bool = True
+) -> Iterator[Cluster]:
+    """Run nats-server, the simulator and the services while the block runs; stop all of them after it."""
+    with ExitStack() as stack:
+        nats = stack.enter_context(running_nats(directory / "nats"))
+        simulator = stack.enter_context(started_simulator())
+        settings = {
+            "PARLEY_NATS_URL": nats.url,
+            "OPENAI_BASE_URL": simulator.base_url,
+            "PARLEY_SECRET_FILE": str(directory / "secret"),
+            "PARLEY_SPOOL_DIR": str(directory / "spool"),
+            "PARLEY_ANALYTICS_CHDB_PATH": str(directory / "clickhouse"),
+            "PARLEY_PORT": str(free_port()),
+            **(environ or {}),
+        }
+        names = ["converter", "state", *(["analytics"] if analytics else []), "edge"]
+        services = {name: Service(name, settings, directory / f"{name}.log") for name in names}
+        for service in services.values():
+            stack.callback(_stop, service)
+            service.start()
+        for service in services.values():
+            service.wait_ready()
+        yield Cluster(nats, simulator, services)
+
+
+def _stop(service: Service) -> None:
+    if service._process is not None:
+        try:
+            service.stop()
+        except subprocess.TimeoutExpired:
+            service.kill()
+            raise AssertionError(f"{service.name} did not stop on SIGTERM:\n{service.logged()}") from None
