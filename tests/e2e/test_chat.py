@@ -8,8 +8,8 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from tests.support.chats import MODEL, WEATHER_TOOL, tool_result, user
 from tests.support.cluster import Cluster
+from tests.support.samples import MODEL, WEATHER_TOOL, tool_result, user
 
 
 def test_answer_is_a_completion(client: openai.OpenAI) -> None:

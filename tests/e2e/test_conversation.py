@@ -7,8 +7,8 @@ from uuid import uuid4
 import openai
 import pytest
 
-from tests.support.chats import MODEL, WEATHER_TOOL, tool_result, user
 from tests.support.cluster import Cluster
+from tests.support.samples import MODEL, WEATHER_TOOL, tool_result, user
 from tests.support.simulator import Json
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.chats import MODEL, user
 from tests.support.cluster import Cluster
+from tests.support.samples import MODEL, user
 
 CHAT = "/v1/chat/completions"
 KEY = {"authorization": "Bearer sk-errors", "content-type": "application/json"}

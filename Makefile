@@ -1,0 +1,77 @@
+# Everything a person does with the repository. `make` alone lists it.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+STAMP := .venv/installed
+SOURCES := libs services deploy parley tests
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## Create .venv and install what requirements.lock names; PYTHON=... chooses the interpreter
+	@:
+
+$(STAMP): requirements.lock pyproject.toml
+	@if [ ! -x $(BIN)/python ]; then \
+		"$(or $(PYTHON),python3)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			echo "Parley needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not; name one with make install PYTHON=..." >&2; \
+			exit 1; }; \
+		echo "Creating .venv"; "$(or $(PYTHON),python3)" -m venv .venv; fi
+	@echo "Installing what requirements.lock names; the first time this takes a minute or two"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: lock
+lock: ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml \
+		-o requirements.lock --custom-compile-command "make lock"
+
+.PHONY: up
+up: install ## Run the whole cluster on this machine until Ctrl-C
+	@$(BIN)/parley up
+
+.PHONY: down
+down: install ## Stop the cluster that `make up` runs elsewhere
+	@$(BIN)/parley down
+
+.PHONY: lint
+lint: install ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+
+.PHONY: test
+test: lint ## Check, then run every test that needs no credential
+	$(BIN)/pytest
+
+.PHONY: unit
+unit: install ## Run the unit tests
+	$(BIN)/pytest tests/unit
+
+.PHONY: golden
+golden: install ## Rewrite the golden files; review the difference
+	$(BIN)/pytest tests/golden --rewrite
+
+.PHONY: contract
+contract: install ## Run the tests of what services, and the outside, agree on
+	$(BIN)/pytest tests/contract
+
+.PHONY: e2e
+e2e: install ## Run the tests of the whole cluster
+	$(BIN)/pytest tests/e2e
+
+.PHONY: bench
+bench: install ## Measure; each benchmark prints its numbers
+	@for file in tests/bench/bench_*.py; do echo "$$file"; \
+		$(BIN)/python -m "tests.bench.$$(basename "$$file" .py)" || exit 1; done
+
+.PHONY: clean
+clean: ## Remove caches and build output; .venv and var stay
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find libs services deploy parley tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,125 @@
+"""What the local cluster consists of: each process, its command line, its environment, its place in the order.
+
+How processes are run is in `child.py` and `supervisor.py`.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from deploy.local import nats_server, probe
+from deploy.local.child import Spec
+from deploy.local.state_dir import StateDir
+from libs.runtime.settings import upstream_key
+from libs.schemas.config import Analytics, Config, Edge
+
+_LOOPBACK = "127.0.0.1"
+READY_LINE = re.compile(rb"^ready (\d+)\n", re.MULTILINE)
+_SIMULATOR_LINE = re.compile(rb"^simulator ready on http://127\.0\.0\.1:(\d+)/v1\n", re.MULTILINE)
+# What a service may need beyond its grace: aborted streams, late commits, the last records, the drain.
+_CLOSING_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The processes in stages, first to start first, and where they meet; `upstream` is for people to read."""
+
+    stages: tuple[tuple[Spec, ...], ...]
+    nats_url: str
+    upstream: str
+    simulated: bool
+
+
+def lay_out(config: Config, environ: Mapping[str, str], state: StateDir) -> Cluster:
+    """Return the cluster that runs with this configuration and environment, its state in `state`.
+
+    Raises StartError when a key of an upstream lacks, FileNotFoundError when nats-server does.
+    """
+    for upstream in config.upstream:
+        upstream_key(upstream, environ)
+    simulated = not config.upstream
+    nats_port, simulator_port = nats_server.free_port(), int(environ.get("PARLEY_SIMULATOR_PORT") or 0)
+    nats_url = f"nats://{_LOOPBACK}:{nats_port}"
+    simulator = _simulator(simulator_port or nats_server.free_port(), environ)
+    simulator_url = f"http://{_LOOPBACK}:{simulator.port}/v1"
+    service_environ = _service_environ(config, environ, state, nats_url)
+    if simulated:
+        service_environ.pop("OPENAI_API_KEY", None)
+        service_environ["OPENAI_BASE_URL"] = simulator_url
+    servers = (_nats(nats_port, environ, state), *([simulator] if simulated else []))
+    return Cluster(
+        stages=(servers, _workers(config, service_environ), (_edge(config, service_environ),)),
+        nats_url=nats_url,
+        upstream=simulator_url if simulated else _described(config),
+        simulated=simulated,
+    )
+
+
+def _service_environ(config: Config, environ: Mapping[str, str], state: StateDir, nats_url: str) -> dict[str, str]:
+    """The user's own environment, and what makes the services meet; paths that the user chose stay."""
+    result = {**environ, "PARLEY_NATS_URL": nats_url, "PARLEY_HEALTH_PORT": "0"}
+    paths = (
+        ("PARLEY_SECRET_FILE", "secret", config.edge.secret_file, Edge().secret_file),
+        ("PARLEY_SPOOL_DIR", "spool", config.edge.spool_dir, Edge().spool_dir),
+        ("PARLEY_ANALYTICS_CHDB_PATH", "clickhouse", config.analytics.chdb_path, Analytics().chdb_path),
+    )
+    for variable, place, chosen, default in paths:
+        if chosen == default:
+            result[variable] = str(state.path / place)
+    return result
+
+
+def _described(config: Config) -> str:
+    return ", ".join(f"{upstream.name} ({upstream.base_url})" for upstream in config.upstream)
+
+
+def _nats(port: int, environ: Mapping[str, str], state: StateDir) -> Spec:
+    return Spec(
+        name="nats-server",
+        command=nats_server.command(port, state.path / "nats"),
+        environ=environ,
+        probe=partial(probe.nats_greets, _LOOPBACK),
+        port=port,
+    )
+
+
+def _simulator(port: int, environ: Mapping[str, str]) -> Spec:
+    return Spec(
+        name="simulator",
+        command=[sys.executable, "-m", "deploy.local.simulator", "--port", str(port)],
+        environ=environ,
+        probe=partial(probe.listens, _LOOPBACK),
+        announcement=_SIMULATOR_LINE,
+        port=port,
+        grace_seconds=5.0,
+    )
+
+
+def _workers(config: Config, environ: Mapping[str, str]) -> tuple[Spec, ...]:
+    sections = {"converter": config.converter, "state": config.state, "analytics": config.analytics}
+    return tuple(
+        Spec(
+            name=name,
+            command=[sys.executable, "-m", f"services.{name}"],
+            environ=environ,
+            probe=partial(probe.readyz, probe.reachable(config.health.host)),
+            announcement=READY_LINE,
+            grace_seconds=section.grace_seconds + _CLOSING_SECONDS,
+        )
+        for name, section in sections.items()
+    )
+
+
+def _edge(config: Config, environ: Mapping[str, str]) -> Spec:
+    return Spec(
+        name="edge",
+        command=[sys.executable, "-m", "services.edge"],
+        environ=environ,
+        probe=partial(probe.readyz, probe.reachable(config.edge.host)),
+        announcement=READY_LINE,
+        port=config.edge.port,
+        port_variable="PARLEY_PORT",
+        grace_seconds=config.edge.grace_seconds + _CLOSING_SECONDS,
+    )

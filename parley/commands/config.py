@@ -1,0 +1,100 @@
+"""Check the configuration, or show what is in effect."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from libs.runtime import settings
+from libs.runtime.errors import StartError
+from libs.schemas.config import Config, Upstream
+from parley.failure import Failure
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+_file = click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.group()
+def command() -> None:
+    """Check the configuration, or show what is in effect: parley.toml and the variables that override it."""
+
+
+@command.command()
+@_file
+def check(file: Path | None) -> None:
+    """Say whether the cluster would start with FILE (parley.toml), and list its upstreams."""
+    environ = _environ(file)
+    config = _load(environ)
+    try:
+        for upstream in config.upstream:
+            settings.upstream_key(upstream, environ)
+    except StartError as error:
+        raise Failure(str(error)) from None
+    click.echo(f"OK: {_source(environ)}")
+    for upstream in config.upstream:
+        click.echo(f"  {_summary(upstream)}")
+    if not config.upstream:
+        click.echo("  no upstream: `parley up` runs the simulator in its place")
+
+
+@command.command()
+@_file
+def show(file: Path | None) -> None:
+    """Print every setting in effect, as TOML; keys are never among them, credentials in URLs are masked."""
+    for line in _toml(msgspec.to_builtins(_load(_environ(file)))):
+        click.echo(line)
+
+
+def _environ(file: Path | None) -> Mapping[str, str]:
+    return os.environ if file is None else {**os.environ, "PARLEY_CONFIG": str(file)}
+
+
+def _load(environ: Mapping[str, str]) -> Config:
+    try:
+        return settings.load(environ)
+    except StartError as error:
+        raise Failure(str(error)) from None
+
+
+def _source(environ: Mapping[str, str]) -> str:
+    path = environ.get("PARLEY_CONFIG", "parley.toml")
+    return path if Path(path).exists() else f"the defaults and the environment, for there is no {path}"
+
+
+def _summary(upstream: Upstream) -> str:
+    key = upstream.key_env or upstream.key_file
+    auth = "the caller's own key" if upstream.auth == "client" else f"the key in {key}"
+    models = ", ".join((*upstream.aliases, *upstream.models))
+    return f"{upstream.name}: {_masked(upstream.base_url)}, with {auth}, for models {models}"
+
+
+def _toml(config: dict[str, Any]) -> Iterator[str]:
+    for section, value in config.items():
+        for entry in value if isinstance(value, list) else [value]:
+            yield f"[[{section}]]" if isinstance(value, list) else f"[{section}]"
+            yield from (f"{field} = {_toml_value(content)}" for field, content in entry.items())
+            yield ""
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{_toml_key(key)} = {_toml_value(content)}" for key, content in value.items())
+        return "{ " + ", ".join(pairs) + " }" if value else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return json.dumps(_masked(value) if isinstance(value, str) else value, ensure_ascii=False)
+
+
+def _toml_key(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else _toml_value(key)
+
+
+def _masked(text: str) -> str:
+    return _CREDENTIALS.sub("***", text)

@@ -1,0 +1,44 @@
+"""Show what a chat request becomes, offline.
+
+Nothing is sent and no state is asked: a request that would continue a conversation is shown whole.
+"""
+
+import os
+from typing import IO
+
+import click
+import msgspec
+
+from libs.runtime import settings
+from libs.runtime.errors import StartError
+from libs.schemas.config import Upstream
+from libs.translate import request
+from libs.translate.errors import InvalidRequest
+from libs.translate.routing import route
+from parley.failure import Failure
+
+# Offline, and with no upstream configured, any model may be asked for.
+_ANY = Upstream(name="any", base_url="https://example.invalid/v1")
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+def command(file: IO[bytes]) -> None:
+    """Show the Responses request that the chat request in FILE (- for standard input) becomes."""
+    body = file.read()
+    try:
+        upstreams = settings.load(os.environ).upstream or [_ANY]
+        chat, dropped = request.parse(body)
+        way = route(upstreams, chat.model)
+        if way.bridge == "bypass":
+            click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions")
+            return
+        made = request.translate(chat, model=way.model)
+    except StartError as error:
+        raise Failure(str(error)) from None
+    except InvalidRequest as refused:
+        where = f" (param {refused.error.param})" if refused.error.param else ""
+        raise Failure(f"{refused.status}{where}: {refused.error.message}") from None
+    click.echo(msgspec.json.format(request.encode(made.body), indent=2).decode())
+    left_out = ", ".join(dropped + made.dropped) or "nothing"
+    click.echo(f"upstream: {way.upstream.name}\ndropped: {left_out}", err=True)
