@@ -55,6 +55,8 @@ Rep = TypeVar("Rep")
 RETRY_DELAYS_SECONDS = (0.05, 0.15, 0.3)  # between tries that found no worker; the last repeats
 DOWN_PATIENCE_SECONDS = 2.0  # how long a call waits for a lost connection to come back
 FLUSH_SECONDS = 2  # a publish into a dying connection waits for ever without
+OFFER_SUFFIX = ".offer"  # asked of all workers after a time-out; those with room answer
+OFFER_SECONDS = 1.0
 _NO_RESPONDERS = "503"
 
 log = Log("parley.bus")
@@ -225,15 +227,14 @@ class Bus:
 
     async def _call_with_retries(self, subject: Subject[Any, Any], payload: bytes, call: Call) -> Msg:
         started = time.monotonic()
-        timeouts_left = 1 if subject.idempotent else 0
-        tries = 0
+        tries, at = 0, subject.name
         while True:
             try:
-                return await self._try(subject, payload, call)
+                return await self._try(subject, at, payload, call)
             except CallTimeout:
-                if not timeouts_left:
+                if at != subject.name or not subject.idempotent:
                     raise
-                timeouts_left -= 1
+                at = await self._offer(subject)
             except (NoWorkers, WorkerBusy, BusDown) as error:
                 if isinstance(error, BusDown) and not subject.idempotent:
                     raise
@@ -244,7 +245,12 @@ class Bus:
                 tries += 1
                 await asyncio.sleep(delay)
 
-    async def _try(self, subject: Subject[Any, Any], payload: bytes, call: Call) -> Msg:
+    async def _offer(self, subject: Subject[Any, Any]) -> str:
+        """Return the own subject of a worker that is alive: a queue group might pick the frozen one again."""
+        msg = await self._request(subject.name + OFFER_SUFFIX, b"", {}, OFFER_SECONDS)
+        return msg.data.decode()
+
+    async def _try(self, subject: Subject[Any, Any], at: str, payload: bytes, call: Call) -> Msg:
         timeout = subject.timeout_seconds
         if call.deadline:
             timeout = min(timeout, call.deadline / 1000 - time.time())
@@ -252,7 +258,7 @@ class Bus:
                 raise CallTimeout(f"{subject.name}: the deadline has passed")
         headers = _headers(call, int((time.time() + timeout) * 1000))
         self.check_size(payload, headers)
-        msg = await self._request(subject.name, payload, headers, timeout)
+        msg = await self._request(at, payload, headers, timeout)
         status = (msg.headers or {}).get(STATUS_HEADER)
         if status is not None:
             raise _FAILURES.get(status, WorkerFailed)(_FAILURE_DECODER.decode(msg.data).message)
@@ -316,8 +322,16 @@ class Bus:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
-        subscription = await self._nc.subscribe(subject.name, queue=subject.consumer, cb=receive)
-        self._subscriptions.append(subscription)
+        async def offer(msg: Msg) -> None:
+            if len(running) < concurrency:
+                await self._publish(msg.reply, own.encode(), {})
+
+        own = f"{subject.name}.at.{os.urandom(8).hex()}"
+        self._subscriptions += [
+            await self._nc.subscribe(subject.name, queue=subject.consumer, cb=receive),
+            await self._nc.subscribe(own, cb=receive),
+            await self._nc.subscribe(subject.name + OFFER_SUFFIX, cb=offer),
+        ]
         await self._nc.flush()  # the server knows of it before anybody is told that this worker is ready
 
     async def _handle(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], msg: Msg) -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import nats
 import openai
 import pytest
@@ -18,6 +17,7 @@ from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
 from tests.support.cluster import Cluster
 from tests.support.poll import eventually
+from tests.support.queries import decoded
 from tests.support.samples import MODEL, WEATHER_TOOL, user
 
 
@@ -32,7 +32,7 @@ class Records:
         sql = f"SELECT * FROM calls WHERE request_id = '{request_id}' ORDER BY ts"
         reply = await self._bus.call(QUERY, QueryRequest(sql=sql), Call())
         assert isinstance(reply, QueryReply), reply
-        return [dict(zip(reply.columns, row, strict=True)) for row in rows_of(reply)]
+        return [dict(zip(reply.columns, row, strict=True)) for row in decoded(reply)]
 
     async def one(self, request_id: str | None) -> dict[str, Any]:
         """Return the only row of one request, once it is there."""
@@ -43,10 +43,6 @@ class Records:
         await eventually(there, seconds=30, what="the record")
         [row] = await self.of(request_id)
         return row
-
-
-def rows_of(reply: QueryReply) -> list[list[Any]]:
-    return [msgspec.msgpack.decode(row) for row in reply.rows]
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 from deploy.local.nats_server import free_port
@@ -94,15 +95,22 @@ class Service:
 
 
 class Cluster:
-    """A running cluster; `services` by name, the converter's replicas as `converter`, `converter2`, ..."""
+    """A running cluster; `services` by name, one of each."""
 
-    def __init__(self, nats: NatsServer, simulator: Simulator, services: dict[str, Service]) -> None:
+    def __init__(
+        self, nats: NatsServer, simulator: Simulator, services: dict[str, Service], start: Callable[..., Service]
+    ) -> None:
         self.nats = nats
         self.simulator = simulator
         self.services = services
+        self._make = start
 
     def __getitem__(self, name: str) -> Service:
         return self.services[name]
+
+    def another(self, name: str, environ: Mapping[str, str] | None = None) -> Service:
+        """Return one more replica of a service, not started; it is stopped with the cluster at the latest."""
+        return self._make(name, environ or {})
 
     @property
     def url(self) -> str:
@@ -132,14 +140,20 @@ def running_cluster(
             "PARLEY_PORT": str(free_port()),
             **(environ or {}),
         }
-        names = ["converter", "state", *(["analytics"] if analytics else []), "edge"]
-        services = {name: Service(name, settings, directory / f"{name}.log") for name in names}
-        for service in services.values():
+        logs = count(1)
+
+        def make(name: str, more: Mapping[str, str]) -> Service:
+            service = Service(name, {**settings, **more}, directory / f"{name}-{next(logs)}.log")
             stack.callback(_stop, service)
+            return service
+
+        names = ["converter", "state", *(["analytics"] if analytics else []), "edge"]
+        services = {name: make(name, {}) for name in names}
+        for service in services.values():
             service.start()
         for service in services.values():
             service.wait_ready()
-        yield Cluster(nats, simulator, services)
+        yield Cluster(nats, simulator, services, make)
 
 
 def _stop(service: Service) -> None:

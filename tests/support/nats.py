@@ -1,6 +1,7 @@
 """A real nats-server for tests, on a free port, which a test may kill, freeze and start again."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ class NatsServer:
         """Send a signal to the process."""
         assert self._process is not None
         os.kill(self._process.pid, number)
+
+    def wipe(self) -> None:
+        """Lose all that is stored; the server must not run."""
+        shutil.rmtree(self._store / "jetstream")
 
     def stop(self) -> None:
         """Stop if it runs."""

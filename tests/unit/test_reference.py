@@ -1,0 +1,113 @@
+"""The reference names every path, header, field, code, setting, column and metric that the code has."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from libs.runtime import metrics, settings
+from libs.schemas.chat import ChatRequest
+from libs.schemas.config import ModelRule, Upstream
+from libs.schemas.records import CallRecord
+from libs.translate import chain, request
+from services.edge.app import create_app
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "API_REFERENCE.md").read_text()
+# Headers that belong to protocols below or beside ours, and need no word in the reference.
+PLUMBING = {"content-type", "content-length", "cache-control", "user-agent", "accept", "accept-encoding", "allow"}
+
+
+def sources() -> Iterator[ast.Module]:
+    for folder in ("libs", "services"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield ast.parse(path.read_text())
+
+
+def strings() -> set[str]:
+    return {
+        node.value
+        for tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def codes() -> set[str]:
+    """What the code passes as `code=`, or as the third argument of InvalidRequest."""
+    found: set[str] = set()
+    for tree in sources():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            values = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+            if isinstance(node.func, ast.Name) and node.func.id == "InvalidRequest":
+                values += node.args[2:3]
+            found |= {str(value.value) for value in values if isinstance(value, ast.Constant) and value.value}
+    return found
+
+
+def named(*names: str) -> list[str]:
+    return [name for name in names if f"`{name}`" not in REFERENCE]
+
+
+def test_reference_names_every_setting_with_its_variable_and_default() -> None:
+    for variable, section, field in settings.variables():
+        assert re.search(rf"\| `{section}\.{field}` \| `{variable}` \| ", REFERENCE), f"{section}.{field}"
+        default = next(known for known in msgspec.structs.fields(settings.SECTIONS[section]) if known.name == field)
+        if default.default not in (msgspec.NODEFAULT, ""):
+            assert f"| `{section}.{field}` | `{variable}` | `{default.default}` |" in REFERENCE
+
+
+def test_reference_names_every_field_of_an_upstream() -> None:
+    assert named(*(field for field in Upstream.__struct_fields__)) == []
+    assert all(field in REFERENCE for field in ModelRule.__struct_fields__)
+
+
+def test_reference_names_every_other_variable() -> None:
+    assert named(*settings.OTHER_VARIABLES) == []
+
+
+def test_reference_names_every_field_of_a_chat_request() -> None:
+    assert named(*ChatRequest.__struct_fields__, *request._REFUSED, *request._NEUTRAL, "seed", "prediction") == []
+
+
+def test_reference_names_every_header_of_our_own() -> None:
+    headers = {text for text in strings() if re.fullmatch(r"x-[a-z]+(-[a-z]+)+", text)} - PLUMBING
+    assert "x-parley-continuity" in headers
+    assert named(*headers) == []
+
+
+def test_reference_names_every_reason() -> None:
+    assert named(*chain.REASONS) == []
+
+
+def test_reasons_are_all_listed() -> None:
+    constants = {value for name, value in vars(chain).items() if name.isupper() and isinstance(value, str)}
+    assert constants == set(chain.REASONS)
+
+
+def test_reference_names_every_error_code() -> None:
+    assert {"model_not_found", "upstream_timeout", "invalid_api_key"} <= codes()
+    assert named(*codes()) == []
+
+
+def test_reference_names_every_column() -> None:
+    assert named(*CallRecord.__struct_fields__, "ingest_ts", "stream_epoch", "stream_seq") == []
+
+
+def test_reference_names_every_metric() -> None:
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            name = metric._name + ("_total" if metric._type == "counter" else "")
+            assert f"| `{name}` |" in REFERENCE, name
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/status", "/metrics", "/convert", "/v1/models"])
+def test_reference_names_every_path(path: str) -> None:
+    assert path in (Path(create_app.__code__.co_filename).read_text())
+    assert f" {path}`" in REFERENCE
