@@ -30,6 +30,9 @@ TRACEPARENT_HEADER = "traceparent"
 REPUBLISHED_HEADER = "parley-republished"  # "1" on a record that may be in the stream already
 DEAD_REASON_HEADER = "parley-dead-reason"  # why a record could not become a row
 
+# Asked of all workers of a subject after a time-out; those with room answer with a subject of their own.
+OFFER_SUFFIX = ".offer"
+
 STATUS_BUSY = "busy"
 STATUS_INVALID = "invalid"
 STATUS_FAILED = "failed"

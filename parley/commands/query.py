@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from deploy.local.state_dir import StateDir
-from libs.runtime.bus import Bus, Call
+from libs.runtime.bus import Bus
+from libs.runtime.call import Call
 from libs.runtime.errors import BusError, NoWorkers, StartError
 from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats

@@ -1,7 +1,7 @@
 """Runs the converter: `python -m services.converter`."""
 
 from libs.runtime import service
-from libs.runtime.bus import Call
+from libs.runtime.call import Call
 from libs.schemas.bus import ResolveReply, ResolveRequest
 from libs.schemas.subjects import CONVERT, RESOLVE
 from services.converter.handlers import Converter

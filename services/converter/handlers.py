@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from libs.runtime import metrics
-from libs.runtime.bus import Call
+from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import (
@@ -28,6 +28,7 @@ from libs.schemas.config import Config, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, StreamPlan
 from libs.translate import chain, fingerprint, request
 from libs.translate.errors import InvalidRequest
+from libs.translate.request import Translated
 from libs.translate.routing import Route, route
 
 Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
@@ -44,6 +45,24 @@ class _Known(msgspec.Struct, frozen=True):
     matched: int  # assistant messages up to and including it
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    """One request, parsed and translated; `owner` and `history` are what it is recognised by."""
+
+    request: ConvertRequest
+    chat: ChatRequest
+    way: Route
+    dropped: list[str]
+    made: Translated
+    account: str
+    owner: str
+    history: fingerprint.History
+
+    @property
+    def chains(self) -> bool:
+        """Whether answers of this call are kept upstream and continued."""
+        return _chains(self.way.upstream, self.request)
+
+
 class Converter:
     """Handles CONVERT; `resolve` asks the state service."""
 
@@ -51,78 +70,46 @@ class Converter:
         self._config = config
         self._resolve = resolve
 
-    async def convert(self, asked: ConvertRequest, call: Call) -> ConvertReply:
+    async def convert(self, request_: ConvertRequest, call: Call) -> ConvertReply:
         """Return the conversion, or the refusal that the client must hear."""
-        if asked.plan_version != PLAN_VERSION:
+        if request_.plan_version != PLAN_VERSION:
             return PlanUnsupported(supported=PLAN_VERSION)
         try:
-            chat, dropped = request.parse(asked.body)
-            way = route(self._config.upstream, chat.model)
-            return await self._convert(asked, chat, way, dropped, call)
+            asked = self._parse(request_)
         except InvalidRequest as refused:
             return Refused(status=refused.status, error=refused.error)
+        known = await self._decide(asked, call)
+        converted = _converted(asked, known)
+        _tell(converted.continuity, call)
+        return converted
 
-    async def _convert(
-        self, asked: ConvertRequest, chat: ChatRequest, way: Route, dropped: list[str], call: Call
-    ) -> Converted:
-        chains = _chains(way.upstream, asked)
-        made = request.translate(chat, model=way.model, store=chains)
-        account = asked.accounts.get(way.upstream.name, "")
-        owner = fingerprint.scope(asked.tenant, account, chat.safety_identifier or chat.user or "")
-        media = {lifted.placeholder: lifted.sha256 for lifted in asked.lifted}
+    def _parse(self, request_: ConvertRequest) -> _Asked:
+        chat, dropped = request.parse(request_.body)
+        way = route(self._config.upstream, chat.model)
+        made = request.translate(chat, model=way.model, store=_chains(way.upstream, request_))
+        account = request_.accounts.get(way.upstream.name, "")
+        owner = fingerprint.scope(request_.tenant, account, chat.safety_identifier or chat.user or "")
+        media = {lifted.placeholder: lifted.sha256 for lifted in request_.lifted}
         history = fingerprint.history(chat.messages, made.input.hoisted, owner, media)
-        reason = _early_reason(asked, way.upstream, made.body.store, history)
-        known: _Known | str = reason or await self._known(owner, history, call)
-        if isinstance(known, _Known):
-            known = (
-                chain.refusal(known.turn, known.answer_index, chat.messages, model=way.model, now=int(time.time()))
-                or known
-            )
-        body, sources = made.body, made.input.sources
-        if isinstance(known, _Known):
-            body, sources = chain.chained(body, made.input, known.turn, known.answer_index)
-        continuity = _continuity(known, len(body.input))
-        metrics.CONTINUITY.labels(continuity.mode, continuity.reason).inc()
-        log.info(
-            "handoff",
-            request_id=call.request_id,
-            mode=continuity.mode,
-            reason=continuity.reason,
-            matched=continuity.matched,
-            new_items=continuity.new_items,
-        )
-        commit = CommitPlan(
-            scope=owner,
-            prefix=history.whole,
-            conversation=asked.conversation,
-            account=account,
-            model=way.model,
-        )
-        return Converted(
-            upstream=way.upstream.name,
-            model=way.model,
-            body=request.encode(body),
-            plan=StreamPlan(
-                stream=bool(chat.stream),
-                include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-                structured=request.is_structured(chat),
-                items=sources,
-                renames=made.renames,
-                commit=commit if chains and made.body.store else None,
-            ),
-            continuity=continuity,
-            previous_response_id=known.turn.response_id if isinstance(known, _Known) else None,
-            entry=known.digest if isinstance(known, _Known) else None,
-            dropped=dropped + made.dropped,
-        )
+        return _Asked(request_, chat, way, dropped, made, account, owner, history)
 
-    async def _known(self, owner: str, history: fingerprint.History, call: Call) -> "_Known | str":
-        """Return the newest known answer, or the reason why there is none."""
-        newest_first = history.answers[::-1]
+    async def _decide(self, asked: _Asked, call: Call) -> _Known | str:
+        """Return the answer to continue, or the reason why there is none."""
+        reason = _early_reason(asked)
+        if reason is not None:
+            return reason
+        known = await self._ask(asked, call)
+        if isinstance(known, str):
+            return known
+        now = int(time.time())
+        refusal = chain.refusal(known.turn, known.answer_index, asked.chat.messages, model=asked.way.model, now=now)
+        return refusal or known
+
+    async def _ask(self, asked: _Asked, call: Call) -> _Known | str:
+        newest_first = asked.history.answers[::-1]
+        question = ResolveRequest(scope=asked.owner, prefixes=[digest for _, digest in newest_first])
         try:
-            reply = await self._resolve(
-                ResolveRequest(scope=owner, prefixes=[digest for _, digest in newest_first]), call
-            )
+            reply = await self._resolve(question, call)
         except BusError as error:
             log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
             return chain.STATE_UNAVAILABLE
@@ -133,25 +120,72 @@ class Converter:
 
 
 def _chains(upstream: Upstream, asked: ConvertRequest) -> bool:
-    """Whether answers of this call are kept upstream and continued: by name, or by configuration."""
+    """By the name that the client gave, or by the upstream's configuration."""
     if upstream.continuity == "off":
         return False
     return asked.conversation is not None or upstream.continuity == "chain"
 
 
-def _early_reason(asked: ConvertRequest, upstream: Upstream, store: bool, history: fingerprint.History) -> str | None:
+def _early_reason(asked: _Asked) -> str | None:
     """Return why the state service need not be asked; None if it must."""
     checks = (
-        (upstream.continuity == "off", chain.OFF),
-        (not _chains(upstream, asked), chain.UNNAMED),
-        (not store, chain.STORE_FALSE),
-        (asked.mode == "plain", chain.PLAIN_RETRY),
-        (not history.answers, chain.FIRST_TURN),
+        (asked.way.upstream.continuity == "off", chain.OFF),
+        (not asked.chains, chain.UNNAMED),
+        (not asked.made.body.store, chain.STORE_FALSE),
+        (asked.request.mode == "plain", chain.PLAIN_RETRY),
+        (not asked.history.answers, chain.FIRST_TURN),
     )
     return next((reason for holds, reason in checks if holds), None)
 
 
-def _continuity(known: "_Known | str", items: int) -> Continuity:
+def _converted(asked: _Asked, known: _Known | str) -> Converted:
+    body, sources = asked.made.body, asked.made.input.sources
+    if isinstance(known, _Known):
+        body, sources = chain.chained(body, asked.made.input, known.turn, known.answer_index)
+    return Converted(
+        upstream=asked.way.upstream.name,
+        model=asked.way.model,
+        body=request.encode(body),
+        plan=_plan(asked, sources),
+        continuity=_continuity(known, len(body.input)),
+        previous_response_id=known.turn.response_id if isinstance(known, _Known) else None,
+        entry=known.digest if isinstance(known, _Known) else None,
+        dropped=asked.dropped + asked.made.dropped,
+    )
+
+
+def _plan(asked: _Asked, sources: list[int]) -> StreamPlan:
+    chat = asked.chat
+    commit = CommitPlan(
+        scope=asked.owner,
+        prefix=asked.history.whole,
+        conversation=asked.request.conversation,
+        account=asked.account,
+        model=asked.way.model,
+    )
+    return StreamPlan(
+        stream=bool(chat.stream),
+        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        structured=request.is_structured(chat),
+        items=sources,
+        renames=asked.made.renames,
+        commit=commit if asked.chains and asked.made.body.store else None,
+    )
+
+
+def _continuity(known: _Known | str, items: int) -> Continuity:
     if isinstance(known, str):
         return Continuity(reason=known, new_items=items)
     return Continuity(mode="chain", reason=chain.MATCHED, matched=known.matched, new_items=items)
+
+
+def _tell(continuity: Continuity, call: Call) -> None:
+    metrics.CONTINUITY.labels(continuity.mode, continuity.reason).inc()
+    log.info(
+        "handoff",
+        request_id=call.request_id,
+        mode=continuity.mode,
+        reason=continuity.reason,
+        matched=continuity.matched,
+        new_items=continuity.new_items,
+    )

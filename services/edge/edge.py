@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.runtime import bus as runtime_bus
 from libs.runtime import metrics
 from libs.runtime.bus import Bus
+from libs.runtime.call import Call
 from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge
 from libs.runtime.logs import Log
 from libs.schemas.bus import (
@@ -125,7 +125,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         task = self.spawn(self._commit(request, _call(exchange, caller)))
         await asyncio.wait({task}, timeout=self.config.edge.commit_timeout_seconds)
 
-    async def _commit(self, request: CommitRequest, call: runtime_bus.Call) -> None:
+    async def _commit(self, request: CommitRequest, call: Call) -> None:
         result = "ok"
         try:
             await self.bus.call(COMMIT, request, call)
@@ -138,12 +138,12 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         """Have a turn dropped that the upstream does not know any more; not waited for."""
         self.spawn(self._forget(ForgetRequest(scope=scope, prefix=prefix), _call(exchange, caller)))
 
-    async def _forget(self, request: ForgetRequest, call: runtime_bus.Call) -> None:
+    async def _forget(self, request: ForgetRequest, call: Call) -> None:
         try:
             await self.bus.call(FORGET, request, call)
         except BusError as error:
             log.warning("forget_failed", request_id=call.request_id, error=type(error).__name__)
 
 
-def _call(exchange: Exchange, caller: Caller) -> runtime_bus.Call:
-    return runtime_bus.Call(tenant=caller.tenant, request_id=exchange.request_id, traceparent=exchange.traceparent)
+def _call(exchange: Exchange, caller: Caller) -> Call:
+    return Call(tenant=caller.tenant, request_id=exchange.request_id, traceparent=exchange.traceparent)

@@ -30,8 +30,8 @@ log = Log("parley.edge.spool")
 
 
 class _Line(msgspec.Struct):
-    open: msgspec.Raw | None = None
-    close: msgspec.Raw | None = None
+    open: msgspec.Raw = msgspec.Raw()
+    close: msgspec.Raw = msgspec.Raw()
     ack: str | None = None
 
 
@@ -310,17 +310,17 @@ class Spool:
             self._remove_finished(folder)
 
 
-def _lines(data: bytes) -> Iterator[tuple[str, int, int, bytes]]:
+def _lines(content: bytes) -> Iterator[tuple[str, int, int, bytes]]:
     """Yield (event id, offset, length, kind) of every whole line; half a line is what a crash leaves."""
     offset, skipped = 0, 0
-    for line in data.split(b"\n"):
+    for line in content.split(b"\n"):
         try:
             found = _LINE.decode(line) if line else _Line()
             if found.ack is not None:
                 yield found.ack, 0, 0, _ACK
             for kind, raw in ((_OPEN, found.open), (_CLOSE, found.close)):
-                if raw is not None:
-                    yield _ID.decode(raw).event_id, offset + len(kind), len(bytes(raw)), kind
+                if data := bytes(raw):
+                    yield _ID.decode(data).event_id, offset + len(kind), len(data), kind
         except (msgspec.MsgspecError, UnicodeDecodeError):
             skipped += 1
         offset += len(line) + 1

@@ -3,7 +3,7 @@
 import msgspec
 
 from libs.runtime import metrics
-from libs.runtime.bus import Call
+from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.health import Readiness
 from libs.schemas.bus import ConvertRequest

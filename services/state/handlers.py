@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from libs.runtime import metrics
-from libs.runtime.bus import Call
+from libs.runtime.call import Call
 from libs.schemas.bus import (
     CommitReply,
     CommitRequest,

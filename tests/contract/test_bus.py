@@ -12,7 +12,8 @@ import pytest
 from nats.aio.msg import Msg
 
 from libs.runtime import errors
-from libs.runtime.bus import Bus, Call
+from libs.runtime.bus import Bus
+from libs.runtime.call import Call
 from libs.schemas.bus import ForgetReply, ForgetRequest, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import DEADLINE_HEADER, FORGET, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
@@ -305,6 +306,7 @@ async def test_alive_asks_the_server(connect: Connect, server: NatsServer) -> No
     assert await caller.alive()
     server.send(signal.SIGSTOP)
     try:
+
         async def dead() -> bool:
             return not await caller.alive(timeout_seconds=0.3)
 
@@ -316,7 +318,7 @@ async def test_alive_asks_the_server(connect: Connect, server: NatsServer) -> No
 async def test_connection_closed_for_good_is_told(connect: Connect) -> None:
     caller = await connect("edge")
     # Past Bus's own check, as a defect elsewhere would: the server answers with a violation.
-    publishing = asyncio.create_task(caller._nc.publish("x", b"a" * SERVER_MAX_PAYLOAD, headers={"h": "v"}))
+    publishing = asyncio.create_task(caller._connection._nc.publish("x", b"a" * SERVER_MAX_PAYLOAD, headers={"h": "v"}))
     await asyncio.wait_for(caller.closed.wait(), 10)
     assert not caller.connected
     await asyncio.wait({publishing}, timeout=5)

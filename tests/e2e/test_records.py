@@ -11,7 +11,8 @@ import openai
 import pytest
 from nats.aio.msg import Msg
 
-from libs.runtime.bus import Bus, Call
+from libs.runtime.bus import Bus
+from libs.runtime.call import Call
 from libs.schemas.bus import QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from libs.runtime.bus import Bus, Call
+from libs.runtime.bus import Bus
+from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.schemas.bus import QueryReply, QueryRequest
 from libs.schemas.config import Nats
