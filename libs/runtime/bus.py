@@ -97,6 +97,10 @@ class Bus:
         """Largest message in bytes, payload and headers, that may be published."""
         return self._connection.message_limit()
 
+    def check_size(self, payload: bytes, headers: dict[str, str]) -> None:
+        """Raise MessageTooLarge for a message that the bus does not carry."""
+        self._connection.check_size(payload, headers)
+
     def on_reconnect(self, restore: Callable[[], Awaitable[None]]) -> None:
         """Have `restore` run after each reconnect: the server may have come back with an empty store."""
         self._connection.on_reconnect(restore)

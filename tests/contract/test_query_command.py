@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.runtime.bus import Bus, Call
+from libs.runtime.bus import Bus
+from libs.runtime.call import Call
 from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
