@@ -4,16 +4,21 @@
 the key, so entries are published directly (infrastructure reference 2.1).
 """
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
 import nats
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
+from libs.runtime.errors import StartError
 from libs.schemas.subjects import Bucket, JsStream
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 _EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
-_DAY = 86400
+RETRY_SECONDS = 0.5
 
 
 class RevisionConflict(Exception):
@@ -65,6 +70,21 @@ async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
     except NotFoundError:
         # Not first: to add a stream that is there already reserves its `max_bytes` twice over.
         await js.add_stream(config)
+
+
+async def prepared(prepare: Callable[[], Awaitable[None]], timeout_seconds: float) -> None:
+    """Run `prepare` until it succeeds: a cluster that has just started elects its leaders first.
+
+    Raises StartError when it still fails after `timeout_seconds`.
+    """
+    ends = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return await prepare()
+        except (nats.errors.Error, APIError, OSError, TimeoutError) as error:
+            if time.monotonic() > ends:
+                raise StartError(f"JetStream is not available: {error or type(error).__name__}") from None
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 class KeyValue:

@@ -4,6 +4,7 @@ It also asks the other services for them: one method for each question.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, Literal
 
@@ -100,7 +101,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             mode=mode,
         )
         try:
-            reply = await self.bus.call(CONVERT, asked, _call(exchange, caller))
+            reply = await self.bus.call(CONVERT, asked, _call(exchange, caller, bounded=True))
         except MessageTooLarge as error:
             raise InvalidRequest(
                 f"The text of your request exceeds the limit of {error.limit} bytes.",
@@ -145,5 +146,12 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             log.warning("forget_failed", request_id=call.request_id, error=type(error).__name__)
 
 
-def _call(exchange: Exchange, caller: Caller) -> Call:
-    return Call(tenant=caller.tenant, request_id=exchange.request_id, traceparent=exchange.traceparent)
+def _call(exchange: Exchange, caller: Caller, *, bounded: bool = False) -> Call:
+    """Return what travels with a request; `bounded` ones are not worth more time than the client waits."""
+    deadline = 0
+    if bounded and exchange.patience_seconds is not None:
+        left = exchange.patience_seconds - exchange.milliseconds() / 1000
+        deadline = int((time.time() + left) * 1000)
+    return Call(
+        tenant=caller.tenant, request_id=exchange.request_id, traceparent=exchange.traceparent, deadline=deadline
+    )

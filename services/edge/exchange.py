@@ -5,6 +5,7 @@ and a shutdown all end the request the same way: `abort` cancels its task and sa
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Literal
@@ -21,6 +22,7 @@ Abort = Literal["client_gone", "upstream_idle", "reader_stalled", "shutdown"]
 Headers = Mapping[str, str]
 
 _ENCODER = msgspec.json.Encoder()
+_SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?")
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
@@ -54,6 +56,9 @@ class Exchange:
         self.request_id = new_request_id()
         self.traceparent = tracing.accept(self.headers.get("traceparent")) or tracing.new()
         self.started = time.monotonic()
+        told = self.headers.get("x-stainless-read-timeout", "")
+        # How long the client waits for an answer to begin, in seconds, as OpenAI's SDKs tell.
+        self.patience_seconds = float(told) if _SECONDS.fullmatch(told) else None
         self.response_headers: dict[str, str] = {}  # to be sent with whatever answer comes
         self.status = 0  # 0 until the answer has begun
         self.sent_bytes = 0

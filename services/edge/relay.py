@@ -1,5 +1,8 @@
 """Any other /v1 path: relayed to the default upstream, bodies streamed both ways."""
 
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
 from libs.translate.errors import InvalidRequest
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
@@ -18,18 +21,26 @@ class RelayEndpoint:
         caller = edge.tenants.identify(exchange.headers)
         upstream = edge.config.upstream[0]
         headers = forwarded_headers(edge, exchange, caller, upstream)
-        path: str = exchange.scope["raw_path"].decode("latin-1").removeprefix("/v1")
-        if "/../" in f"{path}/":
-            raise InvalidRequest(f"Invalid URL ({exchange.scope['method']} /v1{path})", None, status=404)
-        query = exchange.scope["query_string"].decode("latin-1")
-        has_body = exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers
         body = None
-        if has_body:
-            body = exchange.body_chunks(edge.config.edge.body_idle_timeout_seconds)
+        if exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers:
+            body = _body(exchange, edge.config.edge.body_idle_timeout_seconds)
             if "content-length" in exchange.headers:
                 headers["content-length"] = exchange.headers["content-length"]
         else:
             exchange.watch()
-        await pass_through(
-            edge, exchange, upstream, path=f"{path}?{query}" if query else path, headers=headers, body=body
-        )
+        await pass_through(edge, exchange, upstream, path=_path(exchange), headers=headers, body=body)
+
+
+async def _body(exchange: Exchange, idle_seconds: float) -> AsyncIterator[bytes]:
+    async for chunk in exchange.body_chunks(idle_seconds):
+        yield chunk
+    exchange.watch()
+
+
+def _path(exchange: Exchange) -> str:
+    """Return path and query as the client wrote them, below the upstream's base URL and never beside it."""
+    path: str = exchange.scope["raw_path"].decode("latin-1").removeprefix("/v1")
+    if ".." in unquote(path).split("/"):
+        raise InvalidRequest(f"Invalid URL ({exchange.scope['method']} /v1{path})", None, status=404)
+    query: str = exchange.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path

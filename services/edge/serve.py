@@ -13,7 +13,7 @@ import uvicorn
 from libs.runtime.bus import Bus
 from libs.runtime.errors import StartError
 from libs.runtime.health import Readiness, Server
-from libs.runtime.jetstream import ensure_stream
+from libs.runtime.jetstream import ensure_stream, prepared
 from libs.runtime.logs import Log
 from libs.runtime.service import first, stop_event
 from libs.schemas.config import Config
@@ -44,7 +44,7 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     async def ensure_records() -> None:
         await ensure_stream(bus.jetstream(), RECORDS, config.nats.replicas)
 
-    await ensure_records()
+    await prepared(ensure_records, config.nats.connect_timeout_seconds)
     bus.on_reconnect(ensure_records)
     publisher = Publisher(Spool(config.edge.spool_dir, config.edge.spool_max_bytes), bus)
     upstreams = Upstreams(config.edge, tenants)

@@ -5,7 +5,6 @@ reading, and ends all of them when the grace time of a shutdown is over.
 """
 
 import asyncio
-import re
 import time
 
 from libs.runtime import metrics
@@ -14,7 +13,6 @@ from libs.translate.stream import KEEPALIVE_FRAME
 from services.edge.exchange import Exchange
 
 TICK_SECONDS = 1.0
-_NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")
 
 
 class Streams:
@@ -76,10 +74,9 @@ class Streams:
         return exchange.status == 0 and now - exchange.started > self._first_output_seconds(exchange)
 
     def _first_output_seconds(self, exchange: Exchange) -> float:
-        """How long an answer may take to begin: as long as the client says it waits, but no longer than we do."""
-        told = exchange.headers.get("x-stainless-read-timeout", "")
+        """How long an answer may take to begin: as long as the client waits, but no longer than we do."""
         ours = self._settings.first_byte_timeout_seconds
-        return min(float(told), ours) if _NUMBER.fullmatch(told) else ours
+        return min(ours, exchange.patience_seconds or ours)
 
     async def _keep_alive(self, exchange: Exchange) -> None:
         # Between two frames only: a comment is a frame of its own, and `sending` is false here. A

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from libs.schemas.config import Edge, Upstream
 from libs.schemas.errors import ErrorBody
@@ -134,7 +135,7 @@ class Upstreams:
             async with asyncio.timeout(self._settings.first_byte_timeout_seconds):
                 answer = await self._session.request(
                     method,
-                    upstream.base_url.rstrip("/") + path,
+                    URL(upstream.base_url.rstrip("/") + path, encoded=True),
                     headers=headers,
                     data=_payload(body),
                     allow_redirects=False,

@@ -1,7 +1,7 @@
 """Runs the state service: `python -m services.state`."""
 
 from libs.runtime import service
-from libs.runtime.jetstream import ensure_bucket
+from libs.runtime.jetstream import ensure_bucket, prepared
 from libs.schemas.subjects import COMMIT, FORGET, HEADS, RESOLVE, TURNS
 from services.state.handlers import State
 from services.state.store import JetStreamStore
@@ -16,7 +16,7 @@ async def set_up(worker: service.Worker) -> None:
         for bucket in (TURNS, HEADS):
             await ensure_bucket(js, bucket, worker.config.nats.replicas)
 
-    await ensure_buckets()
+    await prepared(ensure_buckets, worker.config.nats.connect_timeout_seconds)
     worker.bus.on_reconnect(ensure_buckets)
     state = State(JetStreamStore(js, settings.turn_ttl_seconds))
     await worker.bus.serve(RESOLVE, state.resolve, concurrency=settings.concurrency)

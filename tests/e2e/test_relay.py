@@ -185,3 +185,36 @@ def test_convert_shows_the_request_and_sends_nothing(cluster: Cluster) -> None:
     assert (shown["dropped"], shown["upstream"], shown["model"]) == (["seed"], "openai", MODEL)
     assert shown["continuity"]["reason"] == "unnamed"
     assert len(cluster.simulator.ledger()) == received
+
+
+@on_module_loop
+@pytest.mark.parametrize("path", ["/v1/../admin", "/v1/files/%2e%2e/%2E%2E/admin"])
+async def test_path_that_leaves_the_api_is_refused(relaying: Cluster, raw: RawUpstream, path: str) -> None:
+    received = len(raw.requests)
+    status, _, got = await asyncio.to_thread(fetch, relaying, "GET", path)
+    assert (status, set(json.loads(got)["error"])) == (404, {"message", "type", "param", "code"})
+    assert len(raw.requests) == received
+
+
+@on_module_loop
+async def test_client_that_leaves_a_relayed_answer_closes_it(relaying: Cluster, raw: RawUpstream) -> None:
+    endless = chunked([b"x" * 1000], {})[:-1]
+    left = asyncio.Event()
+
+    async def notice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in endless:
+            writer.write(piece)
+        await writer.drain()
+        await reader.read()  # returns once the other side has closed
+        left.set()
+        writer.close()
+
+    raw.on_connection = notice
+    reader, writer = await asyncio.open_connection("127.0.0.1", relaying["edge"].port)
+    head = b"POST /v1/files/f/content HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\ncontent-length: 2\r\n\r\n"
+    writer.write(head + b"hi")
+    await reader.readuntil(b"xxx")
+    writer.close()
+    await asyncio.wait_for(left.wait(), 10)
+    raw.on_connection = raw.handle

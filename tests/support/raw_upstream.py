@@ -22,13 +22,19 @@ class RawUpstream:
         self.answers: dict[str, list[bytes]] = {}
         self.requests: list[tuple[bytes, bytes]] = []
         self.port = 0
+        self.on_connection = self.handle  # a test may take connections itself
 
     @property
     def base_url(self) -> str:
         """What an upstream is configured with."""
         return f"http://127.0.0.1:{self.port}/v1"
 
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one connection."""
+        await self.on_connection(reader, writer)
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer each request of a connection with what its path has."""
         try:
             while head := await _head(reader):
                 self.requests.append((head, await _body(head, reader)))
@@ -61,7 +67,7 @@ async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
 async def raw_upstream() -> AsyncIterator[RawUpstream]:
     """Serve while the block runs."""
     upstream = RawUpstream()
-    server = await asyncio.start_server(upstream.handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(upstream.connected, "127.0.0.1", 0)
     upstream.port = server.sockets[0].getsockname()[1]
     async with server:
         yield upstream
