@@ -26,10 +26,10 @@ class Batch:
         self._messages += messages
 
     def wait_seconds(self, now: float, idle_seconds: float) -> float:
-        """How long to wait for more: `idle_seconds` when there is nothing yet."""
+        """How long to wait for more: until the batch is due, and never longer than `idle_seconds`."""
         if not self._messages:
             return idle_seconds
-        return max(0.0, self._since + self._max_seconds - now)
+        return min(idle_seconds, max(0.0, self._since + self._max_seconds - now))
 
     def due(self, now: float) -> bool:
         """Whether it is time to insert."""

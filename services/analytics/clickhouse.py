@@ -33,10 +33,17 @@ def connect(settings: Analytics, *, database: str | None = None, limits: Mapping
             autogenerate_session_id=False,  # a session serves one query at a time
         )
     else:
-        client = clickhouse_connect.get_client(interface="chdb", path=settings.chdb_path, database=database)
+        client = _open_embedded(settings.chdb_path, database)
     for name, value in (limits or {}).items():
         client.set_client_setting(name, value)
     return client
+
+
+def _open_embedded(path: str, database: str | None) -> Client:
+    try:
+        return clickhouse_connect.get_client(interface="chdb", path=path, database=database)
+    except ClickHouseError as error:
+        raise OSError(f"{path} (which one process at a time can open): {error}") from error
 
 
 def database_name(settings: Analytics) -> str:

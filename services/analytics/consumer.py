@@ -149,10 +149,11 @@ class Consumer:
     async def _begin_epoch(self, epoch: str, old: Cursor) -> None:
         """Start at the beginning of a stream that the cursor does not know.
 
-        Where only the cursor was lost, the table has part of this stream: up to there every record is
-        looked up before it is inserted.
+        The cursor alone may have been lost, or the stream put back from a copy: unless the table is empty,
+        every record that is in the stream by now is looked up before it is inserted.
         """
         newest, others = await self._persist(lambda: self._writer.position(epoch))
+        lookup_until = self._source.last_seq if newest or others else 0
         if old.epoch or newest or others:
             metrics.STREAM_EPOCHS.inc()
             log.error(
@@ -162,6 +163,6 @@ class Consumer:
                 next_seq_before=old.next_seq,
                 pending_before=old.pending,
                 rows_of_other_epochs=others,
-                rows_looked_up_until=newest,
+                lookup_until=lookup_until,
             )
-        await self._lease.move(Cursor(epoch=epoch, lookup_until=newest))
+        await self._lease.move(Cursor(epoch=epoch, lookup_until=lookup_until))

@@ -50,6 +50,7 @@ class Lease:
         self, kv: KeyValue, owner: str, lease_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.cursor = Cursor()
+        self.waiting = False  # another instance has it
         self._kv = kv
         self._owner = owner
         self._seconds = lease_seconds
@@ -68,7 +69,9 @@ class Lease:
                 seen, since = revision, self._clock()
             free = cursor.owner in ("", self._owner) or self._clock() - since >= self._seconds
             if free and await self._take(cursor, revision):
+                self.waiting = False
                 return
+            self.waiting = True
             await asyncio.sleep(min(1.0, self._seconds / 5))
 
     async def _read(self) -> tuple[Cursor, int]:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from libs.runtime.bus import Call
+from libs.runtime.call import Call
 from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
 from services.analytics.clickhouse import CLICKHOUSE_ERRORS, connect, database_name
@@ -101,7 +101,7 @@ class Queries:
         return self._functions
 
     def _run(self, sql: str, limit: int) -> bytes:
-        client = self._client({"limit": str(limit), "output_format_json_quote_denormals": "0"})
+        client = self._client({"limit": str(limit), "output_format_json_quote_64bit_integers": "0"})
         try:
             return client.raw_query(sql, fmt="JSONCompactEachRowWithNames")
         finally:

@@ -7,13 +7,13 @@ behind newer ones. So deliveries are counted, and a gap means a fresh start at t
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from libs.runtime.jetstream import ensure_stream
 from libs.runtime.logs import Log
@@ -24,6 +24,7 @@ NATS_ERRORS = (NatsError, OSError, TimeoutError)
 ACK_WAIT_SECONDS = 60.0
 MAX_ACK_PENDING = 65_536  # far over any batch: the server must never hold back what we ask for
 READS_AT_ONCE = 64
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STREAM = RECORDS.name
 _DEAD_SUBJECT = DEAD_RECORDS.subjects[0]
 
@@ -45,15 +46,17 @@ class Source:
         self._next_seq = 0
         self._last: Msg | None = None
         self.waiting = 0  # messages in the stream that were not delivered yet
+        self.last_seq = 0  # of the stream, when it was opened
 
     async def open(self) -> str:
         """Make the streams if they are not there; return the epoch, which tells this stream from any other."""
         for stream in (RECORDS, DEAD_RECORDS):
             await ensure_stream(self._js, stream, self._replicas)
-        created = (await self._js.stream_info(_STREAM)).created
-        if created is None:
+        info = await self._js.stream_info(_STREAM)
+        if info.created is None:
             raise NatsError("the server does not tell when the stream was made")
-        return created.isoformat()
+        self.last_seq = info.state.last_seq
+        return info.created.isoformat()
 
     async def restart(self, next_seq: int) -> None:
         """Deliver from `next_seq` on, whatever was delivered before."""
@@ -97,7 +100,7 @@ class Source:
             self.waiting = at.num_pending
             if at.sequence.stream >= self._next_seq:  # else it came again after an acknowledgement was lost
                 self._next_seq = at.sequence.stream + 1
-                fresh.append(_stored(at.sequence.stream, at.timestamp, msg.data, msg.headers))
+                fresh.append(_stored(at.sequence.stream, _delivered_ms(msg), msg.data, msg.headers))
         return fresh
 
     async def ack(self) -> None:
@@ -145,9 +148,18 @@ class Source:
 def _from_raw(seq: int, msg: RawStreamMsg) -> Stored:
     if msg.time is None:
         raise NatsError(f"message {seq} came without its time")
-    return _stored(seq, msg.time, msg.data or b"", msg.headers)
+    return _stored(seq, (msg.time - _UNIX_EPOCH) // timedelta(milliseconds=1), msg.data or b"", msg.headers)
 
 
-def _stored(seq: int, at: datetime, data: bytes, headers: dict[str, str] | None) -> Stored:
+def _delivered_ms(msg: Msg) -> int:
+    """When the stream took a delivered message, exactly: nats-py's own `timestamp` went through a float.
+
+    $JS.ACK[.domain.account].stream.consumer.delivered.stream_seq.consumer_seq.nanoseconds.pending[.random]
+    """
+    tokens = msg.reply.split(".")
+    return int(tokens[7 if len(tokens) == 9 else 9]) // 1_000_000
+
+
+def _stored(seq: int, stored_ms: int, data: bytes, headers: dict[str, str] | None) -> Stored:
     republished = (headers or {}).get(REPUBLISHED_HEADER) == "1"
-    return Stored(seq=seq, stored_ms=round(at.timestamp() * 1000), data=data, republished=republished)
+    return Stored(seq=seq, stored_ms=stored_ms, data=data, republished=republished)

@@ -5,7 +5,6 @@ Only the active instance has the database open: the embedded engine allows one p
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from typing import Literal
 from uuid import uuid4
 
 from libs.runtime import metrics
@@ -25,8 +24,8 @@ RETRY_SECONDS = 1.0
 log = Log("parley.analytics")
 
 
-class Analytics:
-    """One instance; made by `set_up`."""
+class Instance:
+    """One of those of which one is active; made by `set_up`."""
 
     def __init__(self, worker: Worker) -> None:
         self._config = worker.config
@@ -36,13 +35,15 @@ class Analytics:
         self._owner = uuid4().hex
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._lease: Lease | None = None
         self._consumer: Consumer | None = None
-        self._state: Literal["starting", "standing_by", "active"] = "starting"
         self._serving = False
 
     async def ready(self) -> bool:
         """Whether it stands by, or is active with a database that takes what it is given."""
-        return self._state == "standing_by" or (self._consumer is not None and self._consumer.well)
+        if self._consumer is not None:
+            return self._consumer.well
+        return self._lease is not None and self._lease.waiting
 
     def start(self) -> None:
         """Begin in the background."""
@@ -78,9 +79,8 @@ class Analytics:
         """Hold the lease once: from waiting for it until it is lost or given back."""
         await ensure_bucket(self._js, CURSOR, self._config.nats.replicas)
         lease = Lease(KeyValue(self._js, CURSOR), self._owner, self._config.analytics.lease_seconds)
-        self._state = "standing_by"
+        self._lease = lease
         await lease.acquire()
-        self._state = "active"
         log.info("active", next_seq=lease.cursor.next_seq, pending=lease.cursor.pending)
         # Left in reverse: first the consumer ends, then the database is closed, then the lease given back.
         async with AsyncExitStack() as stack:
@@ -108,7 +108,6 @@ class Analytics:
         await writer.close()
 
     async def _resign(self, lease: Lease, keeper: asyncio.Task[None]) -> None:
-        self._state = "starting"
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper
@@ -121,7 +120,7 @@ class Analytics:
 
 async def set_up(worker: Worker) -> None:
     """Start an instance on `worker`."""
-    analytics = Analytics(worker)
-    worker.readiness.add("database", analytics.ready)
-    worker.before_drain.push_async_callback(analytics.stop)
-    analytics.start()
+    instance = Instance(worker)
+    worker.readiness.add("database", instance.ready)
+    worker.before_drain.push_async_callback(instance.stop)
+    instance.start()

@@ -1,0 +1,43 @@
+"""Log lines are JSON objects with the service's name."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from libs.runtime import logs
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_line_is_an_object_with_event_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.setup("edge")
+    logs.Log("parley.test").info("call", status=200, model="m")
+    line = json.loads(capsys.readouterr().err)
+    assert {key: line[key] for key in ("service", "level", "event", "status", "model")} == {
+        "service": "edge",
+        "level": "info",
+        "event": "call",
+        "status": 200,
+        "model": "m",
+    }
+    assert line["ts"].endswith("Z")
+
+
+def test_exception_is_one_line_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.setup("edge")
+    try:
+        raise ValueError("oops")
+    except ValueError:
+        logs.Log("parley.test").exception("failed")
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert "ValueError: oops" in json.loads(text)["exception"]

@@ -1,0 +1,108 @@
+"""`parley.toml` and the environment become one configuration, or one line that names what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from libs.runtime import settings
+from libs.runtime.errors import StartError
+from libs.schemas.config import Config, Upstream
+
+ONE = '[[upstream]]\nname = "a"\nbase_url = "https://a.example/v1"\nauth = "client"\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "parley.toml"
+
+
+def load(file: Path, text: str, **environ: str) -> Config:
+    file.write_text(text)
+    return settings.load({"PARLEY_CONFIG": str(file), **environ})
+
+
+def test_load_without_a_file_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.load({}) == Config()
+
+
+def test_load_reads_sections_and_upstreams(file: Path) -> None:
+    config = load(file, ONE + 'models = ["gpt-*"]\n[edge]\nport = 9000\n')
+    assert config.edge.port == 9000
+    assert config.upstream == [Upstream(name="a", base_url="https://a.example/v1", auth="client", models=["gpt-*"])]
+
+
+def test_environment_overrides_single_values(file: Path) -> None:
+    config = load(
+        file,
+        "[edge]\nport = 9000\ngrace_seconds = 5.0\n",
+        PARLEY_PORT="9001",
+        PARLEY_STATE_TURN_TTL_SECONDS="60",
+        PARLEY_STATE_CONCURRENCY="3",
+        PARLEY_CONVERSATION_NAME_HEADERS="x-one, x-two",
+    )
+    assert (config.edge.port, config.edge.grace_seconds) == (9001, 5.0)
+    assert (config.state.turn_ttl_seconds, config.state.concurrency) == (60, 3)
+    assert config.conversation.name_headers == ["x-one", "x-two"]
+
+
+def test_openai_variables_name_an_upstream(file: Path) -> None:
+    [with_key] = load(file, "", OPENAI_API_KEY="sk").upstream
+    assert (with_key.base_url, with_key.auth, with_key.key_env) == (settings.DEFAULT_BASE_URL, "key", "OPENAI_API_KEY")
+    [with_url] = load(file, "", OPENAI_BASE_URL="http://b/v1").upstream
+    assert (with_url.base_url, with_url.auth) == ("http://b/v1", "client")
+
+
+def test_upstreams_of_the_file_win_over_openai_variables(file: Path) -> None:
+    assert [upstream.name for upstream in load(file, ONE, OPENAI_API_KEY="sk").upstream] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[edge]\nport = 'x'\n", "edge.port"),
+        ("[edge]\nprot = 1\n", "edge: .*prot"),
+        ("[egde]\n", "egde"),
+        (ONE + ONE, r"upstream\[1\].name"),
+        (ONE.replace('"a"', '"a b"'), r"upstream\[0\].name"),
+        (ONE.replace("https:", "ftp:"), r"upstream\[0\].base_url"),
+        (ONE.replace('"client"', '"key"'), r"upstream\[0\].*key_env"),
+        (ONE.replace('"client"', '"none"'), r"upstream\[0\].auth"),
+        (ONE + 'model_rules = [{match = "x", bridge = "sometimes"}]\n', r"model_rules\[0\].bridge"),
+        ("edge = 3\n", "edge"),
+        ("= 3\n", "not valid TOML"),
+    ],
+)
+def test_invalid_file_is_refused_in_one_line_that_names_the_key(file: Path, text: str, key: str) -> None:
+    with pytest.raises(StartError, match=key) as caught:
+        load(file, text)
+    assert "\n" not in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_invalid_variable_is_refused_by_its_name(file: Path) -> None:
+    with pytest.raises(StartError, match="^PARLEY_PORT: "):
+        load(file, "", PARLEY_PORT="tcp://10.0.0.1:80")
+
+
+def test_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="no such file"):
+        settings.load({"PARLEY_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_upstream_key_comes_from_variable_or_file(tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text("sk-file\n")
+    by_file = Upstream(name="f", base_url="https://f", key_file=str(key_file))
+    by_variable = Upstream(name="v", base_url="https://v", key_env="V_KEY")
+    by_client = Upstream(name="c", base_url="https://c", auth="client")
+    assert settings.upstream_key(by_file, {}) == "sk-file"
+    assert settings.upstream_key(by_variable, {"V_KEY": "sk-v"}) == "sk-v"
+    assert settings.upstream_key(by_client, {}) == ""
+    with pytest.raises(StartError, match="V_KEY gives no key"):
+        settings.upstream_key(by_variable, {})
+
+
+def test_variables_are_unique() -> None:
+    names = [variable for variable, _, _ in settings.variables()]
+    assert len(names) == len(set(names))

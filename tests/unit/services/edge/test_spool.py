@@ -1,0 +1,274 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.runtime import metrics
+from libs.runtime.errors import StartError
+from libs.schemas.records import RECORD_DECODER, CallRecord
+from services.edge.spool import Spool
+
+LARGE = 1024**3
+
+
+def record(event_id: str, **changes: Any) -> CallRecord:
+    fields: dict[str, Any] = {
+        "event_id": event_id,
+        "ts": 1,
+        "tenant": "t",
+        "surface": "chat",
+        "model_requested": "m",
+        "upstream": "u",
+        "streamed": True,
+        "outcome": "lost",
+        "request_id": "r",
+    }
+    return CallRecord(**{**fields, **changes})
+
+
+def done(event_id: str) -> CallRecord:
+    return record(event_id, outcome="ok", output_tokens=7)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def spool(root: Path) -> Iterator[Spool]:
+    spool = Spool(root, LARGE)
+    yield spool
+    spool.release()
+
+
+def taken(spool: Spool) -> list[tuple[str, str, bool]]:
+    """Take all; return (event id, outcome, recovered)."""
+    found: list[tuple[str, str, bool]] = []
+    while (waiting := spool.take()) is not None:
+        found.append((waiting.event_id, RECORD_DECODER.decode(waiting.data).outcome, waiting.recovered))
+    return found
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.jsonl"))
+
+
+def dropped() -> float:
+    return float(metrics.SPOOL_DROPPED._value.get())
+
+
+def killed(root: Path, code: str) -> None:
+    """Run `code`, which has `spool`, `record` and `done`, in a process that ends without a clean-up."""
+    script = (
+        "import os\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
+        "from tests.unit.services.edge.test_spool import done, record\n"
+        f"spool = Spool(Path({str(root)!r}), {LARGE})\n{code}\nos.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[4]).returncode == -9
+
+
+def test_closed_records_are_taken_in_order_and_as_they_were(spool: Spool) -> None:
+    for event_id in ("a", "b", "c"):
+        spool.open(record(event_id))
+    for event_id in ("b", "a"):
+        spool.close(done(event_id))
+    assert spool.waiting == 2
+    waiting = spool.take()
+    assert waiting is not None and RECORD_DECODER.decode(waiting.data) == done("b")
+    assert taken(spool) == [("a", "ok", False)]
+    assert spool.take() is None
+
+
+def test_a_record_that_was_never_opened_can_be_closed(spool: Spool) -> None:
+    spool.close(done("a"))
+    assert taken(spool) == [("a", "ok", False)]
+
+
+def test_closing_or_opening_a_closed_record_changes_nothing(spool: Spool) -> None:
+    spool.close(done("a"))
+    spool.close(record("a"))
+    spool.open(record("a"))
+    assert taken(spool) == [("a", "ok", False)]
+
+
+def test_acknowledging_twice_or_the_unknown_is_harmless(spool: Spool) -> None:
+    spool.close(done("a"))
+    for event_id in ("a", "a", "never seen"):
+        spool.acknowledge(event_id)
+    assert taken(spool) == []
+
+
+def test_after_a_kill_closed_records_come_back_and_open_ones_are_lost(root: Path) -> None:
+    killed(root, 'for e in "abcd": spool.open(record(e))\nfor e in "abc": spool.close(done(e))\nspool.acknowledge("b")')
+    spool = Spool(root, LARGE)
+    assert taken(spool) == [("a", "ok", True), ("c", "ok", True), ("d", "lost", True)]
+    spool.release()
+
+
+def test_recovered_records_survive_a_second_kill_until_they_are_acknowledged(root: Path) -> None:
+    killed(root, 'for e in "ab": spool.open(record(e))\nspool.close(done("a"))')
+    killed(root, 'assert spool.waiting == 2\nspool.open(record("c"))')
+    spool = Spool(root, LARGE)
+    assert sorted(taken(spool)) == [("a", "ok", True), ("b", "lost", True), ("c", "lost", True)]
+    for event_id in "abc":
+        spool.acknowledge(event_id)
+    spool.release()
+    assert list(root.iterdir()) == [], "nothing is left behind"
+
+
+def test_a_live_process_is_not_robbed(root: Path, spool: Spool) -> None:
+    spool.close(done("a"))
+    other = Spool(root, LARGE)
+    assert other.waiting == 0
+    other.release()
+
+
+def test_a_clean_end_leaves_what_was_not_acknowledged(root: Path) -> None:
+    first = Spool(root, LARGE)
+    for event_id in "ab":
+        first.close(done(event_id))
+    first.acknowledge("a")
+    first.release()
+    second = Spool(root, LARGE)
+    assert taken(second) == [("b", "ok", True)]
+    second.acknowledge("b")
+    second.release()
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_half_a_line_at_the_end_is_tolerated(root: Path, cut: int) -> None:
+    killed(root, 'spool.close(done("a"))\nspool.close(done("b"))')
+    (path,) = files(root)
+    path.write_bytes(path.read_bytes()[:-cut])
+    spool = Spool(root, LARGE)
+    assert taken(spool) == ([("a", "ok", True), ("b", "ok", True)] if cut == 1 else [("a", "ok", True)])
+    spool.release()
+
+
+def test_rubbish_between_lines_is_skipped(root: Path) -> None:
+    killed(root, 'spool.close(done("a"))')
+    (path,) = files(root)
+    path.write_bytes(b'\xff\x00{"open":\n[]\n{"close":{"no":"id"}}\n' + path.read_bytes())
+    spool = Spool(root, LARGE)
+    assert taken(spool) == [("a", "ok", True)]
+    spool.release()
+
+
+def test_segments_go_when_all_their_records_are_acknowledged(root: Path) -> None:
+    spool = Spool(root, LARGE, segment_bytes=1000)
+    for number in range(40):
+        spool.close(done(f"e{number}"))
+    assert len(files(root)) > 5
+    for number in range(40):
+        spool.acknowledge(f"e{number}")
+    assert len(files(root)) == 1
+    spool.release()
+
+
+def test_one_long_call_does_not_keep_every_segment(root: Path) -> None:
+    spool = Spool(root, LARGE, segment_bytes=1000)
+    spool.open(record("long"))
+    for number in range(200):
+        spool.open(record(f"e{number}"))
+        spool.close(done(f"e{number}"))
+        spool.acknowledge(f"e{number}")
+        assert len(files(root)) <= 6
+    assert taken(spool) == []
+    spool.close(done("long"))
+    assert taken(spool) == [("long", "ok", False)]
+    spool.release()
+
+
+def test_a_long_call_that_was_carried_over_is_found_after_a_kill(root: Path) -> None:
+    killed(
+        root,
+        "spool._segment_bytes = 1000\nspool.open(record('long'))\n"
+        "for n in range(100): spool.close(done(f'e{n}')); spool.acknowledge(f'e{n}')",
+    )
+    spool = Spool(root, LARGE)
+    assert taken(spool) == [("long", "lost", True)]
+    spool.release()
+
+
+def test_a_finished_record_never_comes_back_as_lost(root: Path) -> None:
+    """Its opening stands in an early segment, its end in one that could be removed before."""
+    killed(
+        root,
+        "spool._segment_bytes = 1000\nspool.open(record('long'))\nspool.open(record('short'))\n"
+        "for n in range(3): spool.close(done(f'e{n}')); spool.acknowledge(f'e{n}')\n"
+        "spool.close(done('short')); spool.acknowledge('short')\n"
+        "for n in range(5): spool.close(done(f'f{n}')); spool.acknowledge(f'f{n}')",
+    )
+    spool = Spool(root, LARGE)
+    assert taken(spool) == [("long", "lost", True)]
+    spool.release()
+
+
+def test_above_its_bound_records_are_dropped_and_counted(root: Path) -> None:
+    spool, before = Spool(root, 3000), dropped()
+    for number in range(30):
+        spool.close(done(f"e{number}"))
+    kept = len(taken(spool))
+    assert 0 < kept < 30
+    assert dropped() - before == 30 - kept
+    assert sum(path.stat().st_size for path in files(root)) <= 3000
+    for number in range(30):
+        spool.acknowledge(f"e{number}")
+    spool.close(done("again"))
+    assert taken(spool) == [("again", "ok", False)]
+    spool.release()
+
+
+def test_a_disk_that_fails_drops_and_later_works_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, before = Spool(root, LARGE), dropped()
+    write = os.write
+
+    def fails(file: int, data: bytes) -> int:
+        write(file, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    spool.close(done("a"))
+    monkeypatch.setattr(os, "write", fails)
+    spool.open(record("b"))
+    spool.close(done("b"))
+    spool.close(done("c"))
+    monkeypatch.setattr(os, "write", write)
+    spool.close(done("d"))
+    assert dropped() - before == 2
+    assert [event_id for event_id, _, _ in taken(spool)] == ["a", "d"]
+    assert len([entry for entry in caplog.records if entry.getMessage() == "spool_broken"]) == 1
+    spool.release()
+    again = Spool(root, LARGE)
+    assert [event_id for event_id, _, _ in taken(again)] == ["a", "d"]
+    again.release()
+
+
+def test_a_segment_that_vanished_is_counted_not_raised(root: Path, spool: Spool) -> None:
+    before = dropped()
+    spool.close(done("a"))
+    files(root)[0].unlink()
+    assert spool.take() is None
+    assert dropped() - before == 1
+
+
+def test_a_directory_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError, match="spool_dir"):
+        Spool(tmp_path / "file" / "spool", LARGE)
+
+
+def test_the_gauge_follows_the_bytes(root: Path) -> None:
+    spool = Spool(root, LARGE)
+    spool.close(done("a"))
+    assert metrics.SPOOL_BYTES._value.get() == files(root)[0].stat().st_size
+    spool.acknowledge("a")
+    spool.release()
+    assert metrics.SPOOL_BYTES._value.get() == 0
