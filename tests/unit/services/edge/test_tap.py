@@ -1,0 +1,128 @@
+"""What the tap reads of bytes that pass, for the record alone."""
+
+import json
+from typing import Any
+
+import pytest
+
+from libs.schemas.records import CallRecord
+from services.edge.calls import begin
+from services.edge.exchange import Exchange
+from services.edge.tap import BodyTap, StreamTap
+from services.edge.tenants import Caller
+
+CALL_ITEM = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "model": "m-1",
+    "status": "completed",
+    "output": [CALL_ITEM, {"type": "from_the_future", "arguments": 7}],
+    "usage": {
+        "input_tokens": 10,
+        "output_tokens": 20,
+        "total_tokens": 30,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens_details": {"reasoning_tokens": 5},
+    },
+}
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.opened: list[CallRecord] = []
+        self.closed: list[CallRecord] = []
+
+    def open(self, record: CallRecord) -> None:
+        self.opened.append(record)
+
+    def close(self, record: CallRecord) -> None:
+        self.closed.append(record)
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+async def never(*_: object) -> Any:
+    raise AssertionError
+
+
+def call(sink: Sink, streamed: bool = True) -> Any:
+    exchange = Exchange({"type": "http", "headers": []}, never, never, "responses")
+    return begin(
+        sink,
+        exchange,
+        Caller("t", "sk", {}),
+        surface="responses",
+        attempt=1,
+        model="m",
+        upstream="u",
+        streamed=streamed,
+        request_bytes=1,
+    )
+
+
+def frame(type_: str, **fields: Any) -> bytes:
+    return f"event: {type_}\ndata: {json.dumps({'type': type_, **fields})}\n\n".encode()
+
+
+async def test_call_is_opened_as_lost(sink: Sink) -> None:
+    call(sink)
+    assert [record.outcome for record in sink.opened] == ["lost"]
+
+
+async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
+    tap = StreamTap(call(sink))
+    stream = frame("response.created", response=RESPONSE) + frame("response.completed", response=RESPONSE)
+    for start in range(0, len(stream), 5):
+        tap.feed(stream[start : start + 5])
+    tap.finish()
+    [record] = sink.closed
+    assert (record.outcome, record.model, record.response_id) == ("ok", "m-1", "resp_1")
+    assert (record.input_tokens, record.output_tokens) == (10, 20)
+    assert (record.cached_tokens, record.reasoning_tokens) == (4, 5)
+    assert (record.finish_reason, record.tool_calls) == ("tool_calls", 1)
+    assert record.ttft_ms is not None
+    assert record.event_id == sink.opened[0].event_id
+
+
+@pytest.mark.parametrize(
+    ("events", "outcome", "code"),
+    [
+        (frame("response.incomplete", response={**RESPONSE, "status": "incomplete"}), "incomplete", ""),
+        (frame("error", code="rate_limit_exceeded", message="slow"), "failed", "rate_limit_exceeded"),
+        (frame("error", error={"code": "x", "message": "y"}), "failed", "x"),
+        (
+            frame("response.failed", response={**RESPONSE, "status": "failed", "error": {"code": "server_error"}}),
+            "failed",
+            "server_error",
+        ),
+        (b'data: {"type":"response.completed","response":{"id":"resp_1"}}\n\n', "ok", ""),
+        (frame("response.created", response=RESPONSE), "truncated", ""),
+        (b"", "truncated", ""),
+        (b"event: response.completed\ndata: {not json\n\n", "truncated", ""),
+    ],
+)
+async def test_stream_tap_tells_how_an_answer_ended(sink: Sink, events: bytes, outcome: str, code: str) -> None:
+    tap = StreamTap(call(sink))
+    tap.feed(events)
+    tap.finish()
+    assert [(record.outcome, record.error_code) for record in sink.closed] == [(outcome, code)]
+
+
+async def test_body_tap_records_the_response(sink: Sink) -> None:
+    tap = BodyTap(call(sink, streamed=False))
+    body = json.dumps(RESPONSE).encode()
+    tap.feed(body[:10])
+    tap.feed(body[10:])
+    tap.finish()
+    [record] = sink.closed
+    assert (record.outcome, record.reasoning_tokens, record.streamed) == ("ok", 5, False)
+
+
+async def test_body_that_is_no_response_is_still_recorded(sink: Sink) -> None:
+    tap = BodyTap(call(sink, streamed=False))
+    tap.feed(b"<html>")
+    tap.finish()
+    assert [record.outcome for record in sink.closed] == ["ok"]
