@@ -81,6 +81,8 @@ class Message(msgspec.Struct, frozen=True):
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
+    function_call: Raw = NO_RAW
+    audio: Raw = NO_RAW
 
 
 class FunctionTool(msgspec.Struct, frozen=True):

@@ -145,6 +145,14 @@ class ReasoningTextDone(Event, frozen=True, tag="response.reasoning_text.done"):
     text: str
 
 
+class OpenReasoningDelta(ReasoningTextDelta, frozen=True, tag="response.reasoning.delta"):
+    """The same, as servers of the Open Responses specification name it."""
+
+
+class OpenReasoningDone(ReasoningTextDone, frozen=True, tag="response.reasoning.done"):
+    """The same, as servers of the Open Responses specification name it."""
+
+
 class ResponseCompleted(Event, frozen=True, tag="response.completed"):
     """The answer is whole."""
 
@@ -164,12 +172,12 @@ class ResponseFailed(Event, frozen=True, tag="response.failed"):
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
-    """An error in the stream: documented flat, seen nested (C.1); both are read."""
+    """An error in the stream: documented flat, seen nested (C.1), a bare string on compatible servers."""
 
     code: str | int | None = None
     message: str | None = None
     param: str | None = None
-    error: UpstreamErrorBody | None = None
+    error: UpstreamErrorBody | str | None = None
 
 
 class Keepalive(Event, frozen=True, tag="keepalive"):
@@ -202,6 +210,8 @@ StreamEvent = (
     | SummaryTextDone
     | ReasoningTextDelta
     | ReasoningTextDone
+    | OpenReasoningDelta
+    | OpenReasoningDone
     | ResponseCompleted
     | ResponseIncomplete
     | ResponseFailed
@@ -228,6 +238,8 @@ _KNOWN = (
     SummaryTextDone,
     ReasoningTextDelta,
     ReasoningTextDone,
+    OpenReasoningDelta,
+    OpenReasoningDone,
     ResponseCompleted,
     ResponseIncomplete,
     ResponseFailed,

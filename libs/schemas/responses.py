@@ -246,9 +246,9 @@ class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
 
 
 class UnknownItem(msgspec.Struct, frozen=True):
-    """An item with no place in a chat answer; it never fails one (B.2)."""
+    """An item of a type that has no place in a chat answer, or one that cannot be read."""
 
-    type: str
+    type: str = ""
 
 
 OutputItem = MessageItem | FunctionCallItem | ReasoningItem | UnknownItem
@@ -264,7 +264,11 @@ RESPONSE_DECODER = msgspec.json.Decoder(Response)
 
 
 def decode_item(raw: Raw | bytes) -> OutputItem:
-    """Decode one output item by its `type`; raises msgspec.ValidationError when a known one is malformed."""
-    unknown = _UNKNOWN_ITEM.decode(raw)
-    decoder = _ITEM_DECODERS.get(unknown.type)
-    return unknown if decoder is None else decoder.decode(raw)
+    """Decode one output item by its `type`. One that cannot be read becomes an UnknownItem of that type."""
+    unknown = UnknownItem()
+    try:
+        unknown = _UNKNOWN_ITEM.decode(raw)
+        decoder = _ITEM_DECODERS.get(unknown.type)
+        return unknown if decoder is None else decoder.decode(raw)
+    except msgspec.ValidationError:
+        return unknown

@@ -14,6 +14,7 @@ from libs.schemas.chat import (
     ToolCallOut,
     UrlCitation,
 )
+from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import StreamPlan
 from libs.schemas.responses import (
     FunctionCallItem,
@@ -23,20 +24,34 @@ from libs.schemas.responses import (
     OutputPart,
     ReasoningItem,
     Response,
+    UnknownItem,
     decode_item,
 )
+from libs.translate.errors import UpstreamFailed
 from libs.translate.finish import finish_reason, response_failure
 from libs.translate.usage import to_completion_usage
 
 ITEM_SEPARATOR = "\n\n"  # between the texts of two message items, and between parts of a summary
 
 _FAILED = ("failed", "cancelled")
+_UNFINISHED = ("queued", "in_progress")
+_ESSENTIAL = ("message", "function_call")  # items without which an answer is not the answer
 _COMMENTARY = "commentary"
 
 
 def completion_id(response_id: str) -> str:
     """Return the chat id of a response; reversible, so that a stored completion can be found again."""
     return "chatcmpl-" + response_id.removeprefix("resp_")
+
+
+def check_readable(item: UnknownItem) -> None:
+    """Raise UpstreamFailed if an item that the answer needs could not be read."""
+    if item.type in _ESSENTIAL:
+        raise _failure(f"The upstream sent an item of type '{item.type}' that cannot be read.", "upstream_malformed")
+
+
+def _failure(message: str, code: str) -> UpstreamFailed:
+    return UpstreamFailed(502, ErrorBody(message=message, type="server_error", code=code))
 
 
 def reasoning_text(item: ReasoningItem) -> str:
@@ -81,6 +96,8 @@ class _Message:
                 self.calls.append(ToolCallOut(id=item.call_id, function=function))
             case ReasoningItem():
                 self._add_reasoning(reasoning_text(item))
+            case UnknownItem():
+                check_readable(item)
 
     def _add_reasoning(self, text: str) -> None:
         if text:
@@ -122,7 +139,7 @@ class _Message:
 
 
 def to_message(output: Sequence[Raw | bytes], plan: StreamPlan) -> AssistantMessage:
-    """Return the assistant message that these output items make (B.2)."""
+    """Return the assistant message that these output items make (B.2). Raises UpstreamFailed."""
     message = _Message(plan)
     for raw in output:
         message.add(decode_item(raw))
@@ -130,9 +147,11 @@ def to_message(output: Sequence[Raw | bytes], plan: StreamPlan) -> AssistantMess
 
 
 def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
-    """Return the completion of a whole response. Raises UpstreamFailed when it failed (B.4)."""
+    """Return the completion of a whole response. Raises UpstreamFailed when it failed, or is not whole (B.4)."""
     if response.status in _FAILED:
-        raise response_failure(response)
+        raise response_failure(response, plan)
+    if response.status in _UNFINISHED:
+        raise _failure("The upstream answered before its answer was whole.", "upstream_unfinished")
     message = to_message(response.output, plan)
     has_calls = message.tool_calls is not UNSET
     return ChatCompletion(

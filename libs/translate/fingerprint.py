@@ -42,7 +42,7 @@ def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mappin
     for index in range(hoisted, len(messages)):
         message = messages[index]
         if message.role == "tool":
-            results.append(["tool", message.tool_call_id or "", _joined(message.content, media)])
+            results.append(["tool", message.tool_call_id or "", _joined(_texts(message.content), media)])
             continue
         digest = _extend_all(digest, results)
         results = []
@@ -55,7 +55,7 @@ def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mappin
 def answered(prefix: str, message: AssistantMessage) -> str:
     """Return the digest of a history, of which `prefix` is the digest, after `message` answered it."""
     calls = [[call.id, call.function.name] for call in message.tool_calls or ()]
-    canon = _assistant(_text((message.content or "").rstrip(), {}), message.refusal or "", calls)
+    canon = _assistant([message.content or ""], [message.refusal or ""], calls, {})
     return _extend(bytes.fromhex(prefix), canon).hex()
 
 
@@ -72,23 +72,30 @@ def _extend_all(digest: bytes, results: Iterable[Canon]) -> bytes:
 def _canon(message: Message, media: Mapping[str, str]) -> Canon:
     if message.role == "assistant":
         calls = [[call.id, call.function.name if call.function else ""] for call in message.tool_calls or ()]
-        return _assistant(_joined(message.content, media), message.refusal or "", calls)
+        refusals = [part.refusal or "" for part in message.content] if isinstance(message.content, list) else []
+        return _assistant(_texts(message.content), [*refusals, message.refusal or ""], calls, media)
     return [message.role, message.name or "", *_parts(message.content, media)]
 
 
-def _assistant(text: str, refusal: str, calls: list[list[str]]) -> Canon:
-    return ["assistant", text.rstrip(), refusal.rstrip(), calls]
+def _assistant(texts: list[str], refusals: list[str], calls: list[list[str]], media: Mapping[str, str]) -> Canon:
+    return ["assistant", _joined(texts, media, strip=True), _joined(refusals, media, strip=True), calls]
 
 
-def _joined(content: str | list[ContentPart] | None, media: Mapping[str, str]) -> str:
-    texts = [part.text or "" for part in content] if isinstance(content, list) else [content or ""]
-    return "".join(_text(text.rstrip() if text is texts[-1] else text, media) for text in texts)
+def _texts(content: str | list[ContentPart] | None) -> list[str]:
+    return [part.text or "" for part in content] if isinstance(content, list) else [content or ""]
+
+
+def _joined(texts: Sequence[str], media: Mapping[str, str], *, strip: bool = False) -> str:
+    """The texts as one, or its digest where it is so long that the edge may have lifted it as media."""
+    whole = "".join(media.get(text, text) for text in texts)
+    if strip:
+        whole = whole.rstrip()
+    return whole if len(whole) < MIN_BYTES else _digest(whole, {})
 
 
 def _parts(content: str | list[ContentPart] | None, media: Mapping[str, str]) -> Iterable[Canon]:
-    if not isinstance(content, list):
-        return [["text", _text(content, media)]] if content else []
-    return [_part(part, media) for part in content]
+    parts = content if isinstance(content, list) else [ContentPart("text", text=content)]
+    return [_part(part, media) for part in parts if part.type != "text" or part.text]
 
 
 def _part(part: ContentPart, media: Mapping[str, str]) -> Canon:
@@ -99,12 +106,7 @@ def _part(part: ContentPart, media: Mapping[str, str]) -> Canon:
         return ["image", _digest(image.url, media), image.detail or "auto"]
     if file is not None:
         return ["file", file.file_id or "", _digest(file.file_data or "", media), file.filename or ""]
-    return [part.type, _text(part.text or "", media)]
-
-
-def _text(text: str, media: Mapping[str, str]) -> str:
-    """A text itself, or its digest where it is so long that the edge may have lifted it as media."""
-    return text if len(text) < MIN_BYTES and text not in media else _digest(text, media)
+    return [part.type, _joined([part.text or ""], media)]
 
 
 def _digest(text: str, media: Mapping[str, str]) -> str:

@@ -3,18 +3,27 @@
 Tables of the translation reference: B.3 and G.3.
 """
 
-from libs.schemas.errors import ErrorBody
+from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.events import ErrorEvent
+from libs.schemas.plan import StreamPlan
 from libs.schemas.responses import Response, ResponseError
 from libs.translate.errors import UpstreamFailed
+from libs.translate.upstream_errors import to_chat_param, to_chat_path
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
-# Upstream failure code -> (HTTP status, error type). What is not here is the upstream's own fault.
+# Upstream failure code -> (HTTP status, error type) (G.2, G.3). What is not here is the upstream's own fault.
 _FAILURES: dict[str, tuple[int, str]] = {
     "rate_limit_exceeded": (429, "rate_limit_error"),
     "too_many_requests": (429, "rate_limit_error"),
+    "slow_down": (429, "rate_limit_error"),
+    "insufficient_quota": (429, "insufficient_quota"),
+    "credit_balance_exhausted": (429, "insufficient_quota"),
+    "server_is_overloaded": (503, "service_unavailable_error"),
     "vector_store_timeout": (504, "server_error"),
+    "context_length_exceeded": (400, "invalid_request_error"),
+    "previous_response_not_found": (400, "invalid_request_error"),
+    "invalid_encrypted_content": (400, "invalid_request_error"),
     "invalid_prompt": (400, "invalid_request_error"),
     "bio_policy": (400, "invalid_request_error"),
     "misalignment_policy_violation": (400, "invalid_request_error"),
@@ -23,6 +32,9 @@ _FAILURES: dict[str, tuple[int, str]] = {
     "unsupported_image_media_type": (400, "invalid_request_error"),
     "failed_to_download_image": (400, "invalid_request_error"),
 }
+_OWN_FAULT = (500, "server_error")
+# Where the code says nothing, the type may.
+_UNNAMED = {"invalid_request_error": (400, "invalid_request_error"), "rate_limit_error": (429, "rate_limit_error")}
 _IMAGE_PREFIXES = ("invalid_image", "image_", "invalid_base64_image")
 
 
@@ -34,24 +46,28 @@ def finish_reason(response: Response, *, has_calls: bool) -> str:
     return "tool_calls" if has_calls else "stop"
 
 
-def failure(code: str | int | None, message: str | None, type_: str | None, param: str | None) -> UpstreamFailed:
-    """Return the error for a failure that the upstream reported inside an answer."""
-    code = None if code is None else str(code)
-    status, usual_type = _FAILURES.get(code or "", (500, "server_error"))
+def failure(error: UpstreamErrorBody, plan: StreamPlan | None = None) -> UpstreamFailed:
+    """Return what a failure inside an answer means; with the plan, in terms of the client's own request (G.4)."""
+    code = None if error.code is None else str(error.code)
+    status, usual_type = _FAILURES.get(code or "", _UNNAMED.get(error.type or "", _OWN_FAULT))
     if code is not None and code.startswith(_IMAGE_PREFIXES):
         status, usual_type = 400, "invalid_request_error"
-    text = message or "The upstream failed to answer."
-    return UpstreamFailed(status, ErrorBody(message=text, type=type_ or usual_type, param=param, code=code))
+    text, param = error.message or "The upstream failed to answer.", error.param
+    if plan is not None:
+        text, param = to_chat_path(text, plan), to_chat_param(param, plan)
+    return UpstreamFailed(status, ErrorBody(message=text, type=error.type or usual_type, param=param, code=code))
 
 
-def response_failure(response: Response) -> UpstreamFailed:
+def response_failure(response: Response, plan: StreamPlan | None = None) -> UpstreamFailed:
     """Return the error of a response whose status is `failed` or `cancelled`."""
     error = response.error or ResponseError()
-    return failure(error.code, error.message, error.type, error.param)
+    told = UpstreamErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
+    return failure(told, plan)
 
 
-def event_failure(event: ErrorEvent) -> UpstreamFailed:
-    """Return the error of an `error` event, flat or nested."""
-    if event.error is not None:
-        return failure(event.error.code, event.error.message, event.error.type, event.error.param)
-    return failure(event.code, event.message, None, event.param)
+def event_failure(event: ErrorEvent, plan: StreamPlan | None = None) -> UpstreamFailed:
+    """Return the error of an `error` event in any of its shapes."""
+    error = event.error
+    if isinstance(error, str):
+        error = UpstreamErrorBody(message=error)
+    return failure(error or UpstreamErrorBody(message=event.message, param=event.param, code=event.code), plan)

@@ -42,7 +42,7 @@ def lift(body: bytes, nonce: str) -> Skeleton:
     lifted: list[Lifted] = []
     position = 0
     for index, (start, end) in enumerate(spans):
-        placeholder = f"parley-lift:{nonce}:{index}"
+        placeholder = f"parley-lift:{nonce}:{index}."  # the dot ends it, where digits may follow
         pieces += (body[position:start], placeholder.encode())
         lifted.append(_lifted(placeholder, memoryview(body)[start:end]))
         position = end
@@ -60,7 +60,7 @@ def splice(converted: bytes, skeleton: Skeleton, original: bytes) -> list[bytes 
     prefix = skeleton.lifted[0].placeholder.rpartition(":")[0].encode()
     pieces: list[bytes | memoryview] = []
     position, used = 0, set[int]()
-    for found in re.finditer(re.escape(prefix) + rb":(\d+)", converted):
+    for found in re.finditer(re.escape(prefix) + rb":(\d+)\.", converted):
         index = int(found[1])
         if index in used or index >= len(skeleton.spans):
             raise SpliceError("a media placeholder does not stand exactly once in the converted body")
@@ -83,9 +83,7 @@ def _spans(body: bytes) -> Iterator[tuple[int, int]]:
         quote = body.find(b'"', position, position + _BLOCK)
         if quote >= 0:
             # A long string may begin here at the earliest; the block after its quote will tell.
-            position = (
-                quote + 1 if quote >= position + _BLOCK - 1 else body.rfind(b'"', position, position + _BLOCK) + 1
-            )
+            position = body.rfind(b'"', quote, position + _BLOCK) + 1
             continue
         start = body.rfind(b'"', 0, position) + 1
         end = body.find(b'"', position)

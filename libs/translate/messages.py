@@ -4,7 +4,9 @@ Each item remembers the message it came from, so that an upstream's complaint ab
 name the right message, and so that a continued conversation can send the newest messages alone.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 import msgspec
 
@@ -22,11 +24,13 @@ from libs.schemas.responses import (
     RefusalIn,
 )
 from libs.translate.errors import InvalidRequest
+from libs.translate.tools import is_given
 
 INSTRUCTION_SEPARATOR = "\n\n"
 _HOISTED_ROLES = ("system", "developer")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _DETAIL = "auto"
+_MAX_CALL_ID = 64  # characters; chat has no limit
 
 
 class Input(msgspec.Struct):
@@ -39,19 +43,22 @@ class Input(msgspec.Struct):
     dropped: list[str] = []
 
 
-def to_input(messages: Sequence[Message]) -> Input:
-    """Translate a history. Raises InvalidRequest, in chat terms, for what chat itself refuses."""
+def to_input(messages: Sequence[Message], *, needs_json: bool = False) -> Input:
+    """Translate a history. Raises InvalidRequest, in chat terms, for what chat itself refuses.
+
+    `needs_json` says that the word must stand in the input itself (A.2.3).
+    """
     if not messages:
         raise InvalidRequest(
             "Invalid 'messages': empty array. Expected at least one message.", "messages", "empty_array"
         )
     _check_pairing(messages)
     made = Input()
-    made.hoisted = _leading_run(messages)
+    made.hoisted = _leading_run(messages, needs_json=needs_json)
     if made.hoisted:
         texts = (plain_text(message.content) for message in messages[: made.hoisted])
         made.instructions = INSTRUCTION_SEPARATOR.join(texts)
-    for index, message in enumerate(messages):
+    for index, message in enumerate(_with_upstream_ids(messages)):
         if message.name is not None and message.role != "tool":
             made.dropped.append(f"messages[{index}].name")  # Responses knows no name on messages
         if index < made.hoisted:
@@ -81,16 +88,45 @@ def _role(message: Message, index: int) -> str:
     return message.role
 
 
-def _leading_run(messages: Sequence[Message]) -> int:
+def _leading_run(messages: Sequence[Message], *, needs_json: bool) -> int:
     """Count the leading messages of one role that become `instructions` (A.2.3).
 
-    None do when nothing would be left for `input`, which must not be empty.
+    None do when what would be left for `input` is nothing, or lacks a word that it needs.
     """
     role = messages[0].role
     if role not in _HOISTED_ROLES:
         return 0
     run = next((index for index, message in enumerate(messages) if message.role != role), len(messages))
-    return 0 if run == len(messages) else run
+    rest = messages[run:]
+    if needs_json and not any("json" in plain_text(message.content).lower() for message in rest):
+        return 0
+    return run if rest else 0
+
+
+def _with_upstream_ids(messages: Sequence[Message]) -> list[Message]:
+    """Give calls and their results ids that are short enough, and that no other turn has (A.2.1).
+
+    Chat pairs results with the calls before them; Responses pairs by id over the whole input.
+    """
+    made: list[Message] = []
+    turns = Counter[str]()  # how many turns had a call of this id
+    ids: dict[str, str] = {}
+    for message in messages:
+        if message.role == "assistant" and message.tool_calls:
+            ids = {call.id: _upstream_id(call.id, turns[call.id]) for call in message.tool_calls}
+            turns.update(ids.keys())
+            calls = [msgspec.structs.replace(call, id=ids[call.id]) for call in message.tool_calls]
+            message = msgspec.structs.replace(message, tool_calls=calls)
+        elif message.role == "tool" and message.tool_call_id is not None:
+            message = msgspec.structs.replace(message, tool_call_id=ids[message.tool_call_id])
+        made.append(message)
+    return made
+
+
+def _upstream_id(call_id: str, turn: int) -> str:
+    if turn == 0 and len(call_id) <= _MAX_CALL_ID:
+        return call_id
+    return "call_" + sha256(f"{turn}:{call_id}".encode()).hexdigest()[: _MAX_CALL_ID - len("call_")]
 
 
 # -- items by role ----------------------------------------------------------------------------------
@@ -112,6 +148,11 @@ def _user(message: Message, where: str) -> list[InputItem]:
 
 def _assistant(message: Message, where: str) -> list[InputItem]:
     _check_parts(message, where)
+    for name, raw in (("audio", message.audio), ("function_call", message.function_call)):
+        if is_given(raw):
+            raise InvalidRequest(
+                f"Unsupported parameter: '{where}.{name}'.", f"{where}.{name}", "unsupported_parameter"
+            )
     items: list[InputItem] = []
     parts = _assistant_parts(message)
     if parts:
@@ -146,20 +187,22 @@ def _input_content(message: Message, where: str) -> str | list[InputPart]:
 
 
 def _assistant_parts(message: Message) -> list[InputPart]:
-    parts: list[InputPart] = []
-    if isinstance(message.content, str) and message.content:
-        parts.append(OutputTextIn(text=message.content))
-    elif isinstance(message.content, list):
-        parts += [
-            RefusalIn(refusal=part.refusal or "") if part.type == "refusal" else OutputTextIn(text=part.text or "")
-            for part in message.content
-        ]
+    content = message.content if isinstance(message.content, list) else [ContentPart("text", text=message.content)]
+    parts = [_assistant_part(part) for part in content if part.text or part.refusal]
     if message.refusal:
         parts.append(RefusalIn(refusal=message.refusal))
     return parts
 
 
+def _assistant_part(part: ContentPart) -> InputPart:
+    return RefusalIn(refusal=part.refusal or "") if part.type == "refusal" else OutputTextIn(text=part.text or "")
+
+
 def _function_call(call: ToolCall, where: str) -> InputItem:
+    if call.type not in (None, "function"):
+        raise InvalidRequest(
+            f"Invalid value: '{call.type}'. Supported values are: 'function'.", f"{where}.type", "invalid_value"
+        )
     if call.function is None:
         raise InvalidRequest(
             f"Missing required parameter: '{where}.function'.", f"{where}.function", "missing_required_parameter"
@@ -171,7 +214,7 @@ def _function_call(call: ToolCall, where: str) -> InputItem:
 
 
 def _text_part(part: ContentPart, where: str) -> InputPart:
-    return InputText(text=_required(part.text, f"{where}.text"))
+    return InputText(text=part.text or "")
 
 
 def _image_part(part: ContentPart, where: str) -> InputPart:
@@ -208,6 +251,7 @@ _ALLOWED_PARTS: dict[str, tuple[str, ...]] = {
     "assistant": ("text", "refusal"),
     "tool": ("text",),
 }
+_NEVER_EMPTY = ("system", "developer", "user")  # clients send the others with [] for nothing
 
 
 def _input_part(part: ContentPart, where: str) -> InputPart:
@@ -218,6 +262,10 @@ def _check_parts(message: Message, where: str) -> None:
     if not isinstance(message.content, list):
         return
     allowed = _ALLOWED_PARTS[message.role]
+    if not message.content and message.role in _NEVER_EMPTY:
+        raise InvalidRequest(
+            f"Invalid '{where}.content': empty array. Expected at least one part.", f"{where}.content", "empty_array"
+        )
     for index, part in enumerate(message.content):
         if part.type not in allowed:
             supported = ", ".join(f"'{type_}'" for type_ in allowed)
@@ -226,12 +274,9 @@ def _check_parts(message: Message, where: str) -> None:
                 f"{where}.content[{index}].type",
                 "invalid_value",
             )
-
-
-def _required(value: str | None, where: str) -> str:
-    if value is None:
-        raise InvalidRequest(f"Missing required parameter: '{where}'.", where, "missing_required_parameter")
-    return value
+        if part.type == "text" and part.text is None:
+            path = f"{where}.content[{index}].text"
+            raise InvalidRequest(f"Missing required parameter: '{path}'.", path, "missing_required_parameter")
 
 
 # -- pairing ----------------------------------------------------------------------------------------

@@ -18,24 +18,35 @@ from libs.translate.messages import Input, to_input
 from libs.translate.tools import is_given, to_text, to_tool_choice, to_tools
 
 MIN_OUTPUT_TOKENS = 16  # of the Responses API; chat has no minimum (A.1)
+MAX_OUTPUT_TOKENS = 2**53 - 1  # beyond it not every JSON reader keeps the number
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 # Models that never reason: they refuse to be asked for encrypted reasoning.
 _PLAIN_MODELS = ("gpt-3.5*", "gpt-4*", "chatgpt-*", "*-chat-latest", "ft:gpt-3.5*", "ft:gpt-4*")
 
-# Chat fields without a counterpart. Leaving a hint out changes no meaning; the others do, and are
-# refused while they cannot be honoured (A.1).
-_HINTS = frozenset({"seed", "prediction", "frequency_penalty", "presence_penalty"})
+# Chat fields without a counterpart that change what an answer means: refused while they cannot be
+# honoured. Any other unknown field is a hint at most: left out, and told (A.1).
 _REFUSED = frozenset(
     {"stop", "logit_bias", "logprobs", "top_logprobs", "modalities", "audio", "functions", "function_call"}
     | {"web_search_options"}
 )
-_HARMLESS = frozenset({b"null", b"false", b"[]", b"{}", b"0", b"0.0", b'["text"]'})
+# What asks for nothing, by field; null does in every one.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "stop": ("", []),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "functions": ([],),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+}
 _FIELD = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 
 _DECODER = msgspec.json.Decoder(ChatRequest)
 _KEYS_DECODER = msgspec.json.Decoder(dict[str, Raw])
+_VALUE_DECODER = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -89,12 +100,16 @@ def parse(body: bytes) -> tuple[ChatRequest, list[str]]:
     given: dict[str, Raw] = decode_body(_KEYS_DECODER, body)
     dropped = []
     for name in given.keys() - _KNOWN:
-        harmless = bytes(given[name]) in _HARMLESS
-        if name in _REFUSED and not harmless:
+        if _asks_for_nothing(name, given[name]):
+            continue
+        if name in _REFUSED:
             raise InvalidRequest(f"Unsupported parameter: '{name}'.", name, "unsupported_parameter")
-        if not harmless:
-            dropped.append(name)
+        dropped.append(name)
     return request, sorted(dropped)
+
+
+def _asks_for_nothing(name: str, raw: Raw) -> bool:
+    return not is_given(raw) or (name in _NEUTRAL and decode_body(_VALUE_DECODER, bytes(raw)) in _NEUTRAL[name])
 
 
 _KNOWN = frozenset(field.encode_name for field in msgspec.structs.fields(ChatRequest))
@@ -109,12 +124,14 @@ def translate(request: ChatRequest, *, model: str, store: bool = False) -> Trans
     Raises InvalidRequest for what chat itself refuses.
     """
     _check(request)
-    made = to_input(request.messages)
+    made = to_input(request.messages, needs_json=_needs_json(request))
     limit, limit_name = _output_limit(request)
     dropped = list(made.dropped)
     if limit is not None and limit < MIN_OUTPUT_TOKENS:
         limit = MIN_OUTPUT_TOKENS
         dropped.append(limit_name)
+    if request.max_tokens is not None and request.max_completion_tokens is not None:
+        dropped.append("max_tokens")
     stored = store if request.store is None else request.store
     body = ResponsesRequest(
         model=model,
@@ -155,6 +172,10 @@ def is_structured(request: ChatRequest) -> bool:
     return request.response_format is not None and request.response_format.type.startswith("json")
 
 
+def _needs_json(request: ChatRequest) -> bool:
+    return request.response_format is not None and request.response_format.type == "json_object"
+
+
 def _or_unset(value: Any) -> Any | UnsetType:
     return UNSET if value is None else value
 
@@ -175,3 +196,5 @@ def _check(request: ChatRequest) -> None:
     limit, name = _output_limit(request)
     if limit is not None and limit < 1:
         raise InvalidRequest(f"Invalid '{name}': must be at least 1.", name, "integer_below_min_value")
+    if limit is not None and limit > MAX_OUTPUT_TOKENS:
+        raise InvalidRequest(f"Invalid '{name}': must be at most {MAX_OUTPUT_TOKENS}.", name, "invalid_value")

@@ -22,13 +22,12 @@ class FrameParser:
         self._pieces: list[bytes] = []  # of the frame that has begun
         self._size = 0
         self._after_cr = False  # the last byte was a CR, already taken for a line end
-        self._at_start = True
+        self._head: bytes | None = b""  # what may be part of a byte order mark; None once that is decided
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames completed by `data`. Raises FrameTooLarge."""
-        if self._at_start and data:
-            self._at_start = False
-            data = data.removeprefix(_BOM)
+        if self._head is not None:
+            data = self._without_bom(self._head + data)
         data = self._with_lf(data)
         if not data:
             return []
@@ -47,6 +46,13 @@ class FrameParser:
         self._size = len(rest)
         frames = (_parse(text) for text in block[:end].split(b"\n\n"))
         return [frame for frame in frames if frame is not None]
+
+    def _without_bom(self, data: bytes) -> bytes:
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._head = data
+            return b""
+        self._head = None
+        return data.removeprefix(_BOM)
 
     def _with_lf(self, data: bytes) -> bytes:
         if self._after_cr and data[:1] == b"\n":

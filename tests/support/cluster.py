@@ -8,7 +8,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -23,12 +23,16 @@ _READY = re.compile(r"^ready (\d+)$")
 
 
 class Service:
-    """One `python -m services.<name>`; `port` is that of its health, or of its HTTP side for the edge."""
+    """One `python -m services.<name>`; `port` is that of its health, or of its HTTP side for the edge.
 
-    def __init__(self, name: str, environ: Mapping[str, str], log: Path) -> None:
+    `wrapper` are arguments of the interpreter that come first, such as those of a profiler.
+    """
+
+    def __init__(self, name: str, environ: Mapping[str, str], log: Path, wrapper: Sequence[str] = ()) -> None:
         self.name = name
         self.log = log
         self.port = 0
+        self._wrapper = wrapper
         self._environ = dict(environ)
         self._process: subprocess.Popen[str] | None = None
 
@@ -42,7 +46,7 @@ class Service:
         """Start, and wait until it says that it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self.name}"],
+                [sys.executable, *self._wrapper, "-m", f"services.{self.name}"],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **self._environ},
@@ -125,9 +129,16 @@ class Cluster:
 
 @contextmanager
 def running_cluster(
-    directory: Path, *, environ: Mapping[str, str] | None = None, analytics: bool = True
+    directory: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    analytics: bool = True,
+    wrapped: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Cluster]:
-    """Run nats-server, the simulator and the services while the block runs; stop all of them after it."""
+    """Run nats-server, the simulator and the services while the block runs; stop all of them after it.
+
+    `wrapped` gives, by name, what a service's interpreter is told to run it under.
+    """
     with ExitStack() as stack:
         nats = stack.enter_context(running_nats(directory / "nats"))
         simulator = stack.enter_context(started_simulator())
@@ -143,7 +154,8 @@ def running_cluster(
         logs = count(1)
 
         def make(name: str, more: Mapping[str, str]) -> Service:
-            service = Service(name, {**settings, **more}, directory / f"{name}-{next(logs)}.log")
+            log = directory / f"{name}-{next(logs)}.log"
+            service = Service(name, {**settings, **more}, log, (wrapped or {}).get(name, ()))
             stack.callback(_stop, service)
             return service
 

@@ -1,0 +1,378 @@
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.schemas.chat import AssistantMessage
+from libs.translate.completion import to_message
+from libs.translate.fingerprint import History, answered, history, scope
+from libs.translate.lift import MIN_BYTES, lift
+from libs.translate.messages import to_input
+from tests.support import answers
+from tests.support.chats import USER, Json, assistant, calling, messages, system, text, tool, user
+
+OWNER = scope("tenant", "account", "")
+LONG = "YWJj" * (MIN_BYTES // 4)
+IMAGE = "data:image/png;base64," + LONG
+
+
+def _history(given_messages: list[Json], owner: str = OWNER, media: dict[str, str] | None = None) -> History:
+    decoded = messages(*given_messages)
+    return history(decoded, to_input(decoded).hoisted, owner, media or {})
+
+
+# -- owners -----------------------------------------------------------------------------------------
+
+
+def test_owners_never_share_a_digest() -> None:
+    owners = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("a", "b", ""), ("", "ab", "c"), ("b", "a", "c")]
+    assert len({scope(*owner) for owner in owners}) == len(owners)
+
+
+def test_histories_of_two_owners_never_meet() -> None:
+    turns = [USER, assistant("Yes."), USER]
+    mine, theirs = _history(turns), _history(turns, scope("tenant", "account", "ann"))
+    assert mine.whole != theirs.whole and mine.answers != theirs.answers
+
+
+# -- places -----------------------------------------------------------------------------------------
+
+
+def test_every_answer_has_a_digest_oldest_first() -> None:
+    found = _history([system("x"), USER, assistant("a"), user("b"), calling("c"), tool("c"), assistant("d"), USER])
+    assert [index for index, _ in found.answers] == [2, 4, 6]
+    assert len({digest for _, digest in found.answers} | {found.whole}) == 4
+
+
+def test_a_longer_history_begins_with_the_digests_of_the_shorter() -> None:
+    turns = [USER, assistant("a"), USER, calling("c"), tool("c"), assistant("b"), USER]
+    shorter = _history(turns[:6]).answers
+    assert _history(turns).answers[: len(shorter)] == shorter
+
+
+def test_the_hoisted_system_prompt_does_not_count() -> None:
+    turns = [USER, assistant("a"), USER]
+    assert _history([system("It is Monday."), *turns]).whole == _history([system("It is Tuesday."), *turns]).whole
+
+
+# -- what faithful clients rewrite ------------------------------------------------------------------
+
+TEXTS = st.sampled_from(["", "a", "b", "a b", "é🌊", '{"a": 1}', LONG])
+PARTS = st.one_of(
+    TEXTS.filter(bool).map(text),
+    st.sampled_from(["https://x.example/a.png", IMAGE]).map(
+        lambda url: {"type": "image_url", "image_url": {"url": url, "detail": "auto"}}
+    ),
+    st.sampled_from(["file_1", "file_2"]).map(lambda file_id: {"type": "file", "file": {"file_id": file_id}}),
+)
+TURNS = st.one_of(
+    TEXTS.map(lambda value: [user(value)]),
+    st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: [user(parts)]),
+    TEXTS.map(lambda value: [assistant(value)]),
+    TEXTS.filter(bool).map(lambda value: [assistant(None, refusal=value)]),
+    st.just([system("Now briefly.")]),
+    st.tuples(TEXTS, TEXTS, TEXTS).map(
+        lambda said: [
+            calling("c1", "c2", arguments='{"a":1,"b":"é"}', content=said[0]),
+            tool("c1", said[1]),
+            tool("c2", said[2]),
+        ]
+    ),
+)
+HISTORIES = st.lists(TURNS, min_size=1, max_size=5).map(
+    lambda turns: [USER] + [message for turn in turns for message in turn]
+)
+
+
+def _one_part(message: Json) -> None:
+    if isinstance(message.get("content"), str):
+        message["content"] = [text(message["content"])]
+
+
+def _no_parts(message: Json) -> None:
+    content = message.get("content")
+    if isinstance(content, list) and len(content) == 1 and content[0]["type"] == "text":
+        message["content"] = content[0]["text"]
+
+
+def _emptied(empty: Any) -> Callable[[Json], None]:
+    def rewrite(message: Json) -> None:
+        for key in ("content", "refusal"):
+            if not message.get(key) and message["role"] in ("assistant", "tool"):
+                message[key] = empty
+
+    return rewrite
+
+
+def _without_empties(message: Json) -> None:
+    for key in [key for key, value in message.items() if value in (None, "", [])]:
+        del message[key]
+
+
+def _trailing_space(message: Json) -> None:
+    if message["role"] == "assistant" and isinstance(message.get("content"), str):
+        message["content"] += " \n"
+
+
+def _split_answer(message: Json) -> None:
+    if message["role"] == "assistant" and isinstance(message.get("content"), str):
+        half = len(message["content"]) // 2
+        message["content"] = [text(message["content"][:half]), text(message["content"][half:])]
+
+
+def _extra_keys(message: Json) -> None:
+    message |= {"annotations": [], "audio": None, "function_call": None, "parsed": None, "vendor": {"x": 1}}
+    if message["role"] == "assistant":
+        message |= {"reasoning_content": "Hm.", "reasoning_details": [{"index": 0}]}
+        for index, call in enumerate(message.get("tool_calls") or ()):
+            call |= {"index": index, "parsed_arguments": {"a": 1}}
+
+
+def _reserialised_arguments(message: Json) -> None:
+    for call in message.get("tool_calls") or ():
+        call["function"]["arguments"] = '{ "b": "\\u00e9", "a": 1 }'
+
+
+def _no_call_type(message: Json) -> None:
+    for call in message.get("tool_calls") or ():
+        del call["type"]
+
+
+def _no_detail(message: Json) -> None:
+    for part in message["content"] if isinstance(message.get("content"), list) else ():
+        if part["type"] == "image_url":
+            del part["image_url"]["detail"]
+
+
+def _image_as_string(message: Json) -> None:
+    for part in message["content"] if isinstance(message.get("content"), list) else ():
+        if part["type"] == "image_url":
+            part["image_url"] = part["image_url"]["url"]
+
+
+def _refusal_as_part(message: Json) -> None:
+    if message.get("refusal"):
+        message["content"] = [{"type": "refusal", "refusal": message.pop("refusal")}]
+
+
+REWRITES: dict[str, Callable[[Json], None]] = {
+    "one_part": _one_part,
+    "no_parts": _no_parts,
+    "null": _emptied(None),
+    "empty": _emptied(""),
+    "absent": _without_empties,
+    "trailing_space": _trailing_space,
+    "split_answer": _split_answer,
+    "extra_keys": _extra_keys,
+    "arguments": _reserialised_arguments,
+    "no_call_type": _no_call_type,
+    "no_detail": _no_detail,
+    "image_as_string": _image_as_string,
+    "refusal_as_part": _refusal_as_part,
+}
+
+
+def _all(turns: list[Json], *rewrites: Callable[[Json], None]) -> list[Json]:
+    turns = copy.deepcopy(turns)
+    for rewrite in rewrites:
+        for message in turns:
+            if message["role"] != "user" or rewrite is not _without_empties:
+                rewrite(message)
+    return turns
+
+
+@given(HISTORIES, st.sampled_from(sorted(REWRITES)))
+def test_what_faithful_clients_rewrite_changes_no_digest(turns: list[Json], name: str) -> None:
+    assert _history(_all(turns, REWRITES[name])) == _history(turns)
+
+
+@pytest.mark.parametrize("name", REWRITES)
+def test_each_rewrite_changes_a_message_but_no_digest(name: str) -> None:
+    turns = [
+        user([{"type": "image_url", "image_url": {"url": IMAGE, "detail": "auto"}}]),
+        assistant("a"),
+        user([text("b")]),
+        assistant(None, refusal="No."),
+        USER,
+        calling("c1", arguments='{"a":1,"b":"é"}', content=""),
+        tool("c1", ""),
+        assistant(None),
+    ]
+    rewritten = _all(turns, REWRITES[name])
+    assert rewritten != turns
+    assert _history(rewritten) == _history(turns)
+
+
+def test_the_order_of_tool_results_does_not_count() -> None:
+    first, second = tool("a", "1"), tool("b", "2")
+    turns = [USER, calling("a", "b")]
+    assert _history([*turns, first, second, assistant("x")]) == _history([*turns, second, first, assistant("x")])
+    assert _history([*turns, first, second]).whole == _history([*turns, second, first]).whole
+
+
+@given(HISTORIES)
+def test_what_the_edge_lifts_changes_no_digest(turns: list[Json]) -> None:
+    skeleton = lift(json.dumps(turns).encode(), "f" * 32)
+    media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
+    assert _history(json.loads(skeleton.body), media=media) == _history(turns)
+
+
+# -- what is an edit --------------------------------------------------------------------------------
+
+STORY: list[Json] = [
+    user([text("a"), {"type": "image_url", "image_url": {"url": IMAGE}}]),
+    assistant("Yes."),
+    system("Now briefly."),
+    user("b"),
+    assistant("Well,", refusal="no."),
+    user(
+        [
+            {"type": "file", "file": {"file_id": "file_1"}},
+            {"type": "file", "file": {"file_data": IMAGE, "filename": "a"}},
+        ]
+    ),
+    calling("c1", "c2"),
+    tool("c1", "one"),
+    tool("c2", "two"),
+    assistant(LONG),
+    assistant([text("a"), {"type": "refusal", "refusal": "never"}]),
+]
+
+
+def _set(path: list[Any], value: Any) -> Callable[[list[Json]], None]:
+    def edit(turns: list[Json]) -> None:
+        place: Any = turns
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return edit
+
+
+def _swap_users(turns: list[Json]) -> None:
+    turns[0], turns[3] = turns[3], turns[0]
+
+
+def _swap_parts(turns: list[Json]) -> None:
+    turns[0]["content"].reverse()
+
+
+def _insert(turns: list[Json]) -> None:
+    turns.insert(1, assistant("Hm."))
+
+
+def _remove(turns: list[Json]) -> None:
+    del turns[3]
+
+
+def _swap_results(turns: list[Json]) -> None:
+    turns[7]["content"], turns[8]["content"] = turns[8]["content"], turns[7]["content"]
+
+
+def _swap_calls(turns: list[Json]) -> None:
+    turns[6]["tool_calls"].reverse()
+
+
+EDITS: dict[str, Callable[[list[Json]], None]] = {
+    "user_text": _set([3, "content"], "c"),
+    "user_trailing_space": _set([3, "content"], "b "),
+    "user_name": _set([3, "name"], "ann"),
+    "part_text": _set([0, "content", 0, "text"], "A"),
+    "parts_joined": _set([0, "content"], "a"),
+    "image": _set([0, "content", 1, "image_url", "url"], IMAGE[:-4] + "AAAA"),
+    "image_detail": _set([0, "content", 1, "image_url", "detail"], "low"),
+    "answer_text": _set([1, "content"], "No."),
+    "answer_leading_space": _set([1, "content"], " Yes."),
+    "long_answer": _set([9, "content"], LONG[:-4] + "AAAA"),
+    "refusal": _set([4, "refusal"], "yes."),
+    "refusal_part": _set([10, "content", 1, "refusal"], "always"),
+    "system": _set([2, "content"], "Now at length."),
+    "system_role": _set([2, "role"], "developer"),
+    "file_id": _set([5, "content", 0, "file", "file_id"], "file_2"),
+    "file_data": _set([5, "content", 1, "file", "file_data"], IMAGE + "AAAA"),
+    "file_name": _set([5, "content", 1, "file", "filename"], "b"),
+    "call_name": _set([6, "tool_calls", 0, "function", "name"], "listen"),
+    "result": _set([7, "content"], "eins"),
+    "swapped_users": _swap_users,
+    "swapped_parts": _swap_parts,
+    "swapped_results": _swap_results,
+    "swapped_calls": _swap_calls,
+    "inserted": _insert,
+    "removed": _remove,
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_any_real_edit_changes_every_digest_after_it(name: str) -> None:
+    edited = copy.deepcopy(STORY)
+    EDITS[name](edited)
+    assert _history(edited).whole != _history(STORY).whole
+    assert _history(edited).answers[-1][1] != _history(STORY).answers[-1][1]
+
+
+def test_an_edit_leaves_the_digests_before_it() -> None:
+    edited = copy.deepcopy(STORY)
+    edited[3]["content"] = "c"
+    assert _history(edited).answers[0] == _history(STORY).answers[0]
+
+
+@given(HISTORIES, HISTORIES)
+def test_different_histories_have_different_digests(one: list[Json], other: list[Json]) -> None:
+    def meant(turns: list[Json]) -> list[Any]:
+        return [(message.role, message.content or "", message.refusal) for message in messages(*_all(turns, _no_parts))]
+
+    assert (_history(one).whole == _history(other).whole) or meant(one) != meant(other)
+
+
+# -- answers ----------------------------------------------------------------------------------------
+
+
+def _echo(message: AssistantMessage) -> Json:
+    """The message as a client sends it back."""
+    plain: Json = msgspec.to_builtins(message)
+    return plain
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        [answers.message("Yes. ")],
+        [answers.message("One."), answers.reasoning("hm"), answers.message("Two.")],
+        [answers.refusal("No.")],
+        [answers.message("Let me look.\n"), answers.call("c1"), answers.call("c2", arguments='{"a":1}')],
+        [answers.message(LONG)],
+        [answers.message(LONG + " end  ")],
+        [],
+    ],
+    ids=["text", "two_messages", "refusal", "calls", "long", "long_text", "nothing"],
+)
+def test_an_answer_is_known_again_in_the_next_request(output: list[Json]) -> None:
+    turns = [system("x"), user("a"), assistant("b"), user("c")]
+    made = to_message([json.dumps(item).encode() for item in output], answers.PLAN)
+    kept = answered(_history(turns).whole, made)
+    echo = _echo(made)
+    results = [tool(call["id"]) for call in echo.get("tool_calls", ())]
+    later = [*turns, echo, *results, user("d")]
+    assert _history(later).answers[-1] == (4, kept)
+    skeleton = lift(json.dumps(later).encode(), "f" * 32)
+    media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
+    assert _history(json.loads(skeleton.body), media=media).answers[-1] == (4, kept)
+
+
+def test_an_answer_after_tool_results_is_known_again() -> None:
+    turns = [USER, calling("a", "b"), tool("b", "2"), tool("a", "1")]
+    kept = answered(_history(turns).whole, AssistantMessage(content="Done."))
+    reordered = [USER, calling("a", "b"), tool("a", "1"), tool("b", "2")]
+    assert _history([*reordered, assistant("Done."), USER]).answers[-1][1] == kept
+
+
+def test_digests_do_not_change_between_runs() -> None:
+    """State outlives the process: a change here needs a new VERSION."""
+    found = _history([USER, assistant("Yes."), user("b")], hashlib.sha256(b"owner").hexdigest()[:32])
+    assert found.whole == "293dc460900ed0b5c651c1f1c9f2e4a5"

@@ -1,0 +1,45 @@
+from typing import Any
+
+import pytest
+
+from libs.schemas.config import ModelRule, Upstream
+from libs.translate.errors import InvalidRequest
+from libs.translate.routing import route
+
+
+def _upstream(name: str = "one", **fields: Any) -> Upstream:
+    return Upstream(name=name, base_url="http://one.test/v1", **fields)
+
+
+def test_the_first_upstream_that_serves_a_model_takes_it() -> None:
+    upstreams = [_upstream("a", models=["gpt-*"]), _upstream("b"), _upstream("c")]
+    assert route(upstreams, "gpt-5").upstream.name == "a"
+    assert route(upstreams, "llama").upstream.name == "b"
+
+
+def test_an_alias_goes_up_under_the_upstreams_name() -> None:
+    found = route([_upstream("a", models=[], aliases={"fast": "gpt-5-mini"}), _upstream("b")], "fast")
+    assert (found.upstream.name, found.model) == ("a", "gpt-5-mini")
+
+
+def test_a_model_that_nobody_serves_does_not_exist() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        route([_upstream(models=["gpt-*"])], "llama")
+    error = raised.value
+    assert (error.status, error.error.param, error.error.code) == (404, "model", "model_not_found")
+
+
+@pytest.mark.parametrize(("api", "bridge"), [("responses", "translate"), ("both", "translate"), ("chat", "bypass")])
+def test_an_upstream_without_the_responses_api_is_bypassed(api: Any, bridge: str) -> None:
+    assert route([_upstream(api=api)], "m").bridge == bridge
+
+
+def test_the_first_rule_that_matches_decides() -> None:
+    rules = [ModelRule(match="gpt-4*", bridge="bypass"), ModelRule(match="*", bridge="translate")]
+    upstreams = [_upstream(model_rules=rules)]
+    assert [route(upstreams, model).bridge for model in ("gpt-4o", "gpt-5")] == ["bypass", "translate"]
+
+
+def test_rules_match_the_upstreams_name_of_a_model() -> None:
+    upstream = _upstream(aliases={"fast": "gpt-4o"}, model_rules=[ModelRule(match="gpt-4o", bridge="bypass")])
+    assert route([upstream], "fast").bridge == "bypass"

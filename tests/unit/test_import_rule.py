@@ -1,0 +1,139 @@
+"""Who may import what. The table is the rule; change the rule by changing the table."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("deploy", "libs", "parley", "services", "tests")
+# Of the standard library, what neither does I/O, nor reads a clock, nor makes ids, nor logs.
+PURE = frozenset({"base64", "collections", "dataclasses", "enum", "fnmatch", "functools", "hashlib", "itertools"})
+PURE |= {"math", "re", "string", "typing"}
+IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "print"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the modules of one folder may import besides that folder itself."""
+
+    ours: tuple[str, ...] = ()
+    drivers: tuple[str, ...] = ("msgspec",)
+    pure: bool = False
+
+
+RULES = {
+    "libs/schemas": Rule(pure=True),
+    "libs/translate": Rule(ours=("libs.schemas",), pure=True),
+    "libs/runtime": Rule(
+        ours=("libs.schemas",), drivers=("msgspec", "nats", "opentelemetry", "prometheus_client", "uvicorn", "uvloop")
+    ),
+    "services/edge": Rule(
+        ours=("libs",), drivers=("msgspec", "aiohttp", "nats", "starlette", "uvicorn", "uvloop", "yarl")
+    ),
+    "services/converter": Rule(ours=("libs",)),
+    "services/state": Rule(ours=("libs",), drivers=("msgspec", "nats")),
+    "services/analytics": Rule(ours=("libs",), drivers=("msgspec", "chdb", "clickhouse_connect", "nats")),
+    # The simulator must not share a mistake with what it tests.
+    "deploy/local/simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),
+}
+
+
+def violations(source: str, folder: str) -> list[str]:
+    """Return what a module of `folder` imports or uses against its rule."""
+    rule, itself = RULES[folder], folder.replace("/", ".")
+    tree = ast.parse(source)
+    wrong = [name for name in _imported(tree) if not _allowed(name, rule, itself)]
+    if rule.pure:
+        called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+        wrong += [name.id for name in called if isinstance(name, ast.Name) and name.id in IMPURE_BUILTINS]
+    return wrong
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def _allowed(name: str, rule: Rule, itself: str) -> bool:
+    package = name.partition(".")[0]
+    if package in OURS:
+        return any(f"{name}.".startswith(f"{allowed}.") for allowed in (*rule.ours, itself))
+    if package in sys.stdlib_module_names:
+        return package in PURE or not rule.pure
+    return package in rule.drivers
+
+
+def _modules() -> list[str]:
+    found = (path for top in ("libs", "services", "deploy/local/simulator") for path in (ROOT / top).rglob("*.py"))
+    return sorted(str(path.relative_to(ROOT)) for path in found)
+
+
+def _folder(module: str) -> str:
+    return next(folder for folder in RULES if module.startswith(folder + "/"))
+
+
+@pytest.mark.parametrize("module", _modules())
+def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
+    assert violations((ROOT / module).read_text(), _folder(module)) == []
+
+
+def test_every_folder_of_the_table_has_modules() -> None:
+    assert {_folder(module) for module in _modules()} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("folder", "source", "found"),
+    [
+        ("libs/schemas", "import time", ["time"]),
+        ("libs/schemas", "from datetime import datetime", ["datetime.datetime"]),
+        ("libs/schemas", "import libs.translate.request", ["libs.translate.request"]),
+        ("libs/translate", "from libs import runtime", ["libs.runtime"]),
+        ("libs/translate", "from libs.runtime import metrics", ["libs.runtime.metrics"]),
+        ("libs/translate", "import asyncio, re, os.path", ["asyncio", "os.path"]),
+        ("libs/translate", "import uuid\nimport secrets\nimport random", ["uuid", "secrets", "random"]),
+        ("libs/translate", "import logging\nimport socket", ["logging", "socket"]),
+        ("libs/translate", "def f():\n    import time", ["time"]),
+        ("libs/translate", "import importlib", ["importlib"]),
+        ("libs/translate", "time = __import__('time')", ["__import__"]),
+        ("libs/translate", "def f():\n    print(open('x'))", ["print", "open"]),
+        ("libs/translate", "from .sse import FrameParser", [".sse.FrameParser"]),
+        ("libs/translate", "import orjson", ["orjson"]),
+        ("libs/runtime", "from libs.translate import sse", ["libs.translate.sse"]),
+        ("libs/runtime", "import aiohttp", ["aiohttp"]),
+        (
+            "services/edge",
+            "from services.converter.handlers import Converter",
+            ["services.converter.handlers.Converter"],
+        ),
+        ("services/edge", "from services import state", ["services.state"]),
+        ("services/edge", "import services.edge_of_reason", ["services.edge_of_reason"]),
+        ("services/edge", "import clickhouse_connect", ["clickhouse_connect"]),
+        ("services/converter", "import nats", ["nats"]),
+        ("services/state", "import tests.support.nats", ["tests.support.nats"]),
+        ("deploy/local/simulator", "from libs.schemas import chat", ["libs.schemas.chat"]),
+        ("deploy/local/simulator", "import services.edge.app", ["services.edge.app"]),
+        ("deploy/local/simulator", "from deploy.local import up", ["deploy.local.up"]),
+    ],
+)
+def test_the_check_catches_a_violation(folder: str, source: str, found: list[str]) -> None:
+    assert violations(source, folder) == found
+
+
+@pytest.mark.parametrize(
+    ("folder", "source"),
+    [
+        ("libs/schemas", "from typing import Any\nimport msgspec\nfrom libs.schemas import chat"),
+        ("libs/translate", "from collections.abc import Sequence\nfrom libs.schemas.chat import Message\nimport re"),
+        ("libs/runtime", "import asyncio, os, time\nimport nats\nfrom nats.js import api"),
+        ("services/edge", "import aiohttp\nfrom libs.translate.sse import FrameParser\nfrom services.edge import app"),
+    ],
+)
+def test_the_check_lets_pass_what_is_allowed(folder: str, source: str) -> None:
+    assert violations(source, folder) == []
