@@ -50,8 +50,7 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
     except ClientGone:
         pass
     except TranslationError as error:
-        if error.status < 500:
-            metrics.REFUSALS.labels(error.error.code or "none").inc()
+        _count(exchange, error)
         await exchange.end_with_error(error.status, error.error, RETRY_AFTER if error.status == 503 else None)
     except asyncio.CancelledError:
         if not exchange.absorb_abort():
@@ -64,3 +63,18 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
         await exchange.end_with_error(500, _INTERNAL)
     finally:
         exchange.close()
+
+
+def _count(exchange: Exchange, error: TranslationError) -> None:
+    """Leave one line and one count; the client has the rest."""
+    code = error.error.code or "none"
+    if error.status < 500:
+        metrics.REFUSALS.labels(code).inc()
+    log.info(
+        "refused" if error.status < 500 else "failed",
+        request_id=exchange.request_id,
+        surface=exchange.surface,
+        status=error.status,
+        code=code,
+        param=error.error.param,
+    )

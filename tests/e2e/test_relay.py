@@ -218,3 +218,49 @@ async def test_client_that_leaves_a_relayed_answer_closes_it(relaying: Cluster, 
     writer.close()
     await asyncio.wait_for(left.wait(), 10)
     raw.on_connection = raw.handle
+
+
+@on_module_loop
+async def test_param_of_the_upstream_becomes_the_client_s_own(relaying: Cluster, raw: RawUpstream) -> None:
+    error = {"message": "Bad 'input[2].content'.", "type": "invalid_request_error", "param": "input[2]", "code": "x"}
+    raw.answers["/v1/responses"] = chunked(
+        [json.dumps({"error": error}).encode()], {"x-ratelimit-limit-requests": "5"}, 400
+    )
+    calling = {
+        "role": "assistant",
+        "content": "a",
+        "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}],
+    }
+    messages = [
+        {"role": "system", "content": "s"},
+        user("u"),
+        calling,
+        {"role": "tool", "tool_call_id": "c", "content": ""},
+    ]
+    body = json.dumps({"model": "raw-model", "messages": messages}).encode()
+    status, headers, got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/chat/completions", body)
+    expected = {**error, "message": "Bad 'messages[2].content'.", "param": "messages[2]"}
+    assert (status, json.loads(got)["error"]) == (400, expected)
+    assert headers["x-ratelimit-limit-requests"] == "5"
+
+
+@on_module_loop
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (500, b"<html><h1>Oops</h1></html>", "The upstream answered with status 500."),
+        (422, b'{"detail": "no such field"}', "no such field"),
+        (400, b'{"error": "in plain words"}', "in plain words"),
+        (302, b"", "The upstream answered with status 502."),
+    ],
+)
+async def test_any_error_becomes_the_envelope(
+    relaying: Cluster, raw: RawUpstream, status: int, body: bytes, message: str, stream: bool
+) -> None:
+    raw.answers["/v1/responses"] = chunked([body], {}, status)
+    sent = json.dumps({"model": "raw-model", "messages": [user("u")], "stream": stream}).encode()
+    got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/chat/completions", sent)
+    error = json.loads(got[2])["error"]
+    assert (got[0], error["message"]) == (502 if status == 302 else status, message)
+    assert set(error) == {"message", "type", "param", "code"}

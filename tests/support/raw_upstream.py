@@ -12,7 +12,7 @@ def chunked(pieces: Sequence[bytes], headers: Mapping[str, str], status: int = 2
     """Return a whole HTTP answer whose body is sent in these pieces, each a chunk of its own."""
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers.items())]
     head = CRLF.join(line.encode() for line in [*lines, "Transfer-Encoding: chunked", "", ""])
-    return [head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), LAST_CHUNK]
+    return [head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece), LAST_CHUNK]
 
 
 class RawUpstream:
