@@ -7,7 +7,7 @@ and a shutdown all end the request the same way: `abort` cancels its task and sa
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Literal
 from uuid import uuid4
 
@@ -40,6 +40,11 @@ def error_body(error: ErrorBody) -> bytes:
     return _ENCODER.encode(ErrorEnvelope(error))
 
 
+def chat_error_frame(error: ErrorBody) -> bytes:
+    """Return the frame on which chat SDKs raise (C.3)."""
+    return b"data: %b\n\n" % error_body(error)
+
+
 class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
@@ -59,6 +64,7 @@ class Exchange:
         told = self.headers.get("x-stainless-read-timeout", "")
         # How long the client waits for an answer to begin, in seconds, as OpenAI's SDKs tell.
         self.patience_seconds = float(told) if _SECONDS.fullmatch(told) else None
+        self.error_frame: Callable[[ErrorBody], bytes] = chat_error_frame  # how a failure in a stream is told
         self.response_headers: dict[str, str] = {}  # to be sent with whatever answer comes
         self.status = 0  # 0 until the answer has begun
         self.sent_bytes = 0
@@ -170,7 +176,7 @@ class Exchange:
         if self.status == 0:
             await self.send_error(status, error, headers)
         elif self.streaming:
-            await self.write(b"data: %b\n\n" % error_body(error), more=False)
+            await self.write(self.error_frame(error), more=False)
 
 
 def _too_large(limit: int) -> InvalidRequest:

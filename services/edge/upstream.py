@@ -4,6 +4,7 @@ Failures to reach one become `UpstreamUnreachable` or `UpstreamTimeout`; no mess
 """
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,9 @@ from libs.translate.errors import TranslationError
 from services.edge.tenants import Caller, Tenants
 
 ERROR_BODY_LIMIT = 1024 * 1024
+RAW_ERROR_LIMIT = 2048  # of an upstream's error, in bytes, before base64: headers must stay small
+# Statuses that SDKs retry by themselves, though these codes say that it cannot help (G.2).
+_HOPELESS = frozenset({"insufficient_quota", "credit_balance_exhausted"})
 _PIECE_BYTES = 256 * 1024  # what is handed to the socket at once, so that a large body stalls nobody
 
 # Never forwarded: they belong to one connection, or are ours to set.
@@ -78,6 +82,16 @@ def told_headers(headers: Mapping[str, str]) -> dict[str, str]:
     if "x-request-id" in headers:
         told["x-upstream-request-id"] = headers["x-request-id"]
     return told
+
+
+def error_headers(body: bytes, error: ErrorBody) -> dict[str, str]:
+    """Return what goes with a translated error: what the upstream really said, and whether a retry helps."""
+    headers = {}
+    if body:
+        headers["x-parley-upstream-error"] = urlsafe_b64encode(body[:RAW_ERROR_LIMIT]).decode()
+    if error.code in _HOPELESS:
+        headers["x-should-retry"] = "false"
+    return headers
 
 
 def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,190 @@
+"""How an upstream stream becomes bytes for the client: as chat chunks, or as the typed events it came in.
+
+A renderer takes frames and gives bytes. It never raises: a failure, and the end, which is released
+only when the turn is kept, stand in `failure` and `ending`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from libs.runtime import metrics
+from libs.schemas.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.events import (
+    TERMINAL,
+    ErrorEvent,
+    Keepalive,
+    ResponseFailed,
+    StreamEvent,
+    decode_event,
+)
+from libs.schemas.plan import StreamPlan
+from libs.schemas.responses import Response
+from libs.translate.errors import TranslationError
+from libs.translate.finish import event_failure, response_failure
+from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
+from libs.translate.upstream_errors import is_stale
+
+_DONE = b"[DONE]"
+# Typed events before any output.
+_PRELUDE = (b"response.created", b"response.in_progress", b"response.queued")
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer is whole: `frames` are what is still to be released."""
+
+    frames: list[bytes]
+    response: Response
+    output: Sequence[Raw]
+    finish_reason: str = ""
+
+
+class Renderer(Protocol):
+    """Renders one answer."""
+
+    ending: Ending | None
+    failure: TranslationError | None
+
+    def feed(self, name: bytes, payload: bytes) -> list[bytes]:
+        """Return what one frame of the upstream becomes."""
+
+    def keepalive(self) -> None:
+        """A comment was sent to the client: the answer has begun."""
+
+
+def _decode(name: bytes, payload: bytes) -> StreamEvent | None:
+    """Decode one event; what cannot be read is counted and passed over: its text comes again in a `done`."""
+    if payload == _DONE:
+        return None
+    try:
+        return decode_event(name, payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        metrics.BAD_EVENTS.inc()
+        return None
+
+
+class ChatRenderer:
+    """Chat Completions chunks."""
+
+    def __init__(self, plan: StreamPlan) -> None:
+        self.ending: Ending | None = None
+        self.failure: TranslationError | None = None
+        self._stream = ChunkStream(plan)
+        self._begun = False
+
+    def keepalive(self) -> None:
+        """From now on comments may go out."""
+        self._begun = True
+
+    def feed(self, name: bytes, payload: bytes) -> list[bytes]:
+        """Return chunks as frames; the last ones, from the finish chunk on, stand in `ending`."""
+        event = _decode(name, payload)
+        if event is None or isinstance(event, Keepalive):
+            return [KEEPALIVE_FRAME] if event is not None and self._begun else []
+        try:
+            chunks = self._stream.feed(event)
+        except TranslationError as error:
+            self.failure = error
+            return []
+        if isinstance(event, TERMINAL):
+            return self._end(chunks)
+        self._begun = self._begun or bool(chunks)
+        return [to_frame(chunk) for chunk in chunks]
+
+    def _end(self, chunks: Chunks) -> list[bytes]:
+        reasons = [chunk.choices[0].finish_reason if chunk.choices else None for chunk in chunks]
+        first = next(k for k, reason in enumerate(reasons) if reason is not None)
+        frames = [to_frame(chunk) for chunk in chunks]
+        assert self._stream.response is not None
+        self.ending = Ending(
+            frames=[*frames[first:], DONE_FRAME],
+            response=self._stream.response,
+            output=self._stream.output(),
+            finish_reason=reasons[first] or "",
+        )
+        return frames[:first]
+
+
+class TypedRenderer:
+    """The events of the Responses API as they came (design, "Two formats for a chat client").
+
+    `mendable` says that a request which the upstream cannot continue will be sent again, whole: the
+    first events are then held back, so that the client sees only the second answer.
+    """
+
+    def __init__(self, *, mendable: bool) -> None:
+        self.ending: Ending | None = None
+        self.failure: TranslationError | None = None
+        self._mendable = mendable
+        self._held: list[bytes] = []
+        self._count = 0
+
+    def keepalive(self) -> None:
+        """From now on nothing can be unsaid."""
+        self._mendable = False
+
+    def error_frame(self, error: ErrorBody) -> bytes:
+        """Return Parley's own failure as an event of the stream."""
+        event = _Failure(code=error.code, message=error.message, param=error.param, sequence_number=self._count)
+        return b"event: error\ndata: %b\n\n" % _ENCODER.encode(event)
+
+    def feed(self, name: bytes, payload: bytes) -> list[bytes]:
+        """Return events; the terminal one stands in `ending`, one that is to be mended in `failure`."""
+        if payload == _DONE:
+            return []
+        event = _decode(name, payload)
+        if self._mendable and self._hold(name, payload, event):
+            return []
+        self._mendable = False
+        self._count += 1
+        frames, self._held = [*self._held, _frame(name, payload)], []
+        if isinstance(event, TERMINAL) and not isinstance(event, ErrorEvent):
+            self.ending = Ending(frames=frames[-1:], response=event.response, output=event.response.output)
+            return frames[:-1]
+        return frames
+
+    def _hold(self, name: bytes, payload: bytes, event: StreamEvent | None) -> bool:
+        if name in _PRELUDE:
+            self._count += 1
+            self._held.append(_frame(name, payload))
+            return True
+        failure = _failure(event)
+        if failure is None or not is_stale(UpstreamErrorBody(message=failure.error.message, code=failure.error.code)):
+            return False
+        self.failure = failure
+        return True
+
+
+class _Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    sequence_number: int
+    code: str | None
+    message: str
+    param: str | None
+
+
+class _Typed(msgspec.Struct):
+    type: str = "message"
+
+
+_ENCODER = msgspec.json.Encoder()
+_TYPE = msgspec.json.Decoder(_Typed)
+
+
+def _failure(event: StreamEvent | None) -> TranslationError | None:
+    if isinstance(event, ErrorEvent):
+        return event_failure(event)
+    return response_failure(event.response) if isinstance(event, ResponseFailed) else None
+
+
+def _frame(name: bytes, payload: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name or _name(payload), payload)
+
+
+def _name(payload: bytes) -> bytes:
+    """The type of an event whose frame had no name."""
+    try:
+        return _TYPE.decode(payload).type.encode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b"message"

@@ -1,0 +1,241 @@
+"""One try of one chat call: the request upstream, and its answer on the way to the client.
+
+The end of an answer is released once its record is in the spool and its turn is kept, or the time for
+that is over.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import aiohttp
+import msgspec
+
+from libs.runtime import metrics
+from libs.schemas.bus import Converted, Turn
+from libs.schemas.config import Upstream
+from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.records import Outcome
+from libs.schemas.responses import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
+from libs.translate import fingerprint
+from libs.translate.completion import COMPLETION_ENCODER, to_completion, to_message
+from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.finish import finish_reason
+from libs.translate.lift import Skeleton, splice, total_bytes
+from libs.translate.sse import FrameParser, FrameTooLarge
+from libs.translate.upstream_errors import is_stale, read_error, to_chat_error
+from services.edge import calls, failures
+from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.polling import settled
+from services.edge.tenants import Caller
+from services.edge.upstream import (
+    ERROR_BODY_LIMIT,
+    UpstreamTruncated,
+    error_headers,
+    read_limited,
+    told_headers,
+)
+
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+_OUTCOMES: dict[str | None, Outcome] = {"incomplete": "incomplete", "failed": "failed", "cancelled": "failed"}
+
+
+class Stale(Exception):
+    """The upstream no longer knows what the request continues, and said so before any output."""
+
+
+class ChatCall:
+    """Made for one try; `run` answers the client."""
+
+    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, attempt: int) -> None:
+        self._edge = edge
+        self._exchange = exchange
+        self._caller = caller
+        self._converted = converted
+        self._plan = converted.plan
+        self._attempt = attempt
+        self._upstream = _named(edge.config.upstream, converted.upstream)
+        self._continues = converted.previous_response_id is not None
+        self._record: calls.Call
+
+    async def run(self, bones: Skeleton, original: bytes) -> None:
+        """Send the request and answer the client. Raises TranslationError, and Stale where a plain retry may help."""
+        if self._exchange.aborted is not None:  # the bus may have swallowed the cancellation
+            raise asyncio.CancelledError
+        pieces = splice(self._converted.body, bones, original)
+        length = total_bytes(pieces)
+        self._tell()
+        self._record = self._begin(length)
+        self._edge.streams.add(self._exchange, streamed=self._plan.stream)
+        try:
+            async with self._edge.upstreams.request(
+                self._upstream, "POST", "/responses", headers=self._headers(length), body=pieces
+            ) as answer:
+                self._exchange.last_read = time.monotonic()
+                self._exchange.response_headers.update(told_headers(answer.headers))
+                await self._answer(answer)
+        except TranslationError as error:
+            self._record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
+            raise
+        except asyncio.CancelledError:
+            aborted = self._exchange.aborted
+            self._record.end(calls.ABORT_OUTCOMES[aborted] if aborted else "cancelled", status=0)
+            raise
+        finally:
+            self._edge.streams.remove(self._exchange)
+
+    def _headers(self, length: int) -> dict[str, str]:
+        return {
+            "content-type": "application/json",
+            "content-length": str(length),
+            "accept": "text/event-stream" if self._plan.stream else "application/json",
+            "user-agent": "parley",
+            "traceparent": self._exchange.traceparent,
+            **self._edge.upstreams.auth_headers(self._upstream, self._caller),
+        }
+
+    def _begin(self, length: int) -> calls.Call:
+        return calls.begin(
+            self._edge.sink,
+            self._exchange,
+            self._caller,
+            surface="chat",
+            attempt=self._attempt,
+            model=self._converted.model,
+            upstream=self._converted.upstream,
+            streamed=self._plan.stream,
+            request_bytes=length,
+            previous_response_id=self._converted.previous_response_id,
+            conversation=self._plan.commit.conversation if self._plan.commit else None,
+        )
+
+    def _tell(self) -> None:
+        """Set the headers that say what became of the request."""
+        continuity = self._converted.continuity
+        headers = self._exchange.response_headers
+        headers["x-parley-continuity"] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
+        if self._converted.dropped:
+            headers["x-parley-dropped"] = ",".join(self._converted.dropped)
+
+    # -- answers ------------------------------------------------------------------------------------
+
+    async def _answer(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status != 200:
+            await self._refuse(answer)
+        elif self._plan.stream:
+            await self._stream(answer)
+        else:
+            await self._whole(answer)
+
+    async def _refuse(self, answer: aiohttp.ClientResponse) -> None:
+        """The upstream answered with an error status."""
+        body = await read_limited(answer, ERROR_BODY_LIMIT)
+        error = read_error(body)
+        status = answer.status if answer.status >= 400 else 502
+        self._check_stale(status, error)
+        chat_error = to_chat_error(status, error, self._plan)
+        self._record.end("refused" if status < 500 else "failed", status=status, error_code=chat_error.code)
+        await self._exchange.send_error(status, chat_error, error_headers(body, chat_error))
+
+    def _check_stale(self, status: int, error: UpstreamErrorBody) -> None:
+        """Raise Stale where the upstream cannot continue what the request does, and nothing went out yet."""
+        if not self._continues or self._exchange.status != 0 or not is_stale(error):
+            return
+        self._record.end("refused", status=status, error_code=str(error.code))
+        metrics.FALLBACKS.labels(str(error.code)).inc()
+        raise Stale
+
+    async def _whole(self, answer: aiohttp.ClientResponse) -> None:
+        body = await read_limited(answer, MAX_RESPONSE_BYTES)
+        response = _read_response(body)
+        if response.status in ("queued", "in_progress"):
+            body = await settled(self._edge, self._exchange, self._upstream, self._caller, response.id)
+            response = _read_response(body)
+        if self._plan.format == "responses":
+            data, reason = body, finish_reason(response, has_calls=False)
+        else:
+            completion = to_completion(response, self._plan)
+            data, reason = COMPLETION_ENCODER.encode(completion), completion.choices[0].finish_reason
+        self._record.first_output()
+        await self._finish(response, response.output, reason)
+        await self._exchange.send(200, data)
+
+    async def _stream(self, answer: aiohttp.ClientResponse) -> None:
+        parser, renderer = FrameParser(), self._renderer()
+        try:
+            async for data in answer.content.iter_any():
+                self._exchange.last_read = time.monotonic()
+                if self._exchange.streaming:
+                    renderer.keepalive()
+                frames = [frame for name, payload in parser.feed(data) for frame in renderer.feed(name, payload)]
+                if frames:
+                    await self._write(b"".join(frames))
+                if renderer.failure is not None:
+                    self._fail(renderer.failure)
+                if renderer.ending is not None:
+                    await self._end(renderer.ending)
+                    return
+        except (aiohttp.ClientError, OSError, FrameTooLarge):
+            raise UpstreamTruncated from None
+        raise UpstreamTruncated
+
+    def _renderer(self) -> Renderer:
+        if self._plan.format == "chat":
+            return ChatRenderer(self._plan)
+        renderer = TypedRenderer(mendable=self._continues)
+        self._exchange.error_frame = renderer.error_frame
+        return renderer
+
+    async def _write(self, data: bytes) -> None:
+        if not self._exchange.streaming:
+            await self._exchange.start_stream()
+        self._record.first_output()
+        await self._exchange.write(data)
+
+    def _fail(self, error: TranslationError) -> None:
+        told = UpstreamErrorBody(message=error.error.message, code=error.error.code)
+        self._check_stale(error.status, told)
+        raise error
+
+    async def _end(self, ending: Ending) -> None:
+        await self._finish(ending.response, ending.output, ending.finish_reason)
+        if not self._exchange.streaming:
+            await self._exchange.start_stream()
+        await self._exchange.write(b"".join(ending.frames), more=False)
+
+    async def _finish(self, response: Response, output: Sequence[msgspec.Raw], reason: str) -> None:
+        """Keep the record and, where the answer may be continued, the turn."""
+        call_ids = [item.call_id for item in map(decode_item, output) if isinstance(item, FunctionCallItem)]
+        outcome = _OUTCOMES.get(response.status, "ok")
+        code = None if response.error is None or response.error.code is None else str(response.error.code)
+        self._record.end(outcome, error_code=code, response=response, finish_reason=reason, tool_calls=len(call_ids))
+        plan = self._plan.commit
+        if plan is None or outcome != "ok":
+            return
+        now = int(time.time())
+        turn = Turn(
+            response_id=response.id,
+            account=plan.account,
+            model=plan.model,
+            call_ids=call_ids,
+            created=now,
+            expires=now + self._edge.config.state.turn_ttl_seconds,
+        )
+        prefix = fingerprint.answered(plan.prefix, to_message(output, self._plan))
+        await self._edge.commit(self._exchange, self._caller, plan, prefix, turn)
+
+
+def _named(upstreams: list[Upstream], name: str) -> Upstream:
+    found = next((upstream for upstream in upstreams if upstream.name == name), None)
+    if found is None:
+        raise InvalidRequest(f"No upstream is called '{name}'.", "model", "model_not_found", status=404)
+    return found
+
+
+def _read_response(body: bytes) -> Response:
+    try:
+        return RESPONSE_DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UpstreamTruncated from None
