@@ -6,6 +6,8 @@ reference 1.2, 1.3).
 """
 
 import asyncio
+import os
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import nats
@@ -38,6 +40,8 @@ class Connection:
         self._connected = asyncio.Event()
         self._nc = Client()
         self._ending = False
+        self._echo = f"_INBOX.echo.{os.urandom(12).hex()}"
+        self._echoes: deque[asyncio.Future[None]] = deque()
         self._restores: list[Callable[[], Awaitable[None]]] = []
         self._restoring: set[asyncio.Task[None]] = set()
 
@@ -73,6 +77,7 @@ class Connection:
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = last_error if isinstance(error, TimeoutError) else str(error)
             raise StartError(f"no connection to NATS at {settings.url}: {reason}") from None
+        await made._nc.subscribe(made._echo, cb=made._on_echo)
         made._connected.set()
         return made
 
@@ -111,8 +116,26 @@ class Connection:
         return await self._nc.subscribe(subject, queue=queue, cb=receive)
 
     async def flush(self) -> None:
-        """Return when the server has seen what was sent before."""
-        await self._nc.flush()
+        """Return when the server has seen what was sent before. Raises BusDown.
+
+        Not nats-py's own flush: it writes its PING past the commands that wait in its buffer, so that
+        the PONG may come before a subscription has even been sent. A message to ourselves waits in line.
+        """
+        echo: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._echoes.append(echo)
+        await self.publish(self._echo, b"", {})
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await echo
+        except TimeoutError:
+            raise BusDown("the server does not answer") from None
+
+    async def _on_echo(self, msg: Msg) -> None:
+        while self._echoes:
+            echo = self._echoes.popleft()
+            if not echo.done():
+                echo.set_result(None)
+                return
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str], reply: str = "") -> None:
         """Send a message. Raises MessageTooLarge, BusDown."""

@@ -71,6 +71,15 @@ async def test_call_returns_the_reply_of_a_worker(connect: Connect) -> None:
     assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
 
 
+async def test_worker_is_known_to_the_server_when_serve_returns(connect: Connect) -> None:
+    caller = await connect("edge")
+    for _ in range(60):
+        worker = await connect("state")
+        await worker.serve(RESOLVE, first_candidate, concurrency=4)
+        assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+        await worker.drain(1)
+
+
 async def test_worker_sees_tenant_request_id_and_trace(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
     seen: list[Call] = []
