@@ -7,7 +7,7 @@ whole.
 
 import msgspec
 
-from libs.schemas.bus import Converted
+from libs.schemas.bus import Converted, Native
 from libs.schemas.chat import ChatEnvelope
 from libs.translate.lift import Skeleton
 from libs.translate.request import decode_body
@@ -39,19 +39,21 @@ class ChatEndpoint:
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
         if way.bridge == "bypass":
-            await relay_call(
-                edge, exchange, caller, way, body, surface="chat", path="/chat/completions", envelope=envelope
-            )
+            await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
         conversation = edge.conversation(exchange)
         if conversation is not None:
             exchange.response_headers["x-parley-conversation"] = conversation
         converted = await edge.convert(exchange, caller, bones, conversation)
+        if isinstance(converted, Native):
+            exchange.response_headers["x-parley-native"] = converted.reason
+            await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
+            return
         try:
             await ChatCall(edge, exchange, caller, converted, 1).run(bones, body)
         except Stale:
-            converted = await self._plain(exchange, caller, bones, conversation, converted)
-            await ChatCall(edge, exchange, caller, converted, 2).run(bones, body)
+            whole = await self._plain(exchange, caller, bones, conversation, converted)
+            await ChatCall(edge, exchange, caller, whole, 2).run(bones, body)
 
     async def _plain(
         self, exchange: Exchange, caller: Caller, bones: Skeleton, conversation: str | None, stale: Converted
@@ -59,4 +61,6 @@ class ChatEndpoint:
         """Forget what the upstream forgot, and convert the request again, whole."""
         if stale.plan.commit is not None and stale.entry is not None:
             self._edge.forget(exchange, caller, stale.plan.commit.scope, stale.entry)
-        return await self._edge.convert(exchange, caller, bones, conversation, mode="plain")
+        whole = await self._edge.convert(exchange, caller, bones, conversation, mode="plain")
+        assert isinstance(whole, Converted)  # what was converted once does not become native
+        return whole

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from libs.schemas.bus import Native
 from libs.translate.lift import splice
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
@@ -26,6 +27,10 @@ class ConvertEndpoint:
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await skeleton(body)
         converted = await edge.convert(exchange, caller, bones, edge.conversation(exchange))
+        if isinstance(converted, Native):
+            told = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
+            await exchange.send(200, _ENCODER.encode(told))
+            return
         answer: dict[str, Any] = {
             "upstream": converted.upstream,
             "model": converted.model,

@@ -20,13 +20,14 @@ from libs.schemas.bus import (
     Converted,
     ConvertRequest,
     ForgetRequest,
+    Native,
     PlanUnsupported,
     Refused,
     Turn,
 )
 from libs.schemas.config import Config
 from libs.schemas.errors import ErrorBody
-from libs.schemas.plan import PLAN_VERSION, CommitPlan
+from libs.schemas.plan import PLAN_VERSION, CommitPlan, Format
 from libs.schemas.subjects import COMMIT, CONVERT, FORGET
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import Skeleton
@@ -35,6 +36,9 @@ from services.edge.exchange import Exchange
 from services.edge.streams import Streams
 from services.edge.tenants import Caller, Tenants
 from services.edge.upstream import Upstreams
+
+FORMAT_HEADER = "x-parley-format"
+_FORMATS: dict[str, Format] = {"chat": "chat", "responses": "responses"}
 
 log = Log("parley.edge")
 
@@ -86,8 +90,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         skeleton: Skeleton,
         conversation: str | None,
         mode: Literal["auto", "plain"] = "auto",
-    ) -> Converted:
-        """Return the conversion of a chat body.
+    ) -> Converted | Native:
+        """Return the conversion of a chat body, or that the upstream must answer it natively.
 
         Raises InvalidRequest for a refusal that the client must hear, Overloaded when nobody converts.
         """
@@ -99,6 +103,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             accounts=self.tenants.accounts(caller),
             conversation=conversation,
             mode=mode,
+            format=_format(exchange),
         )
         try:
             reply = await self.bus.call(CONVERT, asked, _call(exchange, caller, bounded=True))
@@ -144,6 +149,15 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             await self.bus.call(FORGET, request, call)
         except BusError as error:
             log.warning("forget_failed", request_id=call.request_id, error=type(error).__name__)
+
+
+def _format(exchange: Exchange) -> Format | None:
+    told = exchange.headers.get(FORMAT_HEADER)
+    if told is not None and told not in _FORMATS:
+        raise InvalidRequest(
+            f"Invalid value: '{told}'. Supported values are: 'chat', 'responses'.", FORMAT_HEADER, "invalid_value"
+        )
+    return None if told is None else _FORMATS[told]
 
 
 def _call(exchange: Exchange, caller: Caller, *, bounded: bool = False) -> Call:

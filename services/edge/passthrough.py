@@ -17,7 +17,6 @@ from services.edge import calls, failures
 from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
-from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
 from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, relayed_headers
 
@@ -55,9 +54,9 @@ async def pass_through(
     headers: Mapping[str, str],
     body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None,
     record: Call | None = None,
-    streamed: bool = False,
+    tap: Tap | None = None,
 ) -> None:
-    """Send the request to `path` of `upstream` and its answer to the client.
+    """Send the request to `path` of `upstream` and its answer to the client, which `tap` reads for `record`.
 
     Raises TranslationError when the upstream cannot be reached, or breaks off before its answer began.
     """
@@ -65,7 +64,7 @@ async def pass_through(
     try:
         method: str = exchange.scope["method"]
         async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as answer:
-            await _relay(exchange, answer, record, streamed)
+            await _relay(exchange, answer, _tap(answer, tap, record))
     except TranslationError as error:
         if record is not None:
             record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
@@ -78,11 +77,10 @@ async def pass_through(
         edge.streams.remove(exchange)
 
 
-async def _relay(exchange: Exchange, answer: aiohttp.ClientResponse, record: Call | None, streamed: bool) -> None:
+async def _relay(exchange: Exchange, answer: aiohttp.ClientResponse, tap: Tap) -> None:
     headers = relayed_headers(answer.headers)
     if "content-length" in answer.headers:
         headers["content-length"] = answer.headers["content-length"]
-    tap = _tap(answer, record, streamed)
     await exchange.start(answer.status, headers)
     try:
         async for data in answer.content.iter_any():
@@ -96,12 +94,10 @@ async def _relay(exchange: Exchange, answer: aiohttp.ClientResponse, record: Cal
     await exchange.write(b"", more=False)
 
 
-def _tap(answer: aiohttp.ClientResponse, record: Call | None, streamed: bool) -> Tap:
-    if record is None:
+def _tap(answer: aiohttp.ClientResponse, tap: Tap | None, record: Call | None) -> Tap:
+    if tap is None or record is None:
         return _NoTap()
-    if answer.status >= 400:
-        return _ErrorTap(record, answer.status)
-    return StreamTap(record) if streamed else BodyTap(record)
+    return _ErrorTap(record, answer.status) if answer.status >= 400 else tap
 
 
 class _NoTap:

@@ -1,5 +1,7 @@
 """POST /v1/responses, and chat calls that an upstream answers itself: bytes pass, records are kept."""
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Raw
 
@@ -8,15 +10,23 @@ from libs.schemas.records import Surface
 from libs.translate.request import decode_body
 from libs.translate.routing import Route, route
 from services.edge import calls
+from services.edge.calls import Call
+from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.media import skeleton
-from services.edge.passthrough import forwarded_headers, pass_through
+from services.edge.passthrough import Tap, forwarded_headers, pass_through
+from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
 
 _ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
+# Path upstream, and how to read along: a whole body, or a stream.
+_SURFACES: dict[Surface, tuple[str, tuple[Callable[[Call], Tap], Callable[[Call], Tap]]]] = {
+    "responses": ("/responses", (BodyTap, StreamTap)),
+    "chat": ("/chat/completions", (ChatBodyTap, ChatStreamTap)),
+}
 
 
 class ResponsesEndpoint:
@@ -34,7 +44,7 @@ class ResponsesEndpoint:
         envelope: ChatEnvelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
-        await relay_call(edge, exchange, caller, way, body, surface="responses", path="/responses", envelope=envelope)
+        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope)
 
 
 async def relay_call(
@@ -45,10 +55,13 @@ async def relay_call(
     body: bytes,
     *,
     surface: Surface,
-    path: str,
     envelope: ChatEnvelope,
 ) -> None:
-    """Pass a model call through, and record it. Raises TranslationError as `pass_through` does."""
+    """Pass a call to the upstream's own endpoint for `surface`, and record it.
+
+    Raises TranslationError as `pass_through` does.
+    """
+    path, taps = _SURFACES[surface]
     sent = body if way.model == envelope.model else _with_model(body, way.model)
     record = calls.begin(
         edge.sink,
@@ -73,7 +86,7 @@ async def relay_call(
         headers=headers,
         body=[sent],
         record=record,
-        streamed=bool(envelope.stream),
+        tap=taps[bool(envelope.stream)](record),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from libs.schemas.records import CallRecord
 from services.edge.calls import begin
+from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.exchange import Exchange
 from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
@@ -126,3 +127,64 @@ async def test_body_that_is_no_response_is_still_recorded(sink: Sink) -> None:
     tap.feed(b"<html>")
     tap.finish()
     assert [record.outcome for record in sink.closed] == ["ok"]
+
+
+CHAT_USAGE = {
+    "prompt_tokens": 10,
+    "completion_tokens": 20,
+    "total_tokens": 30,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 5},
+}
+
+
+def chunk(**fields: Any) -> bytes:
+    return f"data: {json.dumps({'id': 'chatcmpl-1', 'model': 'm-1', 'choices': [], **fields})}\n\n".encode()
+
+
+async def test_chat_stream_tap_records_finish_and_usage(sink: Sink) -> None:
+    tap = ChatStreamTap(call(sink))
+    stream = (
+        chunk(choices=[{"delta": {"content": "x"}, "finish_reason": None}])
+        + chunk(choices=[{"delta": {}, "finish_reason": "stop"}])
+        + chunk(usage=CHAT_USAGE)
+        + b"data: [DONE]\n\n"
+    )
+    for start in range(0, len(stream), 7):
+        tap.feed(stream[start : start + 7])
+    tap.finish()
+    [record] = sink.closed
+    assert (record.outcome, record.finish_reason, record.model, record.response_id) == (
+        "ok",
+        "stop",
+        "m-1",
+        "chatcmpl-1",
+    )
+    assert (record.input_tokens, record.output_tokens) == (10, 20)
+    assert (record.cached_tokens, record.reasoning_tokens) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("stream", "outcome"),
+    [
+        (chunk(choices=[{"delta": {}, "finish_reason": "length"}]), "incomplete"),
+        (chunk(choices=[{"delta": {"content": "x"}, "finish_reason": None}]), "truncated"),
+        (b'data: {"error": {"message": "x"}}\n\n', "failed"),
+        (b"", "truncated"),
+    ],
+)
+async def test_chat_stream_tap_tells_how_an_answer_ended(sink: Sink, stream: bytes, outcome: str) -> None:
+    tap = ChatStreamTap(call(sink))
+    tap.feed(stream)
+    tap.finish()
+    assert [record.outcome for record in sink.closed] == [outcome]
+
+
+async def test_chat_body_tap_records_the_completion(sink: Sink) -> None:
+    tap = ChatBodyTap(call(sink, streamed=False))
+    choice = {"finish_reason": "tool_calls", "message": {"tool_calls": [{}, {}]}}
+    tap.feed(json.dumps({"id": "chatcmpl-1", "model": "m-1", "choices": [choice], "usage": CHAT_USAGE}).encode())
+    tap.finish()
+    [record] = sink.closed
+    assert (record.outcome, record.finish_reason, record.tool_calls) == ("ok", "tool_calls", 2)
+    assert record.reasoning_tokens == 5

@@ -1,0 +1,132 @@
+"""Reads along with chat calls that an upstream answers itself, for the record alone.
+
+Of a stream only the chunks that finish it, or carry usage, are parsed.
+"""
+
+import msgspec
+
+from libs.runtime import metrics
+from libs.schemas.records import Outcome
+from libs.schemas.responses import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
+from libs.translate.sse import FrameParser, FrameTooLarge
+from services.edge.calls import Call
+from services.edge.tap import MAX_BODY_BYTES
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: InputTokensDetails | None = None
+    completion_tokens_details: OutputTokensDetails | None = None
+
+
+class _Message(msgspec.Struct):
+    tool_calls: list[msgspec.Raw] | None = None
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+    message: _Message | None = None
+
+
+class _Answer(msgspec.Struct):
+    """What a completion and a chunk have in common."""
+
+    id: str = ""
+    model: str = ""
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+_OUTCOMES: dict[str, Outcome] = {"length": "incomplete", "content_filter": "incomplete"}
+_WORTH_PARSING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {')
+_ERROR = (b'{"error"', b'{ "error"')
+
+
+class ChatStreamTap:
+    """Follows the chunks of one native stream."""
+
+    def __init__(self, record: Call) -> None:
+        self._record = record
+        self._parser: FrameParser | None = FrameParser()
+        self._finish = ""
+        self._last = _Answer()
+        self._usage: _Usage | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Read what has just arrived."""
+        if self._parser is None:
+            return
+        self._record.first_output()
+        try:
+            for _, payload in self._parser.feed(data):
+                if payload.startswith(_ERROR):
+                    self._record.end("failed")
+                elif any(mark in payload for mark in _WORTH_PARSING):
+                    self._note(_DECODER.decode(payload))
+        except (FrameTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            metrics.BAD_EVENTS.inc()
+            self._parser = None
+
+    def _note(self, chunk: _Answer) -> None:
+        self._last = chunk
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices or ():
+            self._finish = choice.finish_reason or self._finish
+
+    def finish(self) -> None:
+        """The upstream closed; without a finish reason the answer was cut."""
+        if not self._finish:
+            self._record.end("truncated")
+            return
+        outcome = _OUTCOMES.get(self._finish, "ok")
+        self._record.end(outcome, response=_response(self._last, self._usage), finish_reason=self._finish)
+
+
+class ChatBodyTap:
+    """Collects the JSON body of one native call."""
+
+    def __init__(self, record: Call) -> None:
+        self._record = record
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """Keep what has just arrived, up to a limit beyond which no record is worth the memory."""
+        self._record.first_output()
+        self._size += len(data)
+        if self._size <= MAX_BODY_BYTES:
+            self._chunks.append(data)
+
+    def finish(self) -> None:
+        """The body is whole."""
+        try:
+            answer = _DECODER.decode(b"".join(self._chunks))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._record.end("ok")
+            return
+        choices = answer.choices or []
+        reason = next((choice.finish_reason for choice in choices if choice.finish_reason), "") or ""
+        calls = sum(len(choice.message.tool_calls or ()) for choice in choices if choice.message)
+        self._record.end(
+            _OUTCOMES.get(reason, "ok"),
+            response=_response(answer, answer.usage),
+            finish_reason=reason,
+            tool_calls=calls,
+        )
+
+
+def _response(answer: _Answer, usage: _Usage | None) -> Response:
+    """The answer in the form in which records take it."""
+    counted = None
+    if usage is not None:
+        counted = ResponseUsage(
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+            input_tokens_details=usage.prompt_tokens_details,
+            output_tokens_details=usage.completion_tokens_details,
+        )
+    return Response(id=answer.id, model=answer.model, usage=counted)
