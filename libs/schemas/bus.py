@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from libs.schemas.errors import ErrorBody
-from libs.schemas.plan import Continuity, StreamPlan
+from libs.schemas.plan import Continuity, Format, StreamPlan
 
 # -- converter --------------------------------------------------------------------------------------
 
@@ -27,7 +27,8 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A chat body to convert.
 
     `body` is the client's JSON with media lifted out. `accounts` gives, for each upstream, the digest
-    of the credentials this call would use there. `mode="plain"` asks for no continuation.
+    of the credentials this call would use there. `mode="plain"` asks for no continuation. `format` is
+    what the client's header says of the answer's; the body may say it too, and then counts.
     """
 
     plan_version: int
@@ -37,6 +38,7 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     accounts: dict[str, str]
     conversation: str | None = None
     mode: Literal["auto", "plain"] = "auto"
+    format: Format | None = None
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
@@ -52,6 +54,17 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
     dropped: list[str] = []
 
 
+class Native(msgspec.Struct, frozen=True, kw_only=True, tag="native"):
+    """The client's own body must go to the upstream's own chat endpoint, for a model known there as `model`.
+
+    `reason` names the field that the Responses API has nothing for.
+    """
+
+    upstream: str
+    model: str
+    reason: str
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """The request cannot be served as it is; `status` and `error` go to the client."""
 
@@ -65,7 +78,7 @@ class PlanUnsupported(msgspec.Struct, frozen=True, kw_only=True, tag="plan_unsup
     supported: int
 
 
-ConvertReply = Converted | Refused | PlanUnsupported
+ConvertReply = Converted | Native | Refused | PlanUnsupported
 
 # -- state ------------------------------------------------------------------------------------------
 
