@@ -16,6 +16,7 @@ from libs.schemas.events import (
     TERMINAL,
     ErrorEvent,
     Keepalive,
+    ResponseCreated,
     ResponseFailed,
     StreamEvent,
     decode_event,
@@ -42,8 +43,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Renderer(Protocol):
-    """Renders one answer."""
+    """Renders one answer; `created` is what the upstream said of it at its beginning."""
 
+    created: Response | None
     ending: Ending | None
     failure: TranslationError | None
 
@@ -69,6 +71,7 @@ class ChatRenderer:
     """Chat Completions chunks."""
 
     def __init__(self, plan: StreamPlan) -> None:
+        self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
         self._stream = ChunkStream(plan)
@@ -83,6 +86,8 @@ class ChatRenderer:
         event = _decode(name, payload)
         if event is None or isinstance(event, Keepalive):
             return [KEEPALIVE_FRAME] if event is not None and self._begun else []
+        if isinstance(event, ResponseCreated):
+            self.created = event.response
         try:
             chunks = self._stream.feed(event)
         except TranslationError as error:
@@ -115,6 +120,7 @@ class TypedRenderer:
     """
 
     def __init__(self, *, mendable: bool) -> None:
+        self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
         self._mendable = mendable
@@ -135,6 +141,8 @@ class TypedRenderer:
         if payload == _DONE:
             return []
         event = _decode(name, payload)
+        if isinstance(event, ResponseCreated):
+            self.created = event.response
         if self._mendable and self._hold(name, payload, event):
             return []
         self._mendable = False

@@ -56,6 +56,11 @@ class Call:
             self._ttft_ms = self._exchange.milliseconds()
             metrics.FIRST_OUTPUT_SECONDS.labels(self._record.surface).observe(self._ttft_ms / 1000)
 
+    def identify(self, response: Response) -> None:
+        """The upstream has named the response: what is known even if no end ever comes."""
+        if not self._record.response_id and not self._ended:
+            self._record = msgspec.structs.replace(self._record, response_id=response.id, model=response.model)
+
     def end(
         self,
         outcome: Outcome,
@@ -75,12 +80,12 @@ class Call:
         duration = self._exchange.milliseconds()
         record = msgspec.structs.replace(
             self._record,
-            model=response.model if response is not None else "",
+            model=response.model if response is not None else self._record.model,
             outcome=outcome,
             http_status=status,
             error_code=error_code or "",
             finish_reason=finish_reason,
-            response_id=response.id if response is not None else "",
+            response_id=response.id if response is not None else self._record.response_id,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cached_tokens=(given.cached_tokens if given else None) or 0,

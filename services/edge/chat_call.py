@@ -170,6 +170,8 @@ class ChatCall:
                 if self._exchange.streaming:
                     renderer.keepalive()
                 frames = [frame for name, payload in parser.feed(data) for frame in renderer.feed(name, payload)]
+                if renderer.created is not None:
+                    self._record.identify(renderer.created)
                 if frames:
                     await self._write(b"".join(frames))
                 if renderer.failure is not None:

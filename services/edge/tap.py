@@ -6,7 +6,7 @@ Of a stream only the frames that begin and end it are parsed; of a body, its end
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.events import ErrorEvent, ResponseFailed, decode_event
+from libs.schemas.events import ErrorEvent, ResponseCreated, ResponseFailed, decode_event
 from libs.schemas.records import Outcome
 from libs.schemas.responses import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
 from libs.translate.errors import TranslationError
@@ -16,7 +16,7 @@ from services.edge.calls import Call
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
-_ENDS = (b"response.completed", b"response.incomplete", b"response.failed", b"error")
+_READ = (b"response.created", b"response.completed", b"response.incomplete", b"response.failed", b"error")
 _OUTCOMES: dict[str | None, Outcome] = {"completed": "ok", "incomplete": "incomplete", "failed": "failed"}
 
 
@@ -34,15 +34,17 @@ class StreamTap:
         self._record.first_output()
         try:
             for name, payload in self._parser.feed(data):
-                if name in _ENDS or (not name and _names_end(payload)):
-                    self._end(name, payload)
+                if name in _READ or (not name and _is_read(payload)):
+                    self._read(name, payload)
         except (FrameTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             metrics.BAD_EVENTS.inc()
             self._parser = None
 
-    def _end(self, name: bytes, payload: bytes) -> None:
+    def _read(self, name: bytes, payload: bytes) -> None:
         event = decode_event(name, payload)
-        if isinstance(event, ErrorEvent):
+        if isinstance(event, ResponseCreated):
+            self._record.identify(event.response)
+        elif isinstance(event, ErrorEvent):
             _fail(self._record, event_failure(event))
         elif isinstance(event, ResponseFailed):
             _fail(self._record, response_failure(event.response), event.response)
@@ -94,6 +96,6 @@ def _fail(record: Call, error: TranslationError, response: Response | None = Non
     record.end("failed", error_code=error.error.code, response=response)
 
 
-def _names_end(payload: bytes) -> bool:
+def _is_read(payload: bytes) -> bool:
     head = payload[:64]
-    return any(b'"' + name + b'"' in head for name in _ENDS)
+    return any(b'"' + name + b'"' in head for name in _READ)

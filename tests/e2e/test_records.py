@@ -104,6 +104,7 @@ async def test_call_that_the_client_left_is_recorded_as_cancelled(
     stream.close()
     row = await records.one(raw.headers["x-request-id"])
     assert row["outcome"] == "cancelled"
+    assert row["response_id"].startswith("resp_")
 
     async def upstream_closed() -> bool:
         entries = [entry for entry in cluster.simulator.ledger() if mark in str(entry["body"])]

@@ -112,6 +112,15 @@ async def test_stream_tap_tells_how_an_answer_ended(sink: Sink, events: bytes, o
     assert [(record.outcome, record.error_code) for record in sink.closed] == [(outcome, code)]
 
 
+async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
+    tap = StreamTap(call(sink))
+    tap.feed(frame("response.created", response=RESPONSE))
+    tap.finish()
+    assert [(record.outcome, record.response_id, record.model) for record in sink.closed] == [
+        ("truncated", "resp_1", "m-1")
+    ]
+
+
 async def test_body_tap_records_the_response(sink: Sink) -> None:
     tap = BodyTap(call(sink, streamed=False))
     body = json.dumps(RESPONSE).encode()
