@@ -87,6 +87,11 @@ class Simulator:
     def clear_ledger(self) -> None:
         self.call("DELETE", "/_simulator/ledger")
 
+    def expire(self, *response_ids: str) -> int:
+        """Make the simulator forget these responses, all of them without any; how many it forgot."""
+        body = {"response_ids": list(response_ids)} if response_ids else {}
+        return int(self.call("POST", "/_simulator/expire", body).json()["expired"])
+
     def wait_for_request(self, matches: Callable[[Json], bool], timeout_seconds: float = 10.0) -> Json:
         """The newest ledger entry that matches, waited for; raises `TimeoutError` when none comes."""
         deadline = time.monotonic() + timeout_seconds

@@ -8,18 +8,25 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deploy.local.simulator import chat, errors, relayed, responses
+from deploy.local.simulator import (
+    chat,
+    control,
+    conversation_endpoints,
+    counting,
+    errors,
+    kept_responses,
+    relayed,
+    responses,
+)
 from deploy.local.simulator.exchange import ClientLeft, Exchange
 from deploy.local.simulator.ledger import Ledger
+from deploy.local.simulator.rules.book import refuse
 from deploy.local.simulator.world import World
 
 _log = logging.getLogger("simulator")
-_LEDGER_PATH = "/_simulator/ledger"
-_LEDGER_LIMIT = 100
 
 Endpoint = Callable[..., Awaitable[None]]
 
@@ -39,9 +46,20 @@ def _route(method: str, path: str, endpoint: Endpoint) -> Route:
 
 ROUTES = (
     _route("POST", "/v1/responses", responses.create),
-    _route("GET", "/v1/responses/{id}", responses.retrieve),
-    _route("DELETE", "/v1/responses/{id}", responses.delete),
-    _route("GET", "/v1/responses/{id}/input_items", responses.input_items),
+    _route("POST", "/v1/responses/compact", counting.compact),
+    _route("POST", "/v1/responses/input_tokens", counting.count_input),
+    _route("GET", "/v1/responses/{id}", kept_responses.retrieve),
+    _route("DELETE", "/v1/responses/{id}", kept_responses.delete),
+    _route("POST", "/v1/responses/{id}/cancel", kept_responses.cancel),
+    _route("GET", "/v1/responses/{id}/input_items", kept_responses.input_items),
+    _route("POST", "/v1/conversations", conversation_endpoints.create),
+    _route("GET", "/v1/conversations/{id}", conversation_endpoints.retrieve),
+    _route("POST", "/v1/conversations/{id}", conversation_endpoints.update),
+    _route("DELETE", "/v1/conversations/{id}", conversation_endpoints.delete),
+    _route("POST", "/v1/conversations/{id}/items", conversation_endpoints.add_items),
+    _route("GET", "/v1/conversations/{id}/items", conversation_endpoints.list_items),
+    _route("GET", "/v1/conversations/{id}/items/{id}", conversation_endpoints.retrieve_item),
+    _route("DELETE", "/v1/conversations/{id}/items/{id}", conversation_endpoints.delete_item),
     _route("POST", "/v1/chat/completions", chat.create),
     _route("GET", "/v1/models", relayed.list_models),
     _route("GET", "/v1/models/{id}", relayed.retrieve_model),
@@ -58,11 +76,9 @@ def create_app(world: World | None = None) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"only http is served, not {scope['type']!r}")
-        # The ledger's own readers are not requests under test: they leave no trace in it.
-        if scope["path"] == _LEDGER_PATH:
-            await _serve_ledger(Exchange(scope, receive, send, Ledger()), remembered.ledger)
-        else:
-            await _serve(Exchange(scope, receive, send, remembered.ledger), remembered)
+        # What tests ask of the simulator itself is no request under test: it leaves no trace in the ledger.
+        is_control = scope["path"].startswith(control.PREFIX)
+        await _serve(Exchange(scope, receive, send, Ledger() if is_control else remembered.ledger), remembered)
 
     return app
 
@@ -72,6 +88,7 @@ async def _serve(exchange: Exchange, world: World) -> None:
         endpoint, groups = _find(exchange)
         await endpoint(exchange, world, *groups)
     except errors.ApiError as error:
+        exchange.entry.rule = error.rule or None
         await exchange.answer(error.status, error.body(), error.headers)
     except ClientLeft:
         exchange.entry.disconnected = True
@@ -82,16 +99,10 @@ async def _serve(exchange: Exchange, world: World) -> None:
 
 
 def _find(exchange: Exchange) -> tuple[Endpoint, tuple[Any, ...]]:
+    if exchange.path.startswith(control.PREFIX):
+        return control.serve, ()
     for route in ROUTES:
         match = route.path.fullmatch(exchange.path) if route.method == exchange.method else None
         if match is not None:
             return route.endpoint, match.groups()
-    raise errors.invalid_url(exchange.method, exchange.path)
-
-
-async def _serve_ledger(exchange: Exchange, ledger: Ledger) -> None:
-    """`GET` the latest requests, oldest first (`?limit=`, 100 unless given); `DELETE` forgets them."""
-    if exchange.method == "DELETE":
-        ledger.clear()
-    limit = parse_qs(exchange.query).get("limit", [""])[-1]
-    await exchange.answer(200, ledger.latest(int(limit) if limit.isdecimal() else _LEDGER_LIMIT))
+    raise refuse("invalid_url", method=exchange.method, path=exchange.path)

@@ -1,6 +1,9 @@
 """One HTTP exchange: its request read once, its answer sent with the headers OpenAI sends, its ledger entry kept."""
 
 import hashlib
+import os
+import socket
+import struct
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -8,23 +11,17 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from deploy.local.simulator import errors
 from deploy.local.simulator.ids import new_request_id
 from deploy.local.simulator.ledger import Ledger
+from deploy.local.simulator.rules.book import refuse
 from deploy.local.simulator.wire import DECODER, ENCODER, Json
 
 _STANDING_HEADERS: list[tuple[bytes, bytes]] = [
     (b"openai-version", b"2020-10-01"),
     (b"openai-organization", b"parley-simulator"),
 ]
-_RATE_LIMITS = {
-    "x-ratelimit-limit-requests": "500",
-    "x-ratelimit-limit-tokens": "200000",
-    "x-ratelimit-remaining-requests": "499",
-    "x-ratelimit-remaining-tokens": "199990",
-    "x-ratelimit-reset-requests": "120ms",
-    "x-ratelimit-reset-tokens": "3ms",
-}
+# A reset instead of an end: the socket lingers for no time at all.
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class ClientLeft(Exception):
@@ -34,7 +31,8 @@ class ClientLeft(Exception):
 class Exchange:
     """The request and the answer of one HTTP call.
 
-    `account` is a short hash of the bearer, null without one; `headers` are lower-case, the last of a name.
+    `account` is a short hash of bearer, organization and project, null without a bearer; `headers` are lower-case,
+    the last of a name.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, ledger: Ledger) -> None:
@@ -45,7 +43,7 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.key = _bearer(self.headers)
-        self.account = hashlib.sha256(self.key.encode()).hexdigest()[:16] if self.key else None
+        self.account = _account(self.key, self.headers) if self.key else None
         self._ledger = ledger
         self._started = time.monotonic()
         self.entry = ledger.open(self.method, self.path, self.query, self.headers, self.account)
@@ -53,9 +51,9 @@ class Exchange:
     def authenticate(self) -> str:
         """The account; a 401 without a bearer, or with one that starts with `invalid`."""
         if self.account is None:
-            raise errors.missing_key()
+            raise refuse("missing_key")
         if self.key.startswith("invalid"):
-            raise errors.wrong_key(self.key)
+            raise refuse("wrong_key", shown=self.key[:3] + "*" * 8)
         return self.account
 
     async def body(self) -> bytes:
@@ -69,18 +67,29 @@ class Exchange:
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
+    async def optional_json(self) -> Json:
+        """`json`, with {} for an empty body."""
+        raw = await self.body()
+        return self._decoded(raw) if raw else {}
+
     async def json(self) -> Json:
         """The body as one JSON object, recorded in the ledger; a 400 when it is anything else."""
-        raw = await self.body()
+        return self._decoded(await self.body())
+
+    def _decoded(self, raw: bytes) -> Json:
         try:
             value = DECODER.decode(raw)
         except msgspec.DecodeError as error:
             self.record_body({"sha256": hashlib.sha256(raw).hexdigest(), "length": len(raw)})
-            raise errors.bad_json() from error
+            raise refuse("bad_json") from error
         self.record_body(value)
         if not isinstance(value, dict):
-            raise errors.bad_json()
+            raise refuse("bad_json")
         return value
+
+    def note(self, body: Json) -> None:
+        """Put what tests of continuity look for into the ledger's entry."""
+        self._ledger.note(self.entry, body)
 
     def record_body(self, body: Any) -> None:
         self._ledger.record_body(self.entry, body)
@@ -97,7 +106,7 @@ class Exchange:
         """Status and headers; the caller sends the body."""
         self.entry.status = status
         elapsed_ms = int((time.monotonic() - self._started) * 1000)
-        named = {**_RATE_LIMITS, **(headers or {})}
+        named = headers or {}
         await self.send(
             {
                 "type": "http.response.start",
@@ -111,6 +120,28 @@ class Exchange:
                 ],
             }
         )
+
+    async def raw(self, status: int, content_type: str, body: bytes) -> None:
+        """One whole answer as it is."""
+        await self.start(status, content_type, {"content-length": str(len(body))})
+        await self.send({"type": "http.response.body", "body": body})
+        self.entry.finished = True
+
+    def reset(self) -> None:
+        """Drop the connection with a reset. Only a real server has one: in process the answer just ends."""
+        transport = getattr(getattr(self.send, "__self__", None), "transport", None)
+        if transport is None:
+            return
+        # A second handle on the connection: the loop's own has no such option.
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as handle:
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        transport.abort()
+
+
+def _account(key: str, headers: Mapping[str, str]) -> str:
+    """The bearer alone names the account, unless it acts for an organization or a project."""
+    parts = (key, headers.get("openai-organization", ""), headers.get("openai-project", ""))
+    return hashlib.sha256("\0".join(parts).rstrip("\0").encode()).hexdigest()[:16]
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

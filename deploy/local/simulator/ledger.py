@@ -43,8 +43,28 @@ def compact(value: Any) -> Any:
     return value
 
 
+_SHOWN_KEYS = ("type", "role", "id", "call_id", "phase", "status")
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _shown_item(item: Json) -> dict[str, str]:
+    shown = {name: value for name in _SHOWN_KEYS if isinstance(value := item.get(name), str)}
+    shown.setdefault("type", "message" if "role" in item else "item_reference")
+    if isinstance(token := item.get("encrypted_content"), str):
+        shown["encrypted_content"] = short_hash(token)
+    return shown
+
+
 class Entry(msgspec.Struct):
-    """One request; `status` stays null until its answer starts, `finished` false until its answer ends."""
+    """One request; `status` stays null until its answer starts, `finished` false until its answer ends.
+
+    `items` are the input items in order, each with what it has of type, role, id, call_id, phase, status and a short
+    hash of its encrypted_content; `rule` is the name of the rule that refused the request; `disconnected` tells that
+    the client left early.
+    """
 
     number: int
     method: str
@@ -53,6 +73,13 @@ class Entry(msgspec.Struct):
     headers: dict[str, str]
     account: str | None
     body: msgspec.Raw = _NO_BODY
+    model: str | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    conversation: str | None = None
+    include: list[str] = []
+    items: list[dict[str, str]] = []
+    rule: str | None = None
     response_id: str | None = None
     status: int | None = None
     disconnected: bool = False
@@ -80,6 +107,17 @@ class Ledger:
         entry.body = msgspec.Raw(ENCODER.encode(compact(body)))
         self._bytes += len(bytes(entry.body))
         self._evict()
+
+    def note(self, entry: Entry, body: Json) -> None:
+        """What tests of continuity look for in a body, as it came: also of a body that is then refused."""
+        entry.model = _text(body.get("model"))
+        entry.store = body["store"] if isinstance(body.get("store"), bool) else None
+        entry.previous_response_id = _text(body.get("previous_response_id"))
+        conversation = body.get("conversation")
+        entry.conversation = _text(conversation.get("id") if isinstance(conversation, dict) else conversation)
+        include, items = body.get("include"), body.get("input")
+        entry.include = [str(name) for name in include] if isinstance(include, list) else []
+        entry.items = [_shown_item(item) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
     def latest(self, limit: int) -> Json:
         """`{"received": how many since the start, "requests": [the latest, oldest first]}`."""

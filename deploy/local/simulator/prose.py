@@ -2,7 +2,7 @@
 
 import re
 
-from deploy.local.simulator.context import Media
+from deploy.local.simulator.reading import Media
 
 _EXCERPT_LENGTH = 120
 _SENTENCE_WORDS = 12

@@ -5,10 +5,12 @@ import hashlib
 import struct
 import time
 
-from deploy.local.simulator import errors, models, tokens
+from deploy.local.simulator import models, tokens
 from deploy.local.simulator.exchange import ClientLeft, Exchange
 from deploy.local.simulator.ids import new_id
 from deploy.local.simulator.multipart import MultipartReader, Part
+from deploy.local.simulator.rules.book import refuse
+from deploy.local.simulator.scenario_models import SCENARIO_MODELS
 from deploy.local.simulator.wire import Json
 from deploy.local.simulator.world import World
 
@@ -17,13 +19,13 @@ _DIMENSIONS = 64
 
 async def list_models(exchange: Exchange, world: World) -> None:
     exchange.authenticate()
-    await exchange.answer(200, models.listed())
+    listed = [models.to_model(name) for name in (*models.LISTED, *SCENARIO_MODELS)]
+    await exchange.answer(200, {"object": "list", "data": listed})
 
 
 async def retrieve_model(exchange: Exchange, world: World, name: str) -> None:
     exchange.authenticate()
-    if name.startswith("missing-"):
-        raise errors.model_not_found(name)
+    models.find(name)
     await exchange.answer(200, models.to_model(name))
 
 
@@ -33,10 +35,10 @@ async def upload_file(exchange: Exchange, world: World) -> None:
     parts = await _parts(exchange)
     file = next((part for part in parts if part.filename is not None), None)
     if file is None:
-        raise errors.missing_parameter("file")
+        raise refuse("missing_parameter", param="file")
     purpose = next((part.value.decode() for part in parts if part.name == "purpose"), None)
     if purpose is None:
-        raise errors.missing_parameter("purpose")
+        raise refuse("missing_parameter", param="purpose")
     uploaded = {
         "id": new_id("file").replace("_", "-"),
         "object": "file",
@@ -57,9 +59,9 @@ async def _parts(exchange: Exchange) -> list[Part]:
         reader = MultipartReader(exchange.headers.get("content-type", ""))
         await _feed(exchange, reader)
     except ValueError as error:
-        raise errors.ApiError(f"The multipart body could not be read: {error}.") from error
+        raise refuse("bad_multipart", fault=error) from error
     if not reader.complete:
-        raise errors.ApiError("The multipart body ended before its last boundary.")
+        raise refuse("bad_multipart", fault="it ended before its last boundary")
     exchange.record_body(
         [
             {"name": part.name, "filename": part.filename, "bytes": part.size, "sha256": part.sha256}
@@ -93,7 +95,7 @@ async def create_embeddings(exchange: Exchange, world: World) -> None:
     body = await exchange.json()
     for name in ("model", "input"):
         if body.get(name) is None:
-            raise errors.missing_parameter(name)
+            raise refuse("missing_parameter", param=name)
     inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
     dimensions = body.get("dimensions") or _DIMENSIONS
     data = [

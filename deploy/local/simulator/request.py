@@ -1,36 +1,59 @@
 """One checked `POST /v1/responses` request: what the rest of the simulator may rely on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.local.simulator import errors
+from deploy.local.simulator import models
+from deploy.local.simulator.abilities import check_abilities
 from deploy.local.simulator.input_items import to_items
+from deploy.local.simulator.models import Model
 from deploy.local.simulator.parameters import check_parameters
-from deploy.local.simulator.tools import check_tools
+from deploy.local.simulator.rules.book import refuse
+from deploy.local.simulator.tools import check_text_format, check_tools
 from deploy.local.simulator.wire import Json
 
 _INPUT_SOURCES = ("previous_response_id", "conversation", "prompt")
-_NON_REASONING = ("4o", "4.1", "-chat")
 
 
 @dataclass(frozen=True)
 class ResponsesRequest:
-    """`params` are the parameters as sent, without nulls; `items` the input in its normal form."""
+    """`params` are the parameters as sent, without nulls; `items` the input in its normal form.
+
+    `named_ids` are the ids that came with the items: the others were given their ids here.
+    """
 
     params: Json
     items: list[Json]
+    named_ids: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def model(self) -> str:
         return str(self.params["model"])
 
     @property
+    def abilities(self) -> Model:
+        return models.find(self.model)
+
+    @property
     def stream(self) -> bool:
         return bool(self.params.get("stream", False))
 
     @property
+    def background(self) -> bool:
+        return bool(self.params.get("background", False))
+
+    @property
     def store(self) -> bool:
         return bool(self.params.get("store", True))
+
+    @property
+    def include(self) -> frozenset[str]:
+        return frozenset(self.params.get("include", ()))
+
+    @property
+    def conversation_id(self) -> str | None:
+        conversation = self.params.get("conversation")
+        return conversation["id"] if isinstance(conversation, dict) else conversation
 
     @property
     def tools(self) -> list[Json]:
@@ -62,22 +85,32 @@ class ResponsesRequest:
         return options.get("include_obfuscation") is not False
 
     @property
+    def effort(self) -> str | None:
+        return self.reasoning.get("effort") or self.abilities.default_effort
+
+    @property
     def reasons(self) -> bool:
         """Whether this model thinks before it answers; effort `none` turns that off."""
-        named = any(mark in self.model for mark in _NON_REASONING)
-        return not named and self.reasoning.get("effort") != "none"
+        return self.effort not in (None, "none")
 
 
 def to_request(body: Json) -> ResponsesRequest:
     """Check a decoded body. Raises the `ApiError` that OpenAI answers with for the first fault."""
     check_parameters(body)
     params = {name: value for name, value in body.items() if value is not None}
-    if params["model"].startswith("missing-"):
-        raise errors.model_not_found(params["model"])
+    models.find(params["model"])
     if "input" not in params and not any(source in params for source in _INPUT_SOURCES):
-        raise errors.missing_parameter("input")
+        raise refuse("missing_parameter", param="input")
     if "previous_response_id" in params and "conversation" in params:
-        message = "Only one of 'previous_response_id' and 'conversation' may be given."
-        raise errors.ApiError(message, param="previous_response_id", code="mutually_exclusive_parameters")
+        raise refuse("two_parents")
+    items = to_items(params.get("input", []))
     check_tools(params.get("tools", []), params.get("tool_choice"))
-    return ResponsesRequest(params, to_items(params.get("input", [])))
+    request = ResponsesRequest(params, items, _named_ids(params.get("input")))
+    check_text_format(request.text_format)
+    check_abilities(params)
+    return request
+
+
+def _named_ids(value: Any) -> frozenset[str]:
+    items = value if isinstance(value, list) else ()
+    return frozenset(item["id"] for item in items if item.get("id") is not None)

@@ -6,8 +6,8 @@ from typing import Any
 from deploy.local.simulator import items
 from deploy.local.simulator.ids import new_id
 from deploy.local.simulator.models import dated
+from deploy.local.simulator.plan import Failure
 from deploy.local.simulator.request import ResponsesRequest
-from deploy.local.simulator.scenarios import Failure
 from deploy.local.simulator.script import Script
 from deploy.local.simulator.tools import to_echoed_tool
 from deploy.local.simulator.wire import Json
@@ -30,11 +30,17 @@ class Answer:
     `usage` is the finished answer's `usage` object (translation reference B.5, C.5.8).
     """
 
-    def __init__(self, request: ResponsesRequest, script: Script, usage: Json) -> None:
+    def __init__(self, request: ResponsesRequest, script: Script, usage: Json, context: list[Json]) -> None:
         self.id = new_id("resp")
+        self.is_background = request.background
         self._script = script
         self._usage = usage
         self._base = _base(request, self.id, int(time.time()))
+        if script.plan.withheld is not None:
+            self._base["input_transformations"] = _removed(context, script.plan.withheld)
+
+    def queued(self) -> Json:
+        return {**self._base, "status": "queued"}
 
     def started(self) -> Json:
         """The snapshot in `response.created` and `response.in_progress`."""
@@ -42,8 +48,8 @@ class Answer:
 
     def finished(self) -> Json:
         """The final snapshot of an answer that ran to its scripted end: completed, incomplete or failed."""
-        if self._script.failure is not None:
-            return self.failed(self._script.failure, [])
+        if self._script.plan.failure is not None:
+            return self.failed(self._script.plan.failure, [])
         reason = self._script.incomplete_reason
         return {
             **self._base,
@@ -60,8 +66,17 @@ class Answer:
         return {**self._base, "status": "failed", "error": error, "output": output}
 
 
+def _removed(context: list[Json], reason: str) -> list[Json]:
+    """What the API tells about replayed reasoning that it left out (translation reference E)."""
+    return [
+        {"id": item["id"], "action": "removed", "type": "reasoning", "reason": reason or "organization_mismatch"}
+        for item in context
+        if item["type"] == "reasoning"
+    ]
+
+
 def output_of(script: Script) -> list[Json]:
-    return [items.to_wire(item, item_status(script, position)) for position, item in enumerate(script.items)]
+    return [items.to_final(item, item_status(script, position)) for position, item in enumerate(script.items)]
 
 
 def item_status(script: Script, position: int) -> str:
@@ -77,12 +92,14 @@ def _final_tier(asked: str) -> str:
 def _base(request: ResponsesRequest, id: str, created_at: int) -> Json:
     params = request.params
     text = params.get("text", {})
+    named = {} if request.conversation_id is None else {"conversation": {"id": request.conversation_id}}
     return {
+        **named,
         "id": id,
         "object": "response",
         "created_at": created_at,
         "status": "in_progress",
-        "background": False,
+        "background": request.background,
         "completed_at": None,
         "error": None,
         "frequency_penalty": 0.0,
@@ -132,7 +149,7 @@ def _reasoning(request: ResponsesRequest) -> Json:
         return {"effort": asked.get("effort"), "summary": None}
     return {
         "context": asked.get("context") or "current_turn",
-        "effort": asked.get("effort") or "medium",
+        "effort": request.effort,
         "mode": asked.get("mode") or "standard",
         "summary": asked.get("summary") or asked.get("generate_summary"),
     }

@@ -1,116 +1,135 @@
-"""The endpoints under /v1/responses: create, retrieve, delete, input_items (translation reference E)."""
+"""`POST /v1/responses`: one answer, whole, streamed or in the background, and what is kept of it."""
 
-import functools
-from urllib.parse import parse_qs
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from deploy.local.simulator import errors, events, script, tokens
-from deploy.local.simulator.context import assemble
+from deploy.local.simulator import errors, events, models, script, tokens
+from deploy.local.simulator.context import assemble, conversation_of
+from deploy.local.simulator.conversations import Conversation
+from deploy.local.simulator.distortions import distort_response
 from deploy.local.simulator.exchange import Exchange
+from deploy.local.simulator.plan import Failure
 from deploy.local.simulator.request import ResponsesRequest, to_request
 from deploy.local.simulator.response import Answer
-from deploy.local.simulator.scenarios import Failure
 from deploy.local.simulator.script import SCRIPT_HEADER, Script
-from deploy.local.simulator.store import Kept
-from deploy.local.simulator.stream import Cut, Pause, Presence, send_stream
+from deploy.local.simulator.sending import answered_by_fault, send_half, wait
+from deploy.local.simulator.steps import Cut, Pause, Step
+from deploy.local.simulator.store import Job, Kept
+from deploy.local.simulator.stream import send_stream
 from deploy.local.simulator.wire import ENCODER, Json
 from deploy.local.simulator.world import World
 
-_PAGE_DEFAULT = 20
-_PAGE_MAX = 100
+BILLING = {"billing": {"payer": "developer"}}
 
 
 async def create(exchange: Exchange, world: World) -> None:
-    """`POST /v1/responses`, streaming or not."""
     account = exchange.authenticate()
-    request = to_request(await exchange.json())
-    context = assemble(request, account, world.store)
-    scripted = script.decide(request, context, exchange.headers.get(SCRIPT_HEADER, ""), account)
-    input_tokens, cached = world.prompt_cache.measure(request, context, account)
-    answer = Answer(
-        request, scripted, tokens.usage(input_tokens, cached, scripted.output_tokens, scripted.reasoning_tokens)
-    )
-    exchange.entry.response_id = answer.id
-    keep = functools.partial(_keep, world, request, context, account)
-    if request.stream:
-        await send_stream(exchange, events.to_steps(scripted, answer, request.obfuscate, keep), scripted.pace)
-    else:
-        await _send_whole(exchange, scripted, answer, keep)
-
-
-def _keep(world: World, request: ResponsesRequest, context: list[Json], account: str, response: Json) -> None:
-    if not request.store:
-        return
-    size = len(ENCODER.encode(request.items)) + len(ENCODER.encode(response))
-    world.store.keep(Kept(account, response, request.items, [*context, *response["output"]], size))
-
-
-async def _send_whole(exchange: Exchange, scripted: Script, answer: Answer, keep: "functools.partial[None]") -> None:
-    """The JSON answer, after as long as its stream would have taken."""
-    presence = Presence(exchange.receive)
+    body = await exchange.json()
+    exchange.note(body)
+    request = to_request(body)
+    conversation = conversation_of(request, account, world.conversations)
+    if conversation is not None:
+        conversation.lock()
     try:
-        await presence.pause(_duration(scripted))
+        context = assemble(request, account, world.store, world.lineage, world.conversations)
+        scripted = script.decide(request, context, exchange.headers.get(SCRIPT_HEADER, ""), account, world.attempts)
+        if not await answered_by_fault(exchange, scripted.plan):
+            await _answer(exchange, _Turn(world, request, context, account, conversation, scripted))
     finally:
-        presence.close()
-    if presence.gone:
-        exchange.entry.disconnected = True
+        if conversation is not None:
+            conversation.release()
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One request with all that its answer is made from."""
+
+    world: World
+    request: ResponsesRequest
+    context: list[Json]
+    account: str
+    conversation: Conversation | None
+    script: Script
+
+    def keep(self, response: Json, job: Job | None = None) -> Kept | None:
+        """Remember an answer before its last bytes leave; null when the request asked not to store it."""
+        final = response if job is None else job.final
+        self.world.lineage.record(self.account, final["output"])
+        if self.conversation is not None:
+            self.conversation.append([*self.request.items, *final["output"]])
+        if not self.request.store:
+            return None
+        size = len(ENCODER.encode(self.request.items)) + len(ENCODER.encode(final))
+        context = [*self.context, *final["output"]]
+        kept = Kept(self.account, response, self.request.items, context, size, job)
+        self.world.store.keep(kept)
+        return kept
+
+    def finish(self, response: Json) -> None:
+        self.keep(response)
+
+
+async def _answer(exchange: Exchange, turn: _Turn) -> None:
+    request, scripted = turn.request, turn.script
+    input_tokens, cached = turn.world.prompt_cache.measure(request, turn.context, turn.account)
+    usage = tokens.usage(input_tokens, cached, scripted.output_tokens, scripted.reasoning_tokens)
+    answer = Answer(request, scripted, usage, turn.context)
+    exchange.entry.response_id = answer.id
+    headers = models.rate_limits(request.abilities, usage["total_tokens"])
+    if request.background:
+        await _answer_later(exchange, turn, answer, headers)
+    elif request.stream:
+        steps = events.to_steps(scripted, answer, request.obfuscate, turn.finish)
+        await _send_stream(exchange, steps, scripted, headers)
+    else:
+        await _send_whole(exchange, turn, answer, headers)
+
+
+async def _send_stream(exchange: Exchange, steps: Iterator[Step], scripted: Script, headers: dict[str, str]) -> None:
+    await send_stream(exchange, steps, scripted.plan.pace, headers, scripted.plan.framing.joins_writes)
+
+
+async def _answer_later(exchange: Exchange, turn: _Turn, answer: Answer, headers: dict[str, str]) -> None:
+    """The queued body at once, or the stream; either way the answer is kept whole, to be polled or resumed."""
+    request, scripted = turn.request, turn.script
+    whole = replace(scripted, plan=replace(scripted.plan, interruptions=[]))
+    played = list(events.to_events(whole, answer, request.obfuscate, lambda response: None))
+    told = [event for event in played if isinstance(event, dict)]
+    job = Job(answer.finished(), scripted.plan.polls, told if request.stream else None)
+    kept = turn.keep(answer.queued(), job)
+    assert kept is not None  # `background` with `store: false` was refused
+    if not request.stream:
+        await exchange.answer(200, {**kept.response, **BILLING}, headers)
         return
+    steps = events.to_steps(scripted, answer, request.obfuscate, lambda response: kept.finish())
+    await _send_stream(exchange, _until_cancelled(steps, job), scripted, headers)
+
+
+def _until_cancelled(steps: Iterator[Step], job: Job) -> Iterator[Step]:
+    for step in steps:
+        if job.is_cancelled:
+            return
+        yield step
+
+
+async def _send_whole(exchange: Exchange, turn: _Turn, answer: Answer, headers: dict[str, str]) -> None:
+    """The JSON answer, after as long as its stream would have taken."""
+    plan = turn.script.plan
+    if seconds := _duration(turn.script):
+        await wait(exchange, seconds)
     response = answer.finished()
-    for interruption in scripted.interruptions:
+    for interruption in plan.interruptions:
         if isinstance(interruption, Failure):
             raise errors.scripted(500, interruption.code, interruption.message)
         if isinstance(interruption, Cut):
-            await _send_half(exchange, response)
+            await send_half(exchange, response)
+            if interruption.resets:
+                exchange.reset()
             return
-    keep(response)
-    await exchange.answer(200, {**response, "billing": {"payer": "developer"}})
+    turn.keep(response)
+    await exchange.answer(200, {**distort_response(plan.distortions, response), **BILLING}, headers)
 
 
 def _duration(scripted: Script) -> float:
-    stalled = sum(step.seconds for step in scripted.interruptions if isinstance(step, Pause))
-    return stalled + scripted.pace * (scripted.output_tokens - scripted.reasoning_tokens)
-
-
-async def _send_half(exchange: Exchange, response: Json) -> None:
-    body = ENCODER.encode(response)
-    await exchange.start(200, "application/json", {"content-length": str(len(body))})
-    await exchange.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-    exchange.entry.finished = True
-
-
-async def retrieve(exchange: Exchange, world: World, response_id: str) -> None:
-    """`GET /v1/responses/{id}`."""
-    kept = _find(exchange, world, response_id)
-    await exchange.answer(200, {**kept.response, "billing": {"payer": "developer"}})
-
-
-async def delete(exchange: Exchange, world: World, response_id: str) -> None:
-    """`DELETE /v1/responses/{id}`."""
-    if not world.store.delete(exchange.authenticate(), response_id):
-        raise errors.not_found("Response", response_id)
-    await exchange.answer(200, {"id": response_id, "object": "response.deleted", "deleted": True})
-
-
-async def input_items(exchange: Exchange, world: World, response_id: str) -> None:
-    """`GET /v1/responses/{id}/input_items?after&limit&order`: newest first unless `order=asc`."""
-    kept = _find(exchange, world, response_id)
-    query = {name: values[-1] for name, values in parse_qs(exchange.query).items()}
-    ordered = kept.input if query.get("order") == "asc" else kept.input[::-1]
-    ids = [item["id"] for item in ordered]
-    start = ids.index(query["after"]) + 1 if query.get("after") in ids else 0
-    limit = min(int(query["limit"]) if query.get("limit", "").isdecimal() else _PAGE_DEFAULT, _PAGE_MAX)
-    page = ordered[start : start + limit]
-    listed = {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": start + limit < len(ordered),
-    }
-    await exchange.answer(200, listed)
-
-
-def _find(exchange: Exchange, world: World, response_id: str) -> Kept:
-    kept = world.store.find(exchange.authenticate(), response_id)
-    if kept is None:
-        raise errors.not_found("Response", response_id)
-    return kept
+    stalled = sum(step.seconds for step in scripted.plan.interruptions if isinstance(step, Pause))
+    return stalled + scripted.plan.pace * (scripted.output_tokens - scripted.reasoning_tokens)

@@ -9,12 +9,20 @@ _MARK = "gAAAAAB"
 _MAC_BYTES = 32
 
 
-def issue(content: str, account: str, tokens: int) -> str:
-    """A token for this content and account, the same every time, longer the more reasoning it stands for."""
+def issue(content: str, account: str, tokens: int, sealing: int = 0) -> str:
+    """A token for this content and account, longer the more reasoning it stands for.
+
+    The API seals the same reasoning anew for each event that carries it (recorded); `sealing` counts them.
+    """
     digest = hashlib.sha256(content.encode()).digest()
     padding = hashlib.shake_128(digest).digest(64 + min(tokens, 1024))
-    payload = digest + padding
+    payload = bytes([sealing]) + digest + padding
     return _MARK + base64.urlsafe_b64encode(_mac(payload, account) + payload).decode()
+
+
+def unfinished(token: str) -> str:
+    """What an announced item carries: a token that is not whole yet, and is none of ours (recorded, SDK's words)."""
+    return token[: len(token) * 3 // 4]
 
 
 def is_issued(token: str, account: str) -> bool:

@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from deploy.local.simulator.wire import Json
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
+class Job:
+    """What a background response still has before it: polls in progress, then its final body.
+
+    `events` are those of its stream, for a response made with `stream`; null otherwise.
+    """
+
+    final: Json
+    polls: int
+    events: list[Json] | None = None
+    is_cancelled: bool = False
+
+
+@dataclass(slots=True)
 class Kept:
     """One stored response: its body, its own input items (with ids), and all a chained request sees before its own."""
 
@@ -18,6 +31,29 @@ class Kept:
     input: list[Json]
     context: list[Json]
     size: int
+    job: Job | None = None
+
+    def poll(self) -> Json:
+        """The body now; each look at an unfinished background response takes it a step further."""
+        job = self.job
+        if job is None or self.response["status"] not in ("queued", "in_progress"):
+            return self.response
+        if job.polls > 0:
+            job.polls -= 1
+            self.response = {**self.response, "status": "in_progress"}
+        else:
+            self.response = job.final
+        return self.response
+
+    def finish(self) -> None:
+        if self.job is not None and not self.job.is_cancelled:
+            self.response = self.job.final
+
+    def cancel(self) -> None:
+        """Idempotent; a response that is done stays as it is."""
+        if self.job is not None and self.response["status"] in ("queued", "in_progress"):
+            self.job.is_cancelled = True
+            self.response = {**self.response, "status": "cancelled"}
 
 
 class Store:
@@ -51,6 +87,16 @@ class Store:
             self._forget((account, response_id))
         return known
 
+    def expire(self, response_ids: list[str] | None) -> int:
+        """Forget these responses of whatever account, or all of them; how many there were."""
+        keys = [key for key in self._kept if response_ids is None or key[1] in response_ids]
+        for key in keys:
+            self._forget(key)
+        return len(keys)
+
+    def clear(self) -> None:
+        self.expire(None)
+
     def _forget(self, key: tuple[str, str]) -> None:
         kept = self._kept.pop(key)
         self._bytes -= kept.size
@@ -59,4 +105,5 @@ class Store:
 
 
 def _own_items(kept: Kept) -> list[Json]:
-    return [*kept.input, *kept.response["output"]]
+    final = kept.response if kept.job is None else kept.job.final
+    return [*kept.input, *final["output"]]

@@ -4,30 +4,15 @@ Notices a client that leaves, also in the middle of a pause, and says so in the 
 """
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from starlette.types import Receive, Send
 
 from deploy.local.simulator.exchange import Exchange
+from deploy.local.simulator.steps import Cut, Pause, Step
 
 _JOINED_BYTES = 64 << 10
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A step of a stream: silence for so long."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A step of a stream: the connection is dropped here, with the body unfinished."""
-
-
-Step = bytes | Pause | Cut
-CUT = Cut()
+_LATE_SECONDS = 1.0
 
 
 class Presence:
@@ -66,11 +51,19 @@ def _release(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-async def send_stream(exchange: Exchange, steps: Iterator[Step], pace: float) -> None:
-    """Send every step, `pace` seconds apart; 0 means as fast as the client reads."""
-    await exchange.start(200, "text/event-stream; charset=utf-8", {"cache-control": "no-cache"})
+async def send_stream(
+    exchange: Exchange,
+    steps: Iterator[Step],
+    pace: float,
+    headers: Mapping[str, str] | None = None,
+    joins_writes: bool = True,
+) -> None:
+    """Send every step, `pace` seconds apart; 0 means as fast as the client reads, in as few writes as fit."""
+    named = {"cache-control": "no-cache", **(headers or {})}
+    await exchange.start(200, "text/event-stream; charset=utf-8", named)
     presence = Presence(exchange.receive)
-    writer = _PacedWriter(exchange.send, presence, pace) if pace > 0 else _JoiningWriter(exchange.send)
+    is_joined = pace <= 0 and joins_writes
+    writer = _JoiningWriter(exchange.send) if is_joined else _PacedWriter(exchange.send, presence, pace)
     try:
         await _run(exchange, steps, writer, presence)
     finally:
@@ -81,14 +74,15 @@ async def _run(
     exchange: Exchange, steps: Iterator[Step], writer: "_PacedWriter | _JoiningWriter", presence: Presence
 ) -> None:
     for step in steps:
-        if type(step) is bytes:
+        if isinstance(step, bytes):
             await writer.write(step)
-        elif type(step) is Pause:
+        elif isinstance(step, Pause):
             await writer.flush()
             await presence.pause(step.seconds)
+            writer.shift(step.seconds)
         else:
             await writer.flush()
-            exchange.entry.finished = True
+            _break(exchange, step)
             return
         if presence.gone:
             exchange.entry.disconnected = True
@@ -98,19 +92,39 @@ async def _run(
     exchange.entry.finished = True
 
 
+def _break(exchange: Exchange, cut: Cut) -> None:
+    """End the connection as scripted. Returning without an end to the body makes the server close it."""
+    exchange.entry.finished = True
+    if cut.resets:
+        exchange.reset()
+
+
 class _PacedWriter:
+    """Every frame is a write of its own, at its own time: one that is late is not waited for."""
+
     def __init__(self, send: Send, presence: Presence, pace: float) -> None:
         self._send = send
         self._presence = presence
         self._pace = pace
-        self._first = True
+        self._clock = asyncio.get_running_loop().time
+        self._due = self._clock()
 
     async def write(self, frame: bytes) -> None:
-        if self._first:
-            self._first = False
-        else:
-            await self._presence.pause(self._pace)
+        early = self._due - self._clock()
+        if self._pace <= 0:
+            # The loop gets to send this write before the next one joins it.
+            await asyncio.sleep(0)
+        elif early > 0:
+            await self._presence.pause(early)
+        elif early < -_LATE_SECONDS:
+            # A reader that stood still gets the rest at the scripted pace, not all at once.
+            self._due -= early
+        self._due += self._pace
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
+
+    def shift(self, seconds: float) -> None:
+        """A scripted silence is no delay to make up for."""
+        self._due += seconds
 
     async def flush(self) -> None:
         """Nothing is held back: every frame was its own write."""
@@ -129,6 +143,9 @@ class _JoiningWriter:
             await self.flush()
             # A long answer must not keep the other streams, or the news that the client left, waiting.
             await asyncio.sleep(0)
+
+    def shift(self, seconds: float) -> None:
+        """Nothing is timed here."""
 
     async def flush(self) -> None:
         if self._frames:

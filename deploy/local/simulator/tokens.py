@@ -4,7 +4,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from deploy.local.simulator.context import parts, texts
+from deploy.local.simulator.reading import parts, texts
 from deploy.local.simulator.request import ResponsesRequest
 from deploy.local.simulator.wire import ENCODER, Json
 
@@ -44,6 +44,12 @@ def usage(input_tokens: int, cached: int, output_tokens: int, reasoning: int) ->
     }
 
 
+def sizes(request: ResponsesRequest, context: list[Json]) -> list[int]:
+    """The tokens of instructions and tools together, then of each item of the context."""
+    head = count(request.params.get("instructions", "")) + sum(map(_count_tool, request.tools))
+    return [head, *map(count_item, context)]
+
+
 class PromptCache:
     """The prompt prefixes seen lately, by account and model: bounded, least recently used first."""
 
@@ -54,21 +60,23 @@ class PromptCache:
     def measure(self, request: ResponsesRequest, context: list[Json], account: str) -> tuple[int, int]:
         """The input tokens of this prompt and how many of them were cached; remembers the prompt."""
         head = ENCODER.encode([account, request.model, request.params.get("instructions"), request.tools])
-        head_tokens = count(request.params.get("instructions", "")) + sum(map(_count_tool, request.tools))
-        sizes = [count_item(item) for item in context]
-        total = head_tokens + sum(sizes)
+        head_tokens, *item_tokens = sizes(request, context)
+        total = head_tokens + sum(item_tokens)
         # Hashing a short prompt could only ever find nothing.
         if total < _CACHE_FROM:
             return total, 0
         reached = head_tokens
         known = 0
-        for size, key in zip(sizes, _rolling(head, context), strict=True):
+        for size, key in zip(item_tokens, _rolling(head, context), strict=True):
             reached += size
             if key in self._seen:
                 known = reached
             self._remember(key)
         cached = known // _CACHE_STEP * _CACHE_STEP
         return total, cached if cached >= _CACHE_FROM else 0
+
+    def clear(self) -> None:
+        self._seen.clear()
 
     def _remember(self, key: bytes) -> None:
         self._seen[key] = None

@@ -3,7 +3,10 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from deploy.local.simulator.attempts import Attempts
+from deploy.local.simulator.conversations import Conversations
 from deploy.local.simulator.ledger import Ledger
+from deploy.local.simulator.lineage import Lineage
 from deploy.local.simulator.store import Store
 from deploy.local.simulator.tokens import PromptCache
 from deploy.local.simulator.wire import Json
@@ -17,5 +20,13 @@ class World:
 
     ledger: Ledger = field(default_factory=Ledger)
     store: Store = field(default_factory=Store)
+    lineage: Lineage = field(default_factory=Lineage)
+    conversations: Conversations = field(default_factory=Conversations)
+    attempts: Attempts = field(default_factory=Attempts)
     prompt_cache: PromptCache = field(default_factory=PromptCache)
     files: deque[tuple[str, Json]] = field(default_factory=lambda: deque(maxlen=_FILES_KEPT))
+
+    def clear(self) -> None:
+        for kept in (self.ledger, self.store, self.lineage, self.conversations, self.attempts, self.prompt_cache):
+            kept.clear()
+        self.files.clear()
