@@ -14,6 +14,7 @@ import msgspec
 
 from libs.runtime.errors import StartError
 from libs.schemas import config as schema
+from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Config, Upstream
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -25,6 +26,10 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "health": schema.Health,
     "conversation": schema.Conversation,
 }
+
+# Parts of a message, and what messages that are only new follow.
+_NEVER_DROPPED = frozenset({"input_audio", "previous_response_id", "conversation"})
+_WITH_POLICY = schema.EMULATED | schema.DEFAULT_POLICIES.keys()
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 # Variables of the environment that are no setting of a section.
@@ -107,8 +112,18 @@ def _check_upstreams(config: Config, path: str) -> None:
         names.add(upstream.name)
         if not re.match(r"https?://[^/\s]+", upstream.base_url):
             raise StartError(f"{where}.base_url: {upstream.base_url!r} is not an http(s) URL")
+        _check_policies(upstream, where)
         if upstream.auth == "key" and bool(upstream.key_env) == bool(upstream.key_file):
             raise StartError(f'{where}: auth = "key" needs exactly one of key_env and key_file')
+
+
+def _check_policies(upstream: Upstream, where: str) -> None:
+    """A field with a counterpart has no policy, and what the rest of a request needs cannot be left out of it."""
+    for name, policy in upstream.policies.items():
+        if name in ChatRequest.__struct_fields__ and name not in _WITH_POLICY:
+            raise StartError(f"{where}.policies: {name!r} has a counterpart, and so no policy")
+        if name in _NEVER_DROPPED and policy == "drop":
+            raise StartError(f"{where}.policies: {name!r} cannot be dropped: what is left would mean another thing")
 
 
 def upstream_key(upstream: Upstream, environ: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The Chat Completions wire: what clients send, and the objects and chunks they get back.
+"""The Chat Completions wire: what clients send.
 
 Field names are OpenAI's (translation reference A.1, B.1, C.1). `None` stands for absent and for
 null alike: chat clients send explicit nulls for many fields (A.1, "Null handling"). Fields kept
@@ -8,37 +8,44 @@ as `Raw` go upstream byte for byte.
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
+
+from libs.schemas.plan import Format
 
 NO_RAW = Raw()
 
 
 # -- request ----------------------------------------------------------------------------------------
+#
+# Keys that a Struct does not name fail the decoding: the reader of a body then looks for them, so that
+# none is lost in silence. Keys that clients echo and that say nothing new are named here as `Raw`.
 
 
-class ImageUrl(msgspec.Struct, frozen=True):
+class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where an image is: an http(s) URL or a data URL."""
 
     url: str
     detail: str | None = None
 
 
-class InputAudio(msgspec.Struct, frozen=True):
+class InputAudio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base64 audio and its format."""
 
     data: str
     format: str
 
 
-class FileSource(msgspec.Struct, frozen=True):
-    """A file by id, or inline as a data URL."""
+class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file by id, inline as a data URL or as bare base64, or by URL, which is an extension."""
 
     file_id: str | None = None
     file_data: str | None = None
     filename: str | None = None
+    file_url: str | None = None
+    detail: str | None = None
 
 
-class ContentPart(msgspec.Struct, frozen=True):
+class ContentPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One part of a content array; `type` says which field it carries (A.2.2)."""
 
     type: str
@@ -47,46 +54,77 @@ class ContentPart(msgspec.Struct, frozen=True):
     image_url: ImageUrl | str | None = None
     input_audio: InputAudio | None = None
     file: FileSource | None = None
+    prompt_cache_breakpoint: Raw = NO_RAW
 
 
-class FunctionCall(msgspec.Struct, frozen=True):
+class FunctionCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call as echoed in a history; `arguments` is a string, not always JSON."""
 
     name: str
     arguments: str = ""
+    parsed_arguments: Raw = NO_RAW
 
 
-class CustomCall(msgspec.Struct, frozen=True):
+class CustomCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call of a custom tool as echoed in a history."""
 
     name: str
     input: str = ""
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One tool call of an assistant message; some clients leave `type` out (A.2.1)."""
 
     id: str
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
+    index: Raw = NO_RAW
 
 
-class Message(msgspec.Struct, frozen=True):
-    """One chat message; which fields count depends on `role`. Unknown keys are ignored."""
+class AssistantAudio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Spoken audio of an earlier answer, which is kept where it was made."""
 
-    role: str
+    id: str
+    transcript: str | None = None
+    data: Raw = NO_RAW
+    expires_at: Raw = NO_RAW
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One chat message, or a typed tool result of the Responses API among them.
+
+    `role` decides which fields count; a typed result has no role but a `type`, and the fields from
+    `call_id` on.
+    """
+
+    role: str = ""
     content: str | list[ContentPart] | None = None
     name: str | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
-    function_call: Raw = NO_RAW
-    audio: Raw = NO_RAW
+    function_call: FunctionCall | None = None
+    audio: AssistantAudio | None = None
+    reasoning_content: Raw = NO_RAW
+    reasoning: Raw = NO_RAW
+    reasoning_details: Raw = NO_RAW
+    annotations: Raw = NO_RAW
+    parsed: Raw = NO_RAW
+    type: str | None = None
+    id: str | None = None
+    call_id: str | None = None
+    output: Raw = NO_RAW
+    status: str | None = None
+    acknowledged_safety_checks: Raw = NO_RAW
+    max_output_length: Raw = NO_RAW
+    approval_request_id: str | None = None
+    approve: bool | None = None
+    reason: str | None = None
 
 
-class FunctionTool(msgspec.Struct, frozen=True):
-    """A function the client runs itself."""
+class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function the client runs itself; the legacy `functions` are these without a wrapper."""
 
     name: str
     description: str | None = None
@@ -94,27 +132,94 @@ class FunctionTool(msgspec.Struct, frozen=True):
     strict: bool | None = None
 
 
-class Tool(msgspec.Struct, frozen=True):
-    """One entry of `tools`."""
+class FunctionTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"):
+    """An entry of `tools` that is a function."""
+
+    function: Function | None = None
+
+
+class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the input of a custom tool must match."""
+
+    definition: str
+    syntax: str
+
+
+class CustomFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The format of a custom tool's input: `text`, or `grammar` with one."""
 
     type: str
-    function: FunctionTool | None = None
+    grammar: Grammar | None = None
 
 
-class ToolName(msgspec.Struct, frozen=True):
+class Custom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool whose input is text."""
+
+    name: str
+    description: str | None = None
+    format: CustomFormat | None = None
+
+
+class CustomTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
+    """An entry of `tools` that is a custom tool."""
+
+    custom: Custom | None = None
+
+
+class ToolName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tool named in `tool_choice`."""
 
     name: str
 
 
-class NamedToolChoice(msgspec.Struct, frozen=True):
-    """`tool_choice` that forces one tool."""
+class NamedTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One function or custom tool, as `tool_choice` names it."""
 
     type: str
     function: ToolName | None = None
+    custom: ToolName | None = None
 
 
-class JsonSchema(msgspec.Struct, frozen=True):
+class AllowedTools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The tools among which the model may choose."""
+
+    mode: str
+    tools: list[Raw]
+
+
+class ToolChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`tool_choice` when it is an object."""
+
+    type: str
+    function: ToolName | None = None
+    custom: ToolName | None = None
+    allowed_tools: AllowedTools | None = None
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a user is, roughly."""
+
+    city: str | None = None
+    country: str | None = None
+    region: str | None = None
+    timezone: str | None = None
+
+
+class UserLocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a user is, in chat's nested form."""
+
+    type: str = "approximate"
+    approximate: Place | None = None
+
+
+class WebSearchOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to search the web; an empty object asks for a search too."""
+
+    search_context_size: str | None = None
+    user_location: UserLocation | None = None
+
+
+class JsonSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The schema of a structured answer."""
 
     name: str
@@ -123,22 +228,38 @@ class JsonSchema(msgspec.Struct, frozen=True):
     strict: bool | None = None
 
 
-class ResponseFormat(msgspec.Struct, frozen=True):
+class ResponseFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`response_format` in its three forms."""
 
     type: str
     json_schema: JsonSchema | None = None
 
 
-class StreamOptions(msgspec.Struct, frozen=True):
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only legal with `stream: true`."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
-    """Body of `POST /v1/chat/completions`, as far as Parley translates it."""
+class ReasoningOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`reasoning` as the Responses API has it, in a chat body."""
+
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+    context: str | None = None
+    mode: str | None = None
+
+
+class ParleyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client asks of Parley itself in the body."""
+
+    format: Format | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/chat/completions`: chat's own fields, then the extensions (A.1)."""
 
     model: str
     messages: list[Message]
@@ -148,10 +269,23 @@ class ChatRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    frequency_penalty: Raw = NO_RAW
+    presence_penalty: Raw = NO_RAW
+    logit_bias: Raw = NO_RAW
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
     n: int | None = None
-    tools: list[Tool] | None = None
-    tool_choice: str | NamedToolChoice | None = None
+    seed: Raw = NO_RAW
+    stop: str | list[str] | None = None
+    prediction: Raw = NO_RAW
+    modalities: Raw = NO_RAW
+    audio: Raw = NO_RAW
+    tools: list[Raw] | None = None
+    tool_choice: Raw = NO_RAW
     parallel_tool_calls: bool | None = None
+    functions: list[Function] | None = None
+    function_call: str | ToolName | None = None
+    web_search_options: WebSearchOptions | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
@@ -160,7 +294,26 @@ class ChatRequest(msgspec.Struct, frozen=True):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Raw = NO_RAW
+    prompt_cache_retention: Raw = NO_RAW
     service_tier: str | None = None
+    moderation: Raw = NO_RAW
+    parley: ParleyOptions | None = None
+    max_response_tokens: int | None = None
+    max_output_tokens: int | None = None
+    access_programs: Raw = NO_RAW
+    background: bool | None = None
+    background_options: Raw = NO_RAW
+    context_management: Raw = NO_RAW
+    conversation: Raw = NO_RAW
+    image: Raw = NO_RAW
+    include: list[str] | None = None
+    instructions: str | None = None
+    max_tool_calls: Raw = NO_RAW
+    previous_response_id: str | None = None
+    prompt: Raw = NO_RAW
+    reasoning: ReasoningOptions | None = None
+    truncation: Raw = NO_RAW
 
 
 class ChatEnvelope(msgspec.Struct, frozen=True):
@@ -168,149 +321,10 @@ class ChatEnvelope(msgspec.Struct, frozen=True):
 
     model: str
     stream: bool | None = None
+    parley: Raw = NO_RAW
 
 
-# -- answer -----------------------------------------------------------------------------------------
-
-
-class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Parts of `prompt_tokens`, in tokens."""
-
-    cached_tokens: int = 0
-    audio_tokens: int = 0
-    cache_write_tokens: int | UnsetType = UNSET
-
-
-class CompletionTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Parts of `completion_tokens`, in tokens."""
-
-    reasoning_tokens: int = 0
-    audio_tokens: int = 0
-    accepted_prediction_tokens: int = 0
-    rejected_prediction_tokens: int = 0
-
-
-class CompletionUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one completion (B.5)."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails
-    completion_tokens_details: CompletionTokensDetails
-
-
-class UrlCitation(msgspec.Struct, frozen=True, kw_only=True):
-    """A citation; indexes count characters of the whole content."""
-
-    start_index: int
-    end_index: int
-    url: str
-    title: str
-
-
-class Annotation(msgspec.Struct, frozen=True, kw_only=True):
-    """The only annotation type that chat knows (B.2.2)."""
-
-    type: Literal["url_citation"] = "url_citation"
-    url_citation: UrlCitation
-
-
-class FunctionCallOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A function call handed to the client."""
-
-    name: str
-    arguments: str
-
-
-class ToolCallOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool call handed to the client; `id` is the upstream's `call_id`."""
-
-    id: str
-    type: Literal["function"] = "function"
-    function: FunctionCallOut
-
-
-class AssistantMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`choices[].message`. `tool_calls` is absent, never empty, when there are none (B.1)."""
-
-    role: Literal["assistant"] = "assistant"
-    content: str | None
-    refusal: str | None = None
-    annotations: list[Annotation] = []
-    tool_calls: list[ToolCallOut] | UnsetType = UNSET
-    reasoning_content: str | UnsetType = UNSET
-
-
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One of `choices`."""
-
-    index: int = 0
-    message: AssistantMessage
-    logprobs: None = None
-    finish_reason: str
-
-
-class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of a non-streamed answer (B.1); `created` in Unix seconds."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: list[Choice]
-    usage: CompletionUsage | UnsetType = UNSET
-    service_tier: str | UnsetType = UNSET
-    system_fingerprint: None = None
-
-
-class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of a function call; the name comes once, with the first."""
-
-    name: str | UnsetType = UNSET
-    arguments: str = ""
-
-
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of a tool call; `id` and `type` come once, with the first (C.1)."""
-
-    index: int
-    id: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
-    function: FunctionDelta | UnsetType = UNSET
-
-
-class Delta(msgspec.Struct, frozen=True, kw_only=True):
-    """What one chunk adds; only what it adds is sent."""
-
-    role: str | UnsetType = UNSET
-    content: str | UnsetType = UNSET
-    refusal: str | None | UnsetType = UNSET
-    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
-    annotations: list[Annotation] | UnsetType = UNSET
-    reasoning_content: str | UnsetType = UNSET
-
-
-class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a chunk's `choices`."""
-
-    index: int = 0
-    delta: Delta
-    logprobs: None = None
-    finish_reason: str | None = None
-
-
-class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One chunk of a stream; `usage` is a key of every chunk or of none (C.2)."""
-
-    id: str
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: int
-    model: str
-    service_tier: str | UnsetType = UNSET
-    system_fingerprint: None = None
-    choices: list[ChunkChoice]
-    usage: CompletionUsage | None | UnsetType = UNSET
+# -- models ------------------------------------------------------------------------------------------
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

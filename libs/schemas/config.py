@@ -4,27 +4,101 @@ Every setting is a field here with its unit in its name; the configuration table
 tested against these Structs.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from libs.schemas.plan import ReasoningField
+
 Bridge = Literal["translate", "bypass"]
 ContinuityPolicy = Literal["replay", "chain", "off"]
+JsonObject = Literal["auto", "schema", "keep"]
+
+# What becomes of a field that the Responses API has nothing for: it is left out and told, refused with
+# a 400, sent under its own name, or the whole request goes to the upstream's own chat endpoint.
+Policy = Literal["drop", "refuse", "forward", "native"]
+
+# Of chat's fields without a counterpart, and of Responses' own fields in a chat body (A.1). A field that
+# Parley does not know is dropped, or refused where `strict` says so. `input_audio` is a content part.
+DEFAULT_POLICIES: dict[str, Policy] = {
+    "audio": "native",
+    "frequency_penalty": "drop",
+    "input_audio": "native",
+    "logit_bias": "refuse",
+    "modalities": "native",
+    "prediction": "drop",
+    "presence_penalty": "drop",
+    "seed": "drop",
+    "access_programs": "forward",
+    "background_options": "drop",
+    "context_management": "forward",
+    "conversation": "forward",
+    "image": "forward",
+    "include": "forward",
+    "instructions": "forward",
+    "max_tool_calls": "forward",
+    "previous_response_id": "forward",
+    "prompt": "forward",
+    "reasoning": "forward",
+    "truncation": "forward",
+}
+# Fields that Parley serves by itself, unless the configuration says otherwise.
+EMULATED = frozenset({"n", "stop"})
+
+_HOSTED_TOOLS = ("web_search*", "file_search", "code_interpreter", "image_generation", "mcp") + (
+    "computer",
+    "computer_use_preview",
+    "local_shell",
+    "shell",
+    "apply_patch",
+)
 
 
 class ModelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule for the models that a glob matches; the first that matches decides."""
+    """A rule for the models that a glob matches; the first that matches decides.
+
+    What a rule leaves out is as the upstream, or the model, has it.
+    """
 
     match: str
-    bridge: Bridge = "translate"
+    bridge: Bridge | None = None
+    json_object: JsonObject | None = None
+    tools: list[dict[str, Any]] | None = None
 
 
-class Upstream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an upstream can do, and how requests are translated for it (translation reference, Appendix 2).
+
+    `policies` say what becomes of fields without a counterpart; `tools` are added to every request in the
+    upstream's own form, and `hosted_tools` are globs of the types that clients may bring.
+    """
+
+    api: Literal["responses", "chat", "both"] = "both"
+    policies: dict[str, Policy] = {}
+    strict: bool = False
+    instructions: Literal["hoist", "keep"] = "hoist"
+    system_role: Literal["keep", "system", "developer"] = "keep"
+    name_mode: Literal["drop", "prefix"] = "drop"
+    json_object: JsonObject = "auto"
+    tools: list[dict[str, Any]] = []
+    hosted_tools: list[str] = msgspec.field(default_factory=lambda: list(_HOSTED_TOOLS))
+    custom_tools: bool = True
+    tool_output_list: bool = True
+    force_search: bool = False
+    encrypted_reasoning: bool = True
+    open_reasoning: bool = False
+    reasoning_summary: Literal["none", "auto", "concise", "detailed"] = "none"
+    reasoning_field: ReasoningField = "reasoning_content"
+    min_output_tokens: int = 16
+    max_call_id_characters: int = 64
+    max_choices: int = 8
+
+
+class Upstream(Profile, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One API that Parley calls. `models` are globs, `aliases` map the client's names to the upstream's."""
 
     name: str
     base_url: str
-    api: Literal["responses", "chat", "both"] = "both"
     auth: Literal["key", "client"] = "key"
     key_env: str = ""
     key_file: str = ""

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.errors import UpstreamErrorBody
-from libs.schemas.responses import OutputAnnotation, OutputPart, ReasoningText, Response
+from libs.schemas.parts import NO_RAW
+from libs.schemas.responses import RESPONSE_DECODER, Response
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
@@ -40,7 +41,7 @@ class ContentPartAdded(Event, frozen=True, tag="response.content_part.added"):
 
     output_index: int
     content_index: int
-    part: OutputPart
+    part: Raw
 
 
 class ContentPartDone(Event, frozen=True, tag="response.content_part.done"):
@@ -48,15 +49,16 @@ class ContentPartDone(Event, frozen=True, tag="response.content_part.done"):
 
     output_index: int
     content_index: int
-    part: OutputPart
+    part: Raw
 
 
 class TextDelta(Event, frozen=True, tag="response.output_text.delta"):
-    """Text of the answer."""
+    """Text of the answer; its log probabilities are parsed by whom asked for them."""
 
     output_index: int
     content_index: int
     delta: str
+    logprobs: Raw = NO_RAW
 
 
 class TextDone(Event, frozen=True, tag="response.output_text.done"):
@@ -65,6 +67,7 @@ class TextDone(Event, frozen=True, tag="response.output_text.done"):
     output_index: int
     content_index: int
     text: str
+    logprobs: Raw = NO_RAW
 
 
 class AnnotationAdded(Event, frozen=True, tag="response.output_text.annotation.added"):
@@ -72,7 +75,7 @@ class AnnotationAdded(Event, frozen=True, tag="response.output_text.annotation.a
 
     output_index: int
     content_index: int
-    annotation: OutputAnnotation
+    annotation: Raw
 
 
 class RefusalDelta(Event, frozen=True, tag="response.refusal.delta"):
@@ -105,12 +108,18 @@ class ArgumentsDone(Event, frozen=True, tag="response.function_call_arguments.do
     arguments: str
 
 
-class SummaryPartAdded(Event, frozen=True, tag="response.reasoning_summary_part.added"):
-    """A part of a reasoning summary begins."""
+class CustomInputDelta(Event, frozen=True, tag="response.custom_tool_call_input.delta"):
+    """Part of a custom call's input."""
 
     output_index: int
-    summary_index: int
-    part: ReasoningText | None = None
+    delta: str
+
+
+class CustomInputDone(Event, frozen=True, tag="response.custom_tool_call_input.done"):
+    """The whole input of a custom call."""
+
+    output_index: int
+    input: str
 
 
 class SummaryTextDelta(Event, frozen=True, tag="response.reasoning_summary_text.delta"):
@@ -153,6 +162,18 @@ class OpenReasoningDone(ReasoningTextDone, frozen=True, tag="response.reasoning.
     """The same, as servers of the Open Responses specification name it."""
 
 
+class AudioDelta(Event, frozen=True, tag="response.audio.delta"):
+    """Speech, in base64."""
+
+    delta: str
+
+
+class TranscriptDelta(Event, frozen=True, tag="response.audio.transcript.delta"):
+    """What the speech says."""
+
+    delta: str
+
+
 class ResponseCompleted(Event, frozen=True, tag="response.completed"):
     """The answer is whole."""
 
@@ -190,11 +211,9 @@ class UnknownEvent(msgspec.Struct, frozen=True):
     type: str = ""
 
 
-TERMINAL = (ResponseCompleted, ResponseIncomplete, ResponseFailed, ErrorEvent)
-
-StreamEvent = (
-    ResponseCreated
-    | OutputItemAdded
+# What the events of items share: the place of the item in the output.
+ItemEvent = (
+    OutputItemAdded
     | OutputItemDone
     | ContentPartAdded
     | ContentPartDone
@@ -205,13 +224,23 @@ StreamEvent = (
     | RefusalDone
     | ArgumentsDelta
     | ArgumentsDone
-    | SummaryPartAdded
+    | CustomInputDelta
+    | CustomInputDone
     | SummaryTextDelta
     | SummaryTextDone
     | ReasoningTextDelta
     | ReasoningTextDone
     | OpenReasoningDelta
     | OpenReasoningDone
+)
+
+TERMINAL = (ResponseCompleted, ResponseIncomplete, ResponseFailed, ErrorEvent)
+
+StreamEvent = (
+    ItemEvent
+    | ResponseCreated
+    | AudioDelta
+    | TranscriptDelta
     | ResponseCompleted
     | ResponseIncomplete
     | ResponseFailed
@@ -233,13 +262,16 @@ _KNOWN = (
     RefusalDone,
     ArgumentsDelta,
     ArgumentsDone,
-    SummaryPartAdded,
+    CustomInputDelta,
+    CustomInputDone,
     SummaryTextDelta,
     SummaryTextDone,
     ReasoningTextDelta,
     ReasoningTextDone,
     OpenReasoningDelta,
     OpenReasoningDone,
+    AudioDelta,
+    TranscriptDelta,
     ResponseCompleted,
     ResponseIncomplete,
     ResponseFailed,
@@ -247,11 +279,65 @@ _KNOWN = (
     Keepalive,
 )
 
+# Known, and nothing for a chat client: what they tell is told again, or has no place in chat (C.1).
+SILENT = frozenset(
+    f"response.{name}"
+    for name in (
+        "queued",
+        "in_progress",
+        "reasoning_summary_part.added",  # the paragraph begins with its first text
+        "reasoning_summary_part.done",
+        "audio.done",
+        "audio.transcript.done",
+        "web_search_call.in_progress",
+        "web_search_call.searching",
+        "web_search_call.completed",
+        "file_search_call.in_progress",
+        "file_search_call.searching",
+        "file_search_call.completed",
+        "code_interpreter_call.in_progress",
+        "code_interpreter_call.interpreting",
+        "code_interpreter_call.completed",
+        "code_interpreter_call_code.delta",
+        "code_interpreter_call_code.done",
+        "image_generation_call.in_progress",
+        "image_generation_call.generating",
+        "image_generation_call.partial_image",
+        "image_generation_call.completed",
+        "mcp_call.in_progress",
+        "mcp_call.completed",
+        "mcp_call.failed",
+        "mcp_call_arguments.delta",
+        "mcp_call_arguments.done",
+        "mcp_list_tools.in_progress",
+        "mcp_list_tools.completed",
+        "mcp_list_tools.failed",
+        "shell_call_command.added",
+        "shell_call_command.delta",
+        "shell_call_command.done",
+        "shell_call_output_content.delta",
+        "shell_call_output_content.done",
+        "compaction.compacting",
+        "steer.accepted",  # of the WebSocket only
+        "steer.pending",
+        "steer.failed",
+    )
+)
+
 # By event name, as bytes: the name is read off the frame, and only data that we use is parsed.
 DECODERS: dict[bytes, msgspec.json.Decoder[StreamEvent]] = {
     str(known.__struct_config__.tag).encode(): msgspec.json.Decoder(known) for known in _KNOWN
 }
 _UNKNOWN = msgspec.json.Decoder(UnknownEvent)
+
+# These carry the answer itself: a detail of it that is odd must not cost the whole.
+_CARRIERS: dict[bytes, type[ResponseCreated | ResponseCompleted | ResponseIncomplete | ResponseFailed]] = {
+    b"response.created": ResponseCreated,
+    b"response.completed": ResponseCompleted,
+    b"response.incomplete": ResponseIncomplete,
+    b"response.failed": ResponseFailed,
+}
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
 def decode_event(name: bytes, data: bytes) -> StreamEvent:
@@ -261,7 +347,20 @@ def decode_event(name: bytes, data: bytes) -> StreamEvent:
     """
     if not name:
         unknown = _UNKNOWN.decode(data)
-        decoder = DECODERS.get(unknown.type.encode())
-        return unknown if decoder is None else decoder.decode(data)
+        name = unknown.type.encode("utf-8", "surrogatepass")
     decoder = DECODERS.get(name)
-    return UnknownEvent(name.decode("utf-8", "replace")) if decoder is None else decoder.decode(data)
+    if decoder is None:
+        return UnknownEvent(name.decode("utf-8", "replace"))
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        if name in _CARRIERS:
+            return _carried(_CARRIERS[name], data)
+        raise
+
+
+def _carried(
+    event: type[ResponseCreated | ResponseCompleted | ResponseIncomplete | ResponseFailed], data: bytes
+) -> StreamEvent:
+    """Read a response that has odd members, or that stands in the event itself instead of under `response`."""
+    return event(RESPONSE_DECODER.decode(_MEMBERS.decode(data).get("response", data)))

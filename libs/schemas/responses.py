@@ -4,8 +4,13 @@ Field names are OpenAI's (translation reference A, B.2, E). Output items are kep
 decoded one by one, so that an item type we do not know never fails a whole answer.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+
+from libs.schemas.parts import NO_RAW, ReasoningText
+from libs.schemas.tolerant import TolerantDecoder
 
 # -- request ----------------------------------------------------------------------------------------
 
@@ -14,6 +19,7 @@ class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     """Text of a user, system or developer message."""
 
     text: str
+    prompt_cache_breakpoint: Raw | UnsetType = UNSET
 
 
 class InputImage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_image"):
@@ -21,14 +27,31 @@ class InputImage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
     image_url: str
     detail: str
+    prompt_cache_breakpoint: Raw | UnsetType = UNSET
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_file", omit_defaults=True):
-    """A file by id or inline."""
+    """A file by id, inline or by URL."""
 
     file_id: str | None = None
     file_data: str | None = None
+    file_url: str | None = None
     filename: str | None = None
+    detail: str | None = None
+    prompt_cache_breakpoint: Raw | UnsetType = UNSET
+
+
+class AudioData(msgspec.Struct, frozen=True, kw_only=True):
+    """Base64 audio and its format."""
+
+    data: str
+    format: str
+
+
+class InputAudioPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
+    """Audio, for upstreams that take it in chat's shape (A.2.2)."""
+
+    input_audio: AudioData
 
 
 class OutputTextIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
@@ -44,7 +67,7 @@ class RefusalIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     refusal: str
 
 
-InputPart = InputText | InputImage | InputFile | OutputTextIn | RefusalIn
+InputPart = InputText | InputImage | InputFile | InputAudioPart | OutputTextIn | RefusalIn
 
 
 class InputMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
@@ -66,10 +89,66 @@ class FunctionCallOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="t
     """A tool result."""
 
     call_id: str
-    output: str
+    output: str | list[InputPart]
 
 
-InputItem = InputMessage | FunctionCallIn | FunctionCallOutput
+class CustomToolCallIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="custom_tool_call"):
+    """A call of a custom tool in the history."""
+
+    call_id: str
+    name: str
+    input: str
+
+
+class CustomToolCallOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="custom_tool_call_output"):
+    """A result of a custom tool."""
+
+    call_id: str
+    output: str | list[InputPart]
+
+
+class McpApprovalRequestIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_request"):
+    """A question of the history, whether an MCP tool may be called."""
+
+    id: str
+    server_label: str
+    name: str
+    arguments: str
+
+
+class McpApprovalResponse(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_response"):
+    """The client's answer to it."""
+
+    approval_request_id: str
+    approve: bool
+    reason: str | UnsetType = UNSET
+
+
+class ReasoningTextIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning_text"):
+    """Reasoning as plain text, for upstreams with open reasoning."""
+
+    text: str
+
+
+class ReasoningIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
+    """Reasoning of an earlier answer as the client echoed it (A.2.1)."""
+
+    summary: list[str] = []
+    content: list[ReasoningTextIn]
+
+
+# A typed tool result goes up as the client wrote it.
+InputItem = (
+    InputMessage
+    | FunctionCallIn
+    | FunctionCallOutput
+    | CustomToolCallIn
+    | CustomToolCallOutput
+    | McpApprovalRequestIn
+    | McpApprovalResponse
+    | ReasoningIn
+    | dict[str, Any]
+)
 
 
 class FunctionToolParam(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
@@ -81,10 +160,48 @@ class FunctionToolParam(msgspec.Struct, frozen=True, kw_only=True, tag_field="ty
     strict: bool
 
 
-class ToolChoiceFunction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
-    """`tool_choice` that forces one function."""
+class CustomToolFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The format of a custom tool's input; flat, unlike chat's (A.3.2)."""
+
+    type: str
+    definition: str | UnsetType = UNSET
+    syntax: str | UnsetType = UNSET
+
+
+class CustomToolParam(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="custom"):
+    """A tool whose input is text."""
 
     name: str
+    description: str | UnsetType = UNSET
+    format: CustomToolFormat | UnsetType = UNSET
+
+
+class WebSearchTool(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="web_search"):
+    """A search of the web, which the upstream runs; the user's location is flat, unlike chat's (A.3.3)."""
+
+    search_context_size: str | UnsetType = UNSET
+    user_location: dict[str, str] | UnsetType = UNSET
+
+
+# A hosted tool of the client is sent byte for byte, one of the configuration as it is written there.
+ToolParam = FunctionToolParam | CustomToolParam | WebSearchTool | Raw | dict[str, Any]
+
+
+class ToolRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A function or custom tool, as a choice names it."""
+
+    type: str
+    name: str
+
+
+class AllowedToolsChoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
+    """`tool_choice` that leaves the model some of the tools (A.4)."""
+
+    mode: str
+    tools: list[ToolRef | Raw]
+
+
+ToolChoiceParam = str | ToolRef | AllowedToolsChoice | Raw
 
 
 class Reasoning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,6 +209,9 @@ class Reasoning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     effort: str | None = None
     summary: str | None = None
+    generate_summary: str | None = None
+    context: str | None = None
+    mode: str | None = None
 
 
 class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +231,12 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
     verbosity: str | UnsetType = UNSET
 
 
+class ResponsesStreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`stream_options` of a request; usage needs none here."""
+
+    include_obfuscation: bool
+
+
 class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Body of `POST /v1/responses`. `store` has no default: it is always sent (A.9)."""
 
@@ -118,20 +244,22 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | UnsetType = UNSET
     input: list[InputItem]
     previous_response_id: str | UnsetType = UNSET
-    tools: list[FunctionToolParam] | UnsetType = UNSET
-    tool_choice: str | ToolChoiceFunction | UnsetType = UNSET
+    tools: list[ToolParam] | UnsetType = UNSET
+    tool_choice: ToolChoiceParam | UnsetType = UNSET
     parallel_tool_calls: bool | UnsetType = UNSET
     reasoning: Reasoning | UnsetType = UNSET
     text: TextConfig | UnsetType = UNSET
     max_output_tokens: int | UnsetType = UNSET
     temperature: float | UnsetType = UNSET
     top_p: float | UnsetType = UNSET
+    top_logprobs: int | UnsetType = UNSET
     metadata: Raw | UnsetType = UNSET
     user: str | UnsetType = UNSET
     safety_identifier: str | UnsetType = UNSET
     prompt_cache_key: str | UnsetType = UNSET
     service_tier: str | UnsetType = UNSET
     include: list[str] | UnsetType = UNSET
+    stream_options: ResponsesStreamOptions | UnsetType = UNSET
     stream: bool
     store: bool
 
@@ -177,10 +305,17 @@ class IncompleteDetails(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+class Moderation(msgspec.Struct, frozen=True):
+    """What the moderation model said of each side: one result, or an error (B.7)."""
+
+    input: Raw = NO_RAW
+    output: Raw = NO_RAW
+
+
 class Response(msgspec.Struct, frozen=True):
     """The Response object; `created_at` in Unix seconds, an integer or a float."""
 
-    id: str
+    id: str = ""
     created_at: float = 0
     model: str = ""
     status: str | None = None
@@ -189,25 +324,8 @@ class Response(msgspec.Struct, frozen=True):
     error: ResponseError | None = None
     incomplete_details: IncompleteDetails | None = None
     service_tier: str | None = None
-
-
-class OutputAnnotation(msgspec.Struct, frozen=True):
-    """An annotation of a text part; flat, of several types (B.2.2)."""
-
-    type: str
-    start_index: int | None = None
-    end_index: int | None = None
-    url: str | None = None
-    title: str | None = None
-
-
-class OutputPart(msgspec.Struct, frozen=True):
-    """One part of a message item: `output_text` or `refusal`."""
-
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    annotations: list[OutputAnnotation] | None = None
+    metadata: dict[str, str] | None = None
+    moderation: Moderation | None = None
 
 
 class MessageItem(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
@@ -216,7 +334,13 @@ class MessageItem(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
     id: str | None = None
     status: str | None = None
     phase: str | None = None
-    content: list[OutputPart] = []
+    content: list[Raw] = []
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who called: the model itself, or a `program` of its that the upstream runs."""
+
+    type: str = ""
 
 
 class FunctionCallItem(msgspec.Struct, frozen=True, tag_field="type", tag="function_call"):
@@ -227,13 +351,25 @@ class FunctionCallItem(msgspec.Struct, frozen=True, tag_field="type", tag="funct
     arguments: str = ""
     id: str | None = None
     status: str | None = None
+    caller: Caller | None = None
 
 
-class ReasoningText(msgspec.Struct, frozen=True):
-    """One part of a reasoning item's summary or content."""
+class CustomCallItem(msgspec.Struct, frozen=True, tag_field="type", tag="custom_tool_call"):
+    """A call of a custom tool, which takes text."""
 
-    type: str
-    text: str = ""
+    call_id: str
+    name: str
+    input: str = ""
+    caller: Caller | None = None
+
+
+class ApprovalItem(msgspec.Struct, frozen=True, tag_field="type", tag="mcp_approval_request"):
+    """A question that only the client can answer: may this tool of an MCP server be called?"""
+
+    id: str
+    name: str
+    server_label: str = ""
+    arguments: str = ""
 
 
 class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
@@ -245,22 +381,28 @@ class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
     encrypted_content: str | None = None
 
 
+class ImageItem(msgspec.Struct, frozen=True, tag_field="type", tag="image_generation_call"):
+    """An image that the upstream made; `result` is base64, and lacks until it is there."""
+
+    result: str | None = None
+    output_format: str | None = None
+
+
 class UnknownItem(msgspec.Struct, frozen=True):
     """An item of a type that has no place in a chat answer, or one that cannot be read."""
 
     type: str = ""
 
 
-OutputItem = MessageItem | FunctionCallItem | ReasoningItem | UnknownItem
+OutputItem = MessageItem | FunctionCallItem | CustomCallItem | ApprovalItem | ReasoningItem | ImageItem | UnknownItem
 
-_ITEM_DECODERS: dict[str, msgspec.json.Decoder[OutputItem]] = {
-    "message": msgspec.json.Decoder(MessageItem),
-    "function_call": msgspec.json.Decoder(FunctionCallItem),
-    "reasoning": msgspec.json.Decoder(ReasoningItem),
+_ITEM_DECODERS: dict[str, TolerantDecoder[Any]] = {
+    str(item.__struct_config__.tag): TolerantDecoder(item)
+    for item in (MessageItem, FunctionCallItem, CustomCallItem, ApprovalItem, ReasoningItem, ImageItem)
 }
 _UNKNOWN_ITEM = msgspec.json.Decoder(UnknownItem)
 
-RESPONSE_DECODER = msgspec.json.Decoder(Response)
+RESPONSE_DECODER = TolerantDecoder(Response)
 
 
 def decode_item(raw: Raw | bytes) -> OutputItem:
@@ -269,6 +411,9 @@ def decode_item(raw: Raw | bytes) -> OutputItem:
     try:
         unknown = _UNKNOWN_ITEM.decode(raw)
         decoder = _ITEM_DECODERS.get(unknown.type)
-        return unknown if decoder is None else decoder.decode(raw)
+        if decoder is None:
+            return unknown
+        item: OutputItem = decoder.decode(raw)
+        return item
     except msgspec.ValidationError:
         return unknown

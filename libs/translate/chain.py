@@ -14,6 +14,8 @@ from libs.translate.messages import Input
 
 # Why a request goes plain; documented in the reference, counted and told under these names.
 OFF = "off"  # the upstream's configuration says so
+CLIENT_PARENT = "client_parent"  # the request names its own parent, and its messages are what is new
+CHOICES = "choices"  # several answers are asked for, of which none may be a parent
 UNNAMED = "unnamed"  # no conversation was named, and this upstream does not chain by itself
 FIRST_TURN = "first_turn"  # the history holds no answer yet
 STORE_FALSE = "store_false"  # the client forbids the upstream to keep anything
@@ -28,6 +30,8 @@ MATCHED = "matched"
 
 REASONS = (
     OFF,
+    CLIENT_PARENT,
+    CHOICES,
     UNNAMED,
     FIRST_TURN,
     STORE_FALSE,
@@ -54,7 +58,7 @@ def refusal(turn: Turn, answer_index: int, messages: Sequence[Message], *, model
         return MODEL_CHANGED
     if not new:
         return NOTHING_NEW
-    answered = {message.tool_call_id for message in new if message.role == "tool"}
+    answered = {answer for message in new for answer in _answers(message)}
     return None if answered.issuperset(turn.call_ids) else UNANSWERED_CALLS
 
 
@@ -66,3 +70,10 @@ def chained(body: ResponsesRequest, made: Input, turn: Turn, answer_index: int) 
     first = next((k for k, source in enumerate(made.sources) if source > answer_index), len(made.items))
     request = msgspec.structs.replace(body, input=made.items[first:], previous_response_id=turn.response_id)
     return request, made.sources[first:]
+
+
+def _answers(message: Message) -> tuple[str | None, ...]:
+    """The calls that a message gives the result of, by role or by type."""
+    if message.role == "tool":
+        return (message.tool_call_id,)
+    return () if message.role else (message.call_id, message.approval_request_id)

@@ -1,4 +1,6 @@
-"""The two ways a translation ends early, each with the status and body the client gets."""
+"""The ways a translation ends early: with the status and body the client gets, or with another way to be served."""
+
+from collections.abc import Iterable
 
 from libs.schemas.errors import ErrorBody
 
@@ -21,3 +23,27 @@ class InvalidRequest(TranslationError):
 
 class UpstreamFailed(TranslationError):
     """The upstream reported a failure inside an answer (translation reference G.3)."""
+
+
+class NeedsNative(Exception):
+    """The request can only be served by the upstream's own chat endpoint; `reason` names the field that says so."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def missing(param: str) -> InvalidRequest:
+    """Return the refusal of a request without `param`."""
+    return InvalidRequest(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+
+
+def unsupported(param: str) -> InvalidRequest:
+    """Return the refusal of a field that has no counterpart and may not be ignored."""
+    return InvalidRequest(f"Unsupported parameter: '{param}'.", param, "unsupported_parameter")
+
+
+def unexpected(value: str, param: str, supported: Iterable[str]) -> InvalidRequest:
+    """Return the refusal of a value that is none of `supported`."""
+    listed = ", ".join(f"'{known}'" for known in supported)
+    return InvalidRequest(f"Invalid value: '{value}'. Supported values are: {listed}.", param, "invalid_value")

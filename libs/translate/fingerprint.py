@@ -9,13 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b, sha256
 
 import msgspec
+from msgspec import Raw
 
-from libs.schemas.chat import AssistantMessage, ContentPart, Message
+from libs.schemas.chat import ContentPart, Message, ToolCall
+from libs.schemas.completion import AssistantMessage, ToolCallOut
 from libs.translate.lift import MIN_BYTES
 
 VERSION = "1"  # of the canonical form; digests of different versions never meet
 _SIZE = 16
 _ENCODER = msgspec.json.Encoder()
+_STRING = msgspec.json.Decoder(str)
 
 Canon = list[object]
 
@@ -41,8 +44,8 @@ def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mappin
     results: list[Canon] = []  # of the run of tool messages being read
     for index in range(hoisted, len(messages)):
         message = messages[index]
-        if message.role == "tool":
-            results.append(["tool", message.tool_call_id or "", _joined(_texts(message.content), media)])
+        if message.role == "tool" or not message.role:
+            results.append(_result(message, media))
             continue
         digest = _extend_all(digest, results)
         results = []
@@ -54,7 +57,7 @@ def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mappin
 
 def answered(prefix: str, message: AssistantMessage) -> str:
     """Return the digest of a history, of which `prefix` is the digest, after `message` answered it."""
-    calls = [[call.id, call.function.name] for call in message.tool_calls or ()]
+    calls = [[call.id, _name(call)] for call in message.tool_calls or ()]
     canon = _assistant([message.content or ""], [message.refusal or ""], calls, {})
     return _extend(bytes.fromhex(prefix), canon).hex()
 
@@ -71,10 +74,38 @@ def _extend_all(digest: bytes, results: Iterable[Canon]) -> bytes:
 
 def _canon(message: Message, media: Mapping[str, str]) -> Canon:
     if message.role == "assistant":
-        calls = [[call.id, call.function.name if call.function else ""] for call in message.tool_calls or ()]
+        calls = [[call.id, _name(call)] for call in message.tool_calls or ()]
         refusals = [part.refusal or "" for part in message.content] if isinstance(message.content, list) else []
-        return _assistant(_texts(message.content), [*refusals, message.refusal or ""], calls, media)
+        texts = _texts(message.content)
+        if message.audio is not None and not any(texts):
+            texts = [message.audio.transcript or message.audio.id]
+        return _assistant(texts, [*refusals, message.refusal or ""], calls, media)
     return [message.role, message.name or "", *_parts(message.content, media)]
+
+
+def _result(message: Message, media: Mapping[str, str]) -> Canon:
+    """A result by role, or by type: a plain text is the same in both forms."""
+    if message.role:
+        parts = message.content if isinstance(message.content, list) else []
+        others = [_part(part, media) for part in parts if part.type != "text"]
+        return ["tool", message.tool_call_id or "", _joined(_texts(message.content), media), *others]
+    name = message.call_id or message.approval_request_id or message.id or ""
+    said = [value for value in (message.status, message.approve, message.reason) if value is not None]
+    return ["tool", name, _output(message.output, media), *said]
+
+
+def _output(output: Raw, media: Mapping[str, str]) -> str:
+    text = bytes(output).decode()
+    if text.startswith('"'):
+        return _joined([_STRING.decode(output)], media)
+    for placeholder, digest in media.items():
+        text = text.replace(placeholder, digest)
+    return text
+
+
+def _name(call: ToolCall | ToolCallOut) -> str:
+    called = call.function or call.custom
+    return called.name if called else ""
 
 
 def _assistant(texts: list[str], refusals: list[str], calls: list[list[str]], media: Mapping[str, str]) -> Canon:
@@ -99,13 +130,16 @@ def _parts(content: str | list[ContentPart] | None, media: Mapping[str, str]) ->
 
 
 def _part(part: ContentPart, media: Mapping[str, str]) -> Canon:
-    image, file = part.image_url, part.file
+    image, file, audio = part.image_url, part.file, part.input_audio
     if isinstance(image, str):
         return ["image", _digest(image, media), "auto"]
     if image is not None:
         return ["image", _digest(image.url, media), image.detail or "auto"]
     if file is not None:
-        return ["file", file.file_id or "", _digest(file.file_data or "", media), file.filename or ""]
+        source = file.file_id or file.file_url or ""
+        return ["file", source, _digest(file.file_data or "", media), file.filename or ""]
+    if audio is not None:
+        return ["audio", _digest(audio.data, media), audio.format]
     return [part.type, _joined([part.text or ""], media)]
 
 

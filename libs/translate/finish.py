@@ -8,7 +8,7 @@ from libs.schemas.events import ErrorEvent
 from libs.schemas.plan import StreamPlan
 from libs.schemas.responses import Response, ResponseError
 from libs.translate.errors import UpstreamFailed
-from libs.translate.upstream_errors import to_chat_param, to_chat_path
+from libs.translate.paths import to_chat_param, to_chat_text
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
@@ -38,12 +38,26 @@ _UNNAMED = {"invalid_request_error": (400, "invalid_request_error"), "rate_limit
 _IMAGE_PREFIXES = ("invalid_image", "image_", "invalid_base64_image")
 
 
-def finish_reason(response: Response, *, has_calls: bool) -> str:
-    """Return the `finish_reason` of a response that did not fail."""
-    if response.status == "incomplete":
+_FAILED = frozenset({"failed", "cancelled"})
+
+
+def failed(response: Response) -> bool:
+    """Whether a response is an error to a chat client (B.4); some servers send no more than the error."""
+    return response.status in _FAILED or (response.error is not None and not response.output)
+
+
+def finish_reason(response: Response, *, has_calls: bool, functions: bool = False, stopped: bool = False) -> str:
+    """Return the `finish_reason` of a response that did not fail (B.3).
+
+    A text that a stop sequence cut was whole before whatever limit the upstream then ran into. A forced
+    tool is no exception: agents look for `tool_calls`.
+    """
+    if response.status == "incomplete" and not stopped:
         reason = response.incomplete_details.reason if response.incomplete_details else None
         return _INCOMPLETE.get(reason or "", "length")
-    return "tool_calls" if has_calls else "stop"
+    if not has_calls:
+        return "stop"
+    return "function_call" if functions else "tool_calls"
 
 
 def failure(error: UpstreamErrorBody, plan: StreamPlan | None = None) -> UpstreamFailed:
@@ -54,7 +68,7 @@ def failure(error: UpstreamErrorBody, plan: StreamPlan | None = None) -> Upstrea
         status, usual_type = 400, "invalid_request_error"
     text, param = error.message or "The upstream failed to answer.", error.param
     if plan is not None:
-        text, param = to_chat_path(text, plan), to_chat_param(param, plan)
+        text, param = to_chat_text(text, plan), to_chat_param(param, plan)
     return UpstreamFailed(status, ErrorBody(message=text, type=error.type or usual_type, param=param, code=code))
 
 

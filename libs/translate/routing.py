@@ -5,12 +5,13 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from libs.schemas.config import Bridge, Upstream
+from libs.schemas.config import Bridge, ModelRule, Upstream
 from libs.translate.errors import InvalidRequest
+from libs.translate.models import is_chat_only
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """`model` is the upstream's name for what the client asked for."""
+    """`model` is the upstream's name for what the client asked for; `upstream` is as its rule for that model says."""
 
     upstream: Upstream
     model: str
@@ -30,10 +31,23 @@ def route(upstreams: Sequence[Upstream], model: str) -> Route:
 
 
 def _route(upstream: Upstream, model: str) -> Route:
-    # An upstream without the Responses API serves chat calls as they are.
-    bridge: Bridge = "bypass" if upstream.api == "chat" else "translate"
-    for rule in upstream.model_rules:
-        if fnmatchcase(model, rule.match):
-            bridge = rule.bridge
-            break
-    return Route(upstream=upstream, model=model, bridge=bridge)
+    rule = next((rule for rule in upstream.model_rules if fnmatchcase(model, rule.match)), None)
+    return Route(upstream=_for_model(upstream, rule), model=model, bridge=_bridge(upstream, model, rule))
+
+
+def _bridge(upstream: Upstream, model: str, rule: ModelRule | None) -> Bridge:
+    """Return the rule's word, else what the upstream or the model can do: some answer chat calls alone."""
+    if rule is not None and rule.bridge is not None:
+        return rule.bridge
+    return "bypass" if upstream.api == "chat" or (upstream.api == "both" and is_chat_only(model)) else "translate"
+
+
+def _for_model(upstream: Upstream, rule: ModelRule | None) -> Upstream:
+    """Return the upstream with what a rule says otherwise for its models."""
+    if rule is None or (rule.json_object is None and rule.tools is None):
+        return upstream
+    return msgspec.structs.replace(
+        upstream,
+        json_object=upstream.json_object if rule.json_object is None else rule.json_object,
+        tools=upstream.tools if rule.tools is None else rule.tools,
+    )

@@ -23,9 +23,18 @@ class FrameParser:
         self._size = 0
         self._after_cr = False  # the last byte was a CR, already taken for a line end
         self._head: bytes | None = b""  # what may be part of a byte order mark; None once that is decided
+        self._is_between = False  # has every frame that began ended?
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames completed by `data`. Raises FrameTooLarge."""
+        if self._is_between and data[-2:] == b"\n\n" and b"\r" not in data:
+            return _frames(data[:-2])  # what nearly every read is: whole frames
+        self._is_between = False
+        frames = self._feed(data)
+        self._is_between = not self._pieces and not self._after_cr and self._head is None
+        return frames
+
+    def _feed(self, data: bytes) -> list[Frame]:
         if self._head is not None:
             data = self._without_bom(self._head + data)
         data = self._with_lf(data)
@@ -44,8 +53,7 @@ class FrameParser:
         rest = block[end + 2 :]
         self._pieces = [rest] if rest else []
         self._size = len(rest)
-        frames = (_parse(text) for text in block[:end].split(b"\n\n"))
-        return [frame for frame in frames if frame is not None]
+        return _frames(block[:end])
 
     def _without_bom(self, data: bytes) -> bytes:
         if len(data) < len(_BOM) and _BOM.startswith(data):
@@ -66,7 +74,18 @@ class FrameParser:
         return data
 
 
+def _frames(block: bytes) -> list[Frame]:
+    return [frame for text in block.split(b"\n\n") if (frame := _parse(text)) is not None]
+
+
 def _parse(text: bytes) -> Frame | None:
+    name, begun, value = text.partition(b"\ndata: ")
+    if begun and name[:7] == b"event: " and b"\n" not in value and b"\n" not in name:
+        return name[7:], value  # as all upstreams write it
+    return _parse_lines(text)
+
+
+def _parse_lines(text: bytes) -> Frame | None:
     name, data = b"", None
     for line in text.split(b"\n"):
         field, _, value = line.partition(b":")

@@ -1,43 +1,35 @@
 """Responses stream events to chat chunks, one `ChunkStream` per answer (translation reference C).
 
 What the client may rely on: one role chunk first; dense tool indexes, each call's deltas contiguous;
-annotations in one chunk; one finish chunk; usage last. Text that came only in a `done` event is sent
-from there. It keeps no clock and makes no ids.
+images, then annotations, in one chunk each; one finish chunk; moderation, then usage last. It keeps no
+clock and makes no ids.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas import events
-from libs.schemas.chat import Annotation, ChatCompletionChunk, ChunkChoice, CompletionUsage, Delta
+from libs.schemas.completion import ChatCompletionChunk, ChunkChoice, CompletionUsage, Delta, ModerationOut
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import (
-    FunctionCallItem,
-    MessageItem,
-    OutputAnnotation,
-    OutputPart,
-    ReasoningItem,
-    Response,
-    UnknownItem,
-    decode_item,
-)
-from libs.translate.completion import ITEM_SEPARATOR, check_readable, completion_id, to_annotation
+from libs.schemas.responses import Response
+from libs.translate.answer import Answer, Choices
 from libs.translate.errors import TranslationError
-from libs.translate.finish import event_failure, finish_reason, response_failure
-from libs.translate.tool_calls import ToolCalls
+from libs.translate.finish import event_failure, failed, finish_reason, response_failure
+from libs.translate.ids import completion_id
+from libs.translate.moderation import to_moderation
 from libs.translate.usage import to_completion_usage
 
 DONE_FRAME = b"data: [DONE]\n\n"
 KEEPALIVE_FRAME = b": keep-alive\n\n"
 
 _ENCODER = msgspec.json.Encoder()
-_NULL = Raw(b"null")
 _UNRESOLVED_TIER = "auto"
-_Part = tuple[int, int]  # output index, content or summary index
-_Reasoning = Literal["summary", "raw"]
+_BEGINNING = (events.OutputItemAdded, events.OutputItemDone)  # output begins, whatever it will be
+_ROLE = Delta(role="assistant", content="", refusal=None)
+_NOTHING = Delta()
 Chunks = list[ChatCompletionChunk]
 
 
@@ -47,69 +39,93 @@ def to_frame(chunk: ChatCompletionChunk) -> bytes:
 
 
 class ChunkStream:
-    """Translates the events of one answer. After an error every further `feed` raises it again."""
+    """Translates the events of one answer. After an error every further `feed` raises it again.
 
-    def __init__(self, plan: StreamPlan) -> None:
+    Where the plan has stop sequences, look at `stopped` after each `feed`. Once it is true, `feed` has
+    returned all of the text there will be, and returns nothing until the terminal event. Then either
+    call `finish`, which returns the chunks that end the choice, send them, and close the upstream; or,
+    for the usage, feed on: the terminal event brings what `finish` would have, if nobody called it, and
+    then moderation and usage. Without a terminal event there is no usage chunk to send.
+    """
+
+    def __init__(self, plan: StreamPlan, index: int = 0) -> None:
         self._plan = plan
+        self._index = index
         self._id = self._model = ""
         self._created = 0
-        self._tier: str | None = None
-        self._role_sent = False
+        self._tier: str | UnsetType = UNSET
+        self._usage = None if plan.include_usage else UNSET
+        self._begun = False
+        self._finished = False
         self._failed: TranslationError | None = None
+        self._answer = Answer(plan, index)
         self.response: Response | None = None  # of the terminal event; the answer is whole once it is set
-        self._items: dict[int, Raw] = {}  # finished items, by output index
-        self._sent: dict[_Part, int] = {}  # characters sent of each part
-        self._commentary: dict[int, bool] = {}  # message items: does their text go to the reasoning?
-        self._text_length = 0
-        self._separator: int | None = None  # output index of the message that a separator precedes
-        self._starts: dict[_Part, int] = {}  # where a text part begins in the whole content
-        self._cited: dict[_Part, list[OutputAnnotation]] = {}
-        self._shown: dict[int, _Reasoning] = {}  # which reasoning of an item the client sees, never both
-        self._paragraph: _Part | None = None  # of the reasoning
-        self._calls = ToolCalls()
 
     # -- what the edge asks -------------------------------------------------------------------------
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop sequence ended the answer before its upstream did (A.8)."""
+        return self._answer.stopped
 
     def feed(self, event: events.StreamEvent) -> Chunks:
         """Return the chunks that one event becomes, often none. Raises UpstreamFailed, then always."""
         if self._failed is not None:
             raise self._failed
-        handler = _HANDLERS.get(type(event))
+        handler = _LIFE.get(type(event))
         try:
-            return [] if handler is None else handler(self, event)
+            if handler is not None:
+                return handler(self, event)
+            choices = self._answer.feed(event)
         except TranslationError as error:
             self._failed = error
             raise
+        if self._begun and len(choices) == 1:  # nearly always
+            return [self._chunk(choices)]
+        return self._chunks(choices) if choices or isinstance(event, _BEGINNING) else []
+
+    def finish(self) -> Chunks:
+        """Return the chunks that end a stopped answer: images, annotations, `finish_reason`. Nothing twice."""
+        return self._finish(Response())
 
     def output(self) -> list[Raw]:
         """Return the output items of the answer, from the terminal event or as they came one by one."""
         if self.response is not None and self.response.output:
             return self.response.output
-        return [self._items[index] for index in sorted(self._items)]
+        return self._answer.output()
+
+    # -- what a merger of several asks --------------------------------------------------------------
+
+    def named(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk:
+        """Return a chunk of another stream as if it were of this one."""
+        return msgspec.structs.replace(chunk, id=self._id, created=self._created, model=self._model)
+
+    def epilogue(self, moderation: ModerationOut | None, usage: CompletionUsage | None) -> Chunks:
+        """Return what follows the finish chunk: moderation, then usage, which must be last (C.1)."""
+        chunks: Chunks = []
+        if moderation is not None:
+            chunks.append(msgspec.structs.replace(self._chunk([]), moderation=moderation))
+        if self._plan.include_usage and usage is not None:
+            chunks.append(msgspec.structs.replace(self._chunk([]), usage=usage))
+        return chunks
 
     # -- envelope -----------------------------------------------------------------------------------
 
-    def _chunk(self, delta: Delta, finish: str | None = None) -> ChatCompletionChunk:
-        return self._envelope([ChunkChoice(delta=delta, finish_reason=finish)], None)
+    def _chunks(self, choices: Choices) -> Chunks:
+        if not self._begun:
+            self._begun = True
+            choices = [ChunkChoice(index=self._index, delta=_ROLE), *choices]
+        return [self._chunk([choice]) for choice in choices]
 
-    def _envelope(self, choices: list[ChunkChoice], usage: CompletionUsage | None) -> ChatCompletionChunk:
+    def _chunk(self, choices: Choices) -> ChatCompletionChunk:
         return ChatCompletionChunk(
             id=self._id,
             created=self._created,
             model=self._model,
-            service_tier=self._tier or UNSET,
+            service_tier=self._tier,
             choices=choices,
-            usage=usage if self._plan.include_usage else UNSET,
+            usage=self._usage,
         )
-
-    def _role(self) -> Chunks:
-        if self._role_sent:
-            return []
-        self._role_sent = True
-        return [self._chunk(Delta(role="assistant", content="", refusal=None))]
-
-    def _say(self, delta: Delta) -> Chunks:
-        return [*self._role(), self._chunk(delta)]
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -121,7 +137,7 @@ class ChunkStream:
 
     def _resolve_tier(self, response: Response) -> None:
         if response.service_tier != _UNRESOLVED_TIER:
-            self._tier = response.service_tier
+            self._tier = response.service_tier or UNSET
 
     def _on_created(self, event: events.ResponseCreated) -> Chunks:
         self._identify(event.response)
@@ -129,23 +145,28 @@ class ChunkStream:
 
     def _on_terminal(self, event: events.ResponseCompleted | events.ResponseIncomplete) -> Chunks:
         response = event.response
+        if failed(response):
+            raise response_failure(response, self._plan)
         if not self._id:
             self._identify(response)
         self._resolve_tier(response)
-        chunks = self._role()
-        for index, raw in enumerate(response.output):
-            if index not in self._items:
-                chunks += self._reconcile(index, raw)
-        self._calls.end_all()
-        chunks += self._send_calls()
-        annotations = self._annotations()
-        if annotations:
-            chunks.append(self._chunk(Delta(annotations=annotations)))
-        chunks.append(self._chunk(Delta(), finish_reason(response, has_calls=bool(self._calls))))
-        if self._plan.include_usage and response.usage is not None:
-            chunks.append(self._envelope([], to_completion_usage(response.usage)))
+        usage = None if response.usage is None else to_completion_usage(response.usage)
+        chunks = self._finish(response) + self.epilogue(to_moderation(response.moderation), usage)
         self.response = response
         return chunks
+
+    def _finish(self, response: Response) -> Chunks:
+        if self._finished:
+            return []
+        self._finished = True
+        choices = [*self._answer.finish(response.output), *self._answer.closing()]
+        reason = finish_reason(
+            response,
+            has_calls=self._answer.has_calls,
+            functions=self._plan.functions,
+            stopped=self._answer.cut,
+        )
+        return self._chunks([*choices, ChunkChoice(index=self._index, delta=_NOTHING, finish_reason=reason)])
 
     def _on_failed(self, event: events.ResponseFailed) -> Chunks:
         raise response_failure(event.response, self._plan)
@@ -153,182 +174,10 @@ class ChunkStream:
     def _on_error(self, event: events.ErrorEvent) -> Chunks:
         raise event_failure(event, self._plan)
 
-    # -- items --------------------------------------------------------------------------------------
 
-    def _on_item_added(self, event: events.OutputItemAdded) -> Chunks:
-        chunks = self._role()
-        if event.item == _NULL:
-            return chunks
-        match decode_item(event.item):
-            case MessageItem() as item:
-                self._note_phase(event.output_index, item)
-            case FunctionCallItem() as item:
-                self._calls.begin(event.output_index, item)
-        return chunks + self._send_calls()
-
-    def _note_phase(self, index: int, item: MessageItem) -> None:
-        self._commentary[index] = self._plan.structured and item.phase == "commentary"
-
-    def _on_item_done(self, event: events.OutputItemDone) -> Chunks:
-        return [] if event.item == _NULL else self._role() + self._reconcile(event.output_index, event.item)
-
-    def _reconcile(self, index: int, raw: Raw) -> Chunks:
-        """Send what the finished item holds and no delta brought."""
-        self._items[index] = raw
-        match decode_item(raw):
-            case MessageItem() as item:
-                self._note_phase(index, item)
-                return [chunk for k, part in enumerate(item.content) for chunk in self._on_part(index, k, part)]
-            case FunctionCallItem() as item:
-                self._calls.end(index, item)
-                return self._send_calls()
-            case ReasoningItem() as item:
-                return self._finish_reasoning(index, item)
-            case UnknownItem() as item:
-                check_readable(item)
-        return []
-
-    def _on_content_part(self, event: events.ContentPartAdded | events.ContentPartDone) -> Chunks:
-        return self._on_part(event.output_index, event.content_index, event.part)
-
-    def _on_part(self, index: int, part_index: int, part: OutputPart) -> Chunks:
-        """Take a part that begins or ends: what it holds of the text counts as a delta where none brought it."""
-        match part.type:
-            case "output_text":
-                if part.annotations:
-                    self._cited[index, part_index] = part.annotations
-                return self._text(index, part_index, self._rest(index, part_index, part.text))
-            case "refusal":
-                return self._refusal(index, part_index, self._rest(index, part_index, part.refusal))
-            case "reasoning_text":
-                return self._reason(index, part_index, self._rest(index, part_index, part.text), "raw")
-        return []
-
-    def _rest(self, index: int, part_index: int, whole: str | None) -> str:
-        """Return what was not sent yet of a part."""
-        return (whole or "")[self._sent.get((index, part_index), 0) :]
-
-    def _count(self, key: _Part, text: str) -> None:
-        self._sent[key] = self._sent.get(key, 0) + len(text)
-
-    # -- text ---------------------------------------------------------------------------------------
-
-    def _on_text_delta(self, event: events.TextDelta) -> Chunks:
-        return self._text(event.output_index, event.content_index, event.delta)
-
-    def _on_text_done(self, event: events.TextDone) -> Chunks:
-        index, part_index = event.output_index, event.content_index
-        return self._text(index, part_index, self._rest(index, part_index, event.text))
-
-    def _text(self, index: int, part_index: int, text: str) -> Chunks:
-        if not text:
-            return []
-        if self._commentary.get(index):
-            return self._reason(index, part_index, text, "raw")
-        key = (index, part_index)
-        chunks = self._separate(index)
-        self._starts.setdefault(key, self._text_length)
-        self._count(key, text)
-        self._text_length += len(text)
-        return chunks + self._say(Delta(content=text))
-
-    def _separate(self, index: int) -> Chunks:
-        """Set the texts of two message items apart, once."""
-        if self._separator == index:
-            return []
-        first, self._separator = not self._text_length, index
-        if first or self._plan.structured:
-            return []
-        self._text_length += len(ITEM_SEPARATOR)
-        return self._say(Delta(content=ITEM_SEPARATOR))
-
-    def _on_annotation(self, event: events.AnnotationAdded) -> Chunks:
-        self._cited.setdefault((event.output_index, event.content_index), []).append(event.annotation)
-        return []
-
-    def _annotations(self) -> list[Annotation]:
-        """Return the annotations of all parts; a finished part's own list counts before its events."""
-        cited = ((start, self._cited.get(key, ())) for key, start in sorted(self._starts.items()))
-        shifted = (to_annotation(annotation, start) for start, part in cited for annotation in part)
-        return [annotation for annotation in shifted if annotation is not None]
-
-    def _on_refusal_delta(self, event: events.RefusalDelta) -> Chunks:
-        return self._refusal(event.output_index, event.content_index, event.delta)
-
-    def _on_refusal_done(self, event: events.RefusalDone) -> Chunks:
-        index, part_index = event.output_index, event.content_index
-        return self._refusal(index, part_index, self._rest(index, part_index, event.refusal))
-
-    def _refusal(self, index: int, part_index: int, text: str) -> Chunks:
-        if not text:
-            return []
-        self._count((index, part_index), text)
-        return self._say(Delta(refusal=text))
-
-    # -- reasoning ----------------------------------------------------------------------------------
-
-    def _on_summary_delta(self, event: events.SummaryTextDelta) -> Chunks:
-        return self._reason(event.output_index, event.summary_index, event.delta, "summary")
-
-    def _on_summary_done(self, event: events.SummaryTextDone) -> Chunks:
-        index, part_index = event.output_index, event.summary_index
-        return self._reason(index, part_index, self._rest(index, part_index, event.text), "summary")
-
-    def _on_reasoning_delta(self, event: events.ReasoningTextDelta) -> Chunks:
-        return self._reason(event.output_index, event.content_index, event.delta, "raw")
-
-    def _on_reasoning_done(self, event: events.ReasoningTextDone) -> Chunks:
-        index, part_index = event.output_index, event.content_index
-        return self._reason(index, part_index, self._rest(index, part_index, event.text), "raw")
-
-    def _finish_reasoning(self, index: int, item: ReasoningItem) -> Chunks:
-        kind: _Reasoning = "raw" if item.content else "summary"
-        parts = ((k, self._rest(index, k, part.text)) for k, part in enumerate(item.content or item.summary or ()))
-        return [chunk for k, text in parts for chunk in self._reason(index, k, text, kind)]
-
-    def _reason(self, index: int, part_index: int, text: str, kind: _Reasoning) -> Chunks:
-        if not text or self._shown.setdefault(index, kind) != kind:
-            return []
-        self._count((index, part_index), text)
-        paragraph = (index, part_index if kind == "summary" else 0)  # raw parts run on
-        prefix = ITEM_SEPARATOR if self._paragraph not in (None, paragraph) else ""
-        self._paragraph = paragraph
-        return self._say(Delta(reasoning_content=prefix + text))
-
-    # -- calls --------------------------------------------------------------------------------------
-
-    def _on_arguments_delta(self, event: events.ArgumentsDelta) -> Chunks:
-        self._calls.add(event.output_index, event.delta)
-        return self._send_calls()
-
-    def _on_arguments_done(self, event: events.ArgumentsDone) -> Chunks:
-        self._calls.complete(event.output_index, event.arguments)
-        return self._send_calls()
-
-    def _send_calls(self) -> Chunks:
-        return [chunk for delta in self._calls.take() for chunk in self._say(Delta(tool_calls=[delta]))]
-
-
-# Which method takes which event; the rest changes nothing in a chat stream (C.1).
-_HANDLERS: dict[type, Callable[[ChunkStream, Any], Chunks]] = {
+# The events that are about the answer as a whole; what its items say is `Answer`'s (C.1).
+_LIFE: dict[type, Callable[[ChunkStream, Any], Chunks]] = {
     events.ResponseCreated: ChunkStream._on_created,
-    events.OutputItemAdded: ChunkStream._on_item_added,
-    events.OutputItemDone: ChunkStream._on_item_done,
-    events.ContentPartAdded: ChunkStream._on_content_part,
-    events.ContentPartDone: ChunkStream._on_content_part,
-    events.TextDelta: ChunkStream._on_text_delta,
-    events.TextDone: ChunkStream._on_text_done,
-    events.AnnotationAdded: ChunkStream._on_annotation,
-    events.RefusalDelta: ChunkStream._on_refusal_delta,
-    events.RefusalDone: ChunkStream._on_refusal_done,
-    events.ArgumentsDelta: ChunkStream._on_arguments_delta,
-    events.ArgumentsDone: ChunkStream._on_arguments_done,
-    events.SummaryTextDelta: ChunkStream._on_summary_delta,
-    events.SummaryTextDone: ChunkStream._on_summary_done,
-    events.ReasoningTextDelta: ChunkStream._on_reasoning_delta,
-    events.ReasoningTextDone: ChunkStream._on_reasoning_done,
-    events.OpenReasoningDelta: ChunkStream._on_reasoning_delta,
-    events.OpenReasoningDone: ChunkStream._on_reasoning_done,
     events.ResponseCompleted: ChunkStream._on_terminal,
     events.ResponseIncomplete: ChunkStream._on_terminal,
     events.ResponseFailed: ChunkStream._on_failed,

@@ -1,96 +1,124 @@
-"""The tool calls of one streamed answer, each sent whole before the next begins (translation reference C.1).
+"""The tool calls of one answer, as deltas (translation reference B.2, C.1, A.6).
 
-Clients put a call together from deltas that must be contiguous; upstreams may send several at once.
+Indexes are dense and count calls alone; id and name come once. Which call may speak is not decided here.
 """
 
-from collections import deque
+from collections.abc import Callable
 
-from libs.schemas.chat import FunctionDelta, ToolCallDelta
-from libs.schemas.responses import FunctionCallItem
+import msgspec
+
+from libs.schemas.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
+from libs.schemas.responses import ApprovalItem, CustomCallItem, FunctionCallItem
+from libs.translate.pairing import APPROVAL
+
+CallItem = FunctionCallItem | CustomCallItem | ApprovalItem
+
+
+class _Approval(msgspec.Struct, frozen=True):
+    server_label: str
+    name: str
+    arguments: str
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How one kind of call is told: first its id and name, then pieces of its text."""
+
+    announce: Callable[[int, str, str], Delta]  # index, id, name
+    add: Callable[[int, str], Delta]  # index, text
+
+
+def _announce_function(index: int, id: str, name: str) -> Delta:
+    return Delta(tool_calls=[ToolCallDelta(index=index, id=id, type="function", function=FunctionDelta(name=name))])
+
+
+def _add_arguments(index: int, text: str) -> Delta:
+    return Delta(tool_calls=[ToolCallDelta(index=index, function=FunctionDelta(arguments=text))])
+
+
+def _announce_custom(index: int, id: str, name: str) -> Delta:
+    return Delta(tool_calls=[ToolCallDelta(index=index, id=id, type="custom", custom=CustomDelta(name=name))])
+
+
+def _add_input(index: int, text: str) -> Delta:
+    return Delta(tool_calls=[ToolCallDelta(index=index, custom=CustomDelta(input=text))])
+
+
+def _announce_legacy(_index: int, _id: str, name: str) -> Delta:
+    return Delta(function_call=FunctionDelta(name=name))
+
+
+def _add_legacy(_index: int, text: str) -> Delta:
+    return Delta(function_call=FunctionDelta(arguments=text))
+
+
+_FUNCTION = Form(_announce_function, _add_arguments)
+_CUSTOM = Form(_announce_custom, _add_input)
+_LEGACY = Form(_announce_legacy, _add_legacy)
 
 
 class _Call:
-    """One call on its way to the client: what has come, and how much of it has gone out."""
+    """One call: how it is told, and how much of its text came."""
 
-    def __init__(self, index: int, item: FunctionCallItem) -> None:
+    def __init__(self, index: int, form: Form) -> None:
         self.index = index
-        self.item = item
-        self.waiting = [item.arguments] if item.arguments else []
-        self.length = len(item.arguments)  # of all arguments that came, in characters
-        self.announced = False
-        self.done = False
-
-    def add(self, text: str) -> None:
-        if text:
-            self.waiting.append(text)
-            self.length += len(text)
-
-    def take(self) -> list[ToolCallDelta]:
-        deltas = []
-        if not self.announced:
-            self.announced = True
-            function = FunctionDelta(name=self.item.name)
-            deltas.append(ToolCallDelta(index=self.index, id=self.item.call_id, type="function", function=function))
-        if self.waiting:
-            function = FunctionDelta(arguments="".join(self.waiting))
-            self.waiting.clear()
-            deltas.append(ToolCallDelta(index=self.index, function=function))
-        return deltas
+        self.form = form
+        self.length = 0
 
 
 class ToolCalls:
-    """Calls by output index, and the queue in which they go out; only the first one sends."""
+    """Calls by output index. The legacy form has room for one: the others are passed over (A.6)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, legacy: bool = False) -> None:
         self._calls: dict[int, _Call] = {}
-        self._queue: deque[_Call] = deque()
+        self._legacy = legacy
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def begin(self, index: int, item: FunctionCallItem) -> None:
-        """A call begins. One whose id or name has not come yet waits until it is whole."""
-        if item.call_id and item.name:
-            self._open(index, item)
+    def begin(self, index: int, item: CallItem) -> list[Delta]:
+        """A call begins. One whose id or name has not come yet, or that is a question, waits until it is whole."""
+        if isinstance(item, ApprovalItem) or not (item.call_id and item.name):
+            return []
+        return self._open(index, item)
 
-    def add(self, index: int, arguments: str) -> None:
-        """More arguments came."""
+    def add(self, index: int, text: str) -> list[Delta]:
+        """More of its text came."""
         call = self._calls.get(index)
-        if call is not None:
-            call.add(arguments)
+        if call is None or not text:
+            return []
+        call.length += len(text)
+        return [call.form.add(call.index, text)]
 
-    def complete(self, index: int, arguments: str) -> None:
-        """The whole arguments came: only what had not come before is new.
-
-        Some servers announce none here and give them with the finished item, so none is not the end.
-        """
+    def complete(self, index: int, whole: str) -> list[Delta]:
+        """Its whole text came: what had not come before is new."""
         call = self._calls.get(index)
-        if call is not None:
-            call.add(arguments[call.length :])
-            call.done = call.length > 0
+        return [] if call is None else self.add(index, whole[call.length :])
 
-    def end(self, index: int, item: FunctionCallItem) -> None:
+    def end(self, index: int, item: CallItem) -> list[Delta]:
         """The whole call came."""
-        self._open(index, item)
-        self.complete(index, item.arguments)
-        self._calls[index].done = True
+        return [*self._open(index, item), *self.complete(index, _text(item))]
 
-    def end_all(self) -> None:
-        """No more will come of any call."""
-        for call in self._queue:
-            call.done = True
+    def _open(self, index: int, item: CallItem) -> list[Delta]:
+        if index in self._calls or (self._legacy and self._calls):
+            return []
+        form = _CUSTOM if isinstance(item, CustomCallItem) else _LEGACY if self._legacy else _FUNCTION
+        call = self._calls[index] = _Call(len(self._calls), form)
+        announced = form.announce(call.index, *_name(item))
+        return [announced, *([] if isinstance(item, ApprovalItem) else self.add(index, _text(item)))]
 
-    def take(self) -> list[ToolCallDelta]:
-        """Return what may go out now."""
-        deltas: list[ToolCallDelta] = []
-        while self._queue:
-            deltas += self._queue[0].take()
-            if not self._queue[0].done:
-                break
-            self._queue.popleft()
-        return deltas
 
-    def _open(self, index: int, item: FunctionCallItem) -> None:
-        if index not in self._calls:
-            call = self._calls[index] = _Call(len(self._calls), item)
-            self._queue.append(call)
+def _name(item: CallItem) -> tuple[str, str]:
+    return (item.id, APPROVAL) if isinstance(item, ApprovalItem) else (item.call_id, item.name)
+
+
+def _text(item: CallItem) -> str:
+    match item:
+        case FunctionCallItem():
+            return item.arguments
+        case CustomCallItem():
+            return item.input
+        case ApprovalItem():
+            return _ENCODER.encode(_Approval(item.server_label, item.name, item.arguments)).decode()

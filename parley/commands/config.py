@@ -16,6 +16,7 @@ from libs.schemas.config import Config, Upstream
 from parley.failure import Failure
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SECRET = ("authorization", "headers")  # of an MCP server among an upstream's tools
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 _file = click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -85,8 +86,10 @@ def _toml(config: dict[str, Any]) -> Iterator[str]:
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, dict):
-        pairs = (f"{_toml_key(key)} = {_toml_value(content)}" for key, content in value.items())
-        return "{ " + ", ".join(pairs) + " }" if value else "{}"
+        given = {key: content for key, content in value.items() if content is not None}  # TOML has no null
+        shown = {key: "***" if key in _SECRET else content for key, content in given.items()}
+        pairs = (f"{_toml_key(key)} = {_toml_value(content)}" for key, content in shown.items())
+        return "{ " + ", ".join(pairs) + " }" if shown else "{}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     return json.dumps(_masked(value) if isinstance(value, str) else value, ensure_ascii=False)

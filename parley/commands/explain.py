@@ -13,7 +13,7 @@ from libs.runtime import settings
 from libs.runtime.errors import StartError
 from libs.schemas.config import Upstream
 from libs.translate import request
-from libs.translate.errors import InvalidRequest
+from libs.translate.errors import InvalidRequest, NeedsNative
 from libs.translate.routing import route
 from parley.failure import Failure
 
@@ -28,17 +28,21 @@ def command(file: IO[bytes]) -> None:
     body = file.read()
     try:
         upstreams = settings.load(os.environ).upstream or [_ANY]
-        chat, dropped = request.parse(body)
-        way = route(upstreams, chat.model)
+        parsed = request.parse(body)
+        way = route(upstreams, parsed.chat.model)
         if way.bridge == "bypass":
             click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions")
             return
-        made = request.translate(chat, model=way.model)
+        format_ = request.wanted_format(parsed.chat, None)
+        made = request.translate(parsed, model=way.model, profile=way.upstream, format_=format_)
     except StartError as error:
         raise Failure(str(error)) from None
+    except NeedsNative as native:
+        click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions, for {native.reason}")
+        return
     except InvalidRequest as refused:
         where = f" (param {refused.error.param})" if refused.error.param else ""
         raise Failure(f"{refused.status}{where}: {refused.error.message}") from None
-    click.echo(msgspec.json.format(request.encode(made.body), indent=2).decode())
-    left_out = ", ".join(dropped + made.dropped) or "nothing"
+    click.echo(msgspec.json.format(request.encode(made.body, made.forwarded), indent=2).decode())
+    left_out = ", ".join(made.dropped) or "nothing"
     click.echo(f"upstream: {way.upstream.name}\ndropped: {left_out}", err=True)

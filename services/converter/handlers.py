@@ -17,6 +17,7 @@ from libs.schemas.bus import (
     Converted,
     ConvertReply,
     ConvertRequest,
+    Native,
     PlanUnsupported,
     Refused,
     ResolveReply,
@@ -24,11 +25,11 @@ from libs.schemas.bus import (
     Turn,
 )
 from libs.schemas.chat import ChatRequest
-from libs.schemas.config import Config, Upstream
+from libs.schemas.config import Config
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, StreamPlan
 from libs.translate import chain, fingerprint, request
-from libs.translate.errors import InvalidRequest
-from libs.translate.request import Translated
+from libs.translate.errors import InvalidRequest, NeedsNative
+from libs.translate.request import Parsed, Translated
 from libs.translate.routing import Route, route
 
 Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
@@ -51,16 +52,11 @@ class _Asked(msgspec.Struct, frozen=True):
     request: ConvertRequest
     chat: ChatRequest
     way: Route
-    dropped: list[str]
     made: Translated
+    chains: bool  # answers of this call are kept upstream and continued
     account: str
     owner: str
     history: fingerprint.History
-
-    @property
-    def chains(self) -> bool:
-        """Whether answers of this call are kept upstream and continued."""
-        return _chains(self.way.upstream, self.request)
 
 
 class Converter:
@@ -75,23 +71,17 @@ class Converter:
         if request_.plan_version != PLAN_VERSION:
             return PlanUnsupported(supported=PLAN_VERSION)
         try:
-            asked = self._parse(request_)
+            parsed = request.parse(request_.body)
+            way = route(self._config.upstream, parsed.chat.model)
+            asked = _asked(request_, parsed, way)
         except InvalidRequest as refused:
             return Refused(status=refused.status, error=refused.error)
+        except NeedsNative as native:
+            return Native(upstream=way.upstream.name, model=way.model, reason=native.reason)
         known = await self._decide(asked, call)
         converted = _converted(asked, known)
         _tell(converted.continuity, call)
         return converted
-
-    def _parse(self, request_: ConvertRequest) -> _Asked:
-        chat, dropped = request.parse(request_.body)
-        way = route(self._config.upstream, chat.model)
-        made = request.translate(chat, model=way.model, store=_chains(way.upstream, request_))
-        account = request_.accounts.get(way.upstream.name, "")
-        owner = fingerprint.scope(request_.tenant, account, chat.safety_identifier or chat.user or "")
-        media = {lifted.placeholder: lifted.sha256 for lifted in request_.lifted}
-        history = fingerprint.history(chat.messages, made.input.hoisted, owner, media)
-        return _Asked(request_, chat, way, dropped, made, account, owner, history)
 
     async def _decide(self, asked: _Asked, call: Call) -> _Known | str:
         """Return the answer to continue, or the reason why there is none."""
@@ -119,18 +109,42 @@ class Converter:
         return _Known(reply.turn, index, digest, len(newest_first) - reply.index)
 
 
-def _chains(upstream: Upstream, asked: ConvertRequest) -> bool:
-    """By the name that the client gave, or by the upstream's configuration."""
-    if upstream.continuity == "off":
-        return False
-    return asked.conversation is not None or upstream.continuity == "chain"
+def _asked(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Asked:
+    """Translate a request. Raises InvalidRequest, NeedsNative."""
+    chat = parsed.chat
+    may_chain = way.upstream.continuity != "off"
+    chains = may_chain and (request_.conversation is not None or way.upstream.continuity == "chain")
+    made = request.translate(
+        parsed,
+        model=way.model,
+        profile=way.upstream,
+        format_=request.wanted_format(chat, request_.format),
+        # What is to be continued must have been stored, by a name or by an id alike.
+        store=chains or (may_chain and request.names_parent(chat)),
+        heads={lifted.placeholder: lifted.head for lifted in request_.lifted},
+    )
+    account = request_.accounts.get(way.upstream.name, "")
+    owner = fingerprint.scope(request_.tenant, account, chat.safety_identifier or chat.user or "")
+    media = {lifted.placeholder: lifted.sha256 for lifted in request_.lifted}
+    return _Asked(
+        request=request_,
+        chat=chat,
+        way=way,
+        made=made,
+        chains=chains,
+        account=account,
+        owner=owner,
+        history=fingerprint.history(chat.messages, made.input.hoisted, owner, media),
+    )
 
 
 def _early_reason(asked: _Asked) -> str | None:
     """Return why the state service need not be asked; None if it must."""
     checks = (
         (asked.way.upstream.continuity == "off", chain.OFF),
+        (request.names_parent(asked.chat), chain.CLIENT_PARENT),
         (not asked.chains, chain.UNNAMED),
+        (asked.made.plan.choices > 1, chain.CHOICES),
         (not asked.made.body.store, chain.STORE_FALSE),
         (asked.request.mode == "plain", chain.PLAIN_RETRY),
         (not asked.history.answers, chain.FIRST_TURN),
@@ -145,17 +159,16 @@ def _converted(asked: _Asked, known: _Known | str) -> Converted:
     return Converted(
         upstream=asked.way.upstream.name,
         model=asked.way.model,
-        body=request.encode(body),
+        body=request.encode(body, asked.made.forwarded),
         plan=_plan(asked, sources),
         continuity=_continuity(known, len(body.input)),
         previous_response_id=known.turn.response_id if isinstance(known, _Known) else None,
         entry=known.digest if isinstance(known, _Known) else None,
-        dropped=asked.dropped + asked.made.dropped,
+        dropped=asked.made.dropped,
     )
 
 
 def _plan(asked: _Asked, sources: list[int]) -> StreamPlan:
-    chat = asked.chat
     commit = CommitPlan(
         scope=asked.owner,
         prefix=asked.history.whole,
@@ -163,14 +176,15 @@ def _plan(asked: _Asked, sources: list[int]) -> StreamPlan:
         account=asked.account,
         model=asked.way.model,
     )
-    return StreamPlan(
-        stream=bool(chat.stream),
-        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        structured=request.is_structured(chat),
-        items=sources,
-        renames=asked.made.renames,
-        commit=commit if asked.chains and asked.made.body.store else None,
-    )
+    kept = asked.chains and _may_be_parent(asked)
+    return msgspec.structs.replace(asked.made.plan, items=sources, commit=commit if kept else None)
+
+
+def _may_be_parent(asked: _Asked) -> bool:
+    """Whether a later request may continue this answer: it is stored, whole, and its history is known."""
+    plan = asked.made.plan
+    known = not request.names_parent(asked.chat)
+    return asked.made.body.store and plan.choices == 1 and not plan.stop and known
 
 
 def _continuity(known: _Known | str, items: int) -> Continuity:

@@ -48,6 +48,7 @@ class Renderer(Protocol):
     created: Response | None
     ending: Ending | None
     failure: TranslationError | None
+    stopped: bool  # by a stop sequence: only its usage may still be waited for
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
         """Return what one frame of the upstream becomes."""
@@ -55,8 +56,11 @@ class Renderer(Protocol):
     def keepalive(self) -> None:
         """A comment was sent to the client: the answer has begun."""
 
+    def without_usage(self) -> Ending:
+        """Return the end of a stopped answer whose usage does not come."""
 
-def _decode(name: bytes, payload: bytes) -> StreamEvent | None:
+
+def decode(name: bytes, payload: bytes) -> StreamEvent | None:
     """Decode one event; what cannot be read is counted and passed over: its text comes again in a `done`."""
     if payload == _DONE:
         return None
@@ -74,6 +78,8 @@ class ChatRenderer:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
+        self.stopped = False
+        self._drains = plan.include_usage
         self._stream = ChunkStream(plan)
         self._begun = False
 
@@ -83,7 +89,7 @@ class ChatRenderer:
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
         """Return chunks as frames; the last ones, from the finish chunk on, stand in `ending`."""
-        event = _decode(name, payload)
+        event = decode(name, payload)
         if event is None or isinstance(event, Keepalive):
             return [KEEPALIVE_FRAME] if event is not None and self._begun else []
         if isinstance(event, ResponseCreated):
@@ -96,18 +102,32 @@ class ChatRenderer:
         if isinstance(event, TERMINAL):
             return self._end(chunks)
         self._begun = self._begun or bool(chunks)
+        if self._stream.stopped and not self.stopped:
+            chunks += self._stop()
         return [to_frame(chunk) for chunk in chunks]
 
+    def _stop(self) -> Chunks:
+        """A stop sequence ended the answer: it is finished at once, and only its usage may be waited for (A.8)."""
+        self.stopped = True
+        if not self._drains:
+            self.ending = self.without_usage()
+        return self._stream.finish()
+
+    def without_usage(self) -> Ending:
+        """Return the end of a stopped answer whose usage does not come."""
+        response = self.created or Response()
+        return Ending(frames=[DONE_FRAME], response=response, output=[], finish_reason="stop")
+
     def _end(self, chunks: Chunks) -> list[bytes]:
-        reasons = [chunk.choices[0].finish_reason if chunk.choices else None for chunk in chunks]
-        first = next(k for k, reason in enumerate(reasons) if reason is not None)
         frames = [to_frame(chunk) for chunk in chunks]
+        reasons = [chunk.choices[0].finish_reason if chunk.choices else None for chunk in chunks]
+        first = next((k for k, reason in enumerate(reasons) if reason is not None), 0)  # 0: finished before
         assert self._stream.response is not None
         self.ending = Ending(
             frames=[*frames[first:], DONE_FRAME],
             response=self._stream.response,
             output=self._stream.output(),
-            finish_reason=reasons[first] or "",
+            finish_reason="stop" if self.stopped else reasons[first] or "",
         )
         return frames[:first]
 
@@ -123,6 +143,7 @@ class TypedRenderer:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
+        self.stopped = False  # nothing of a typed answer is cut
         self._mendable = mendable
         self._held: list[bytes] = []
         self._count = 0
@@ -130,6 +151,10 @@ class TypedRenderer:
     def keepalive(self) -> None:
         """From now on nothing can be unsaid."""
         self._mendable = False
+
+    def without_usage(self) -> Ending:
+        """Return an end without anything."""
+        return Ending(frames=[], response=self.created or Response(), output=[])
 
     def error_frame(self, error: ErrorBody) -> bytes:
         """Return Parley's own failure as an event of the stream."""
@@ -140,7 +165,7 @@ class TypedRenderer:
         """Return events; the terminal one stands in `ending`, one that is to be mended in `failure`."""
         if payload == _DONE:
             return []
-        event = _decode(name, payload)
+        event = decode(name, payload)
         if isinstance(event, ResponseCreated):
             self.created = event.response
         if self._mendable and self._hold(name, payload, event):

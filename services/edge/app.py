@@ -25,6 +25,7 @@ from services.edge.models import ModelsEndpoint
 from services.edge.relay import RelayEndpoint
 from services.edge.responses import ResponsesEndpoint
 from services.edge.status import Status
+from services.edge.stored import PATH, StoredEndpoint
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
@@ -61,6 +62,7 @@ def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
             Route("/status", _Served(status.status, "status"), methods=["GET"]),
             Route("/convert", _Served(ConvertEndpoint(edge), "convert"), methods=["POST"]),
             Route(MODELS_PATH, _Served(ModelsEndpoint(edge), "models"), methods=["GET"]),
+            Route(PATH + "{rest:path}", _Served(StoredEndpoint(edge), "stored"), methods=["GET", "POST", "DELETE"]),
             Mount("/v1", _Served(RelayEndpoint(edge), "relay")),
         ],
         exception_handlers={HTTPException: _http_error},
@@ -69,7 +71,9 @@ def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         served = calls.get((method, path), rest)
-        if served is rest and method not in _OWN.get(path, (method,)):
+        if (method, path) == ("GET", CHAT_PATH):
+            served = _refusal(method, path, 404, {})  # a list of completions has no counterpart upstream
+        elif served is rest and method not in _OWN.get(path, (method,)):
             served = _wrong_method(scope)
         await served(scope, receive, send)
 

@@ -9,12 +9,13 @@ import msgspec
 
 from libs.schemas.bus import Converted, Native
 from libs.schemas.chat import ChatEnvelope
+from libs.translate.body import decode_body
 from libs.translate.lift import Skeleton
-from libs.translate.request import decode_body
 from libs.translate.routing import route
 from services.edge.chat_call import ChatCall, Stale
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.fan_out import FanOutCall
 from services.edge.media import skeleton
 from services.edge.responses import relay_call
 from services.edge.tenants import Caller
@@ -49,10 +50,15 @@ class ChatEndpoint:
             exchange.response_headers["x-parley-native"] = converted.reason
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
+        _tell(exchange, converted)
+        if converted.plan.choices > 1:
+            await FanOutCall(edge, exchange, caller, converted).run(bones, body)
+            return
         try:
             await ChatCall(edge, exchange, caller, converted, 1).run(bones, body)
         except Stale:
             whole = await self._plain(exchange, caller, bones, conversation, converted)
+            _tell(exchange, whole)
             await ChatCall(edge, exchange, caller, whole, 2).run(bones, body)
 
     async def _plain(
@@ -64,3 +70,12 @@ class ChatEndpoint:
         whole = await self._edge.convert(exchange, caller, bones, conversation, mode="plain")
         assert isinstance(whole, Converted)  # what was converted once does not become native
         return whole
+
+
+def _tell(exchange: Exchange, converted: Converted) -> None:
+    """Set the headers that say what became of the request."""
+    continuity = converted.continuity
+    headers = exchange.response_headers
+    headers["x-parley-continuity"] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
+    if converted.dropped:
+        headers["x-parley-dropped"] = ",".join(converted.dropped)

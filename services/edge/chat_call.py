@@ -29,6 +29,7 @@ from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.polling import settled
+from services.edge.push import Pushed
 from services.edge.tenants import Caller
 from services.edge.upstream import (
     ERROR_BODY_LIMIT,
@@ -39,6 +40,7 @@ from services.edge.upstream import (
 )
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+DRAIN_SECONDS = 5.0  # for the usage of an answer that a stop sequence ended
 _OUTCOMES: dict[str | None, Outcome] = {"incomplete": "incomplete", "failed": "failed", "cancelled": "failed"}
 
 
@@ -66,7 +68,6 @@ class ChatCall:
             raise asyncio.CancelledError
         pieces = splice(self._converted.body, bones, original)
         length = total_bytes(pieces)
-        self._tell()
         self._record = self._begin(length)
         self._edge.streams.add(self._exchange, streamed=self._plan.stream)
         try:
@@ -110,14 +111,6 @@ class ChatCall:
             previous_response_id=self._converted.previous_response_id,
             conversation=self._plan.commit.conversation if self._plan.commit else None,
         )
-
-    def _tell(self) -> None:
-        """Set the headers that say what became of the request."""
-        continuity = self._converted.continuity
-        headers = self._exchange.response_headers
-        headers["x-parley-continuity"] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
-        if self._converted.dropped:
-            headers["x-parley-dropped"] = ",".join(self._converted.dropped)
 
     # -- answers ------------------------------------------------------------------------------------
 
@@ -163,22 +156,43 @@ class ChatCall:
         await self._exchange.send(200, data)
 
     async def _stream(self, answer: aiohttp.ClientResponse) -> None:
-        parser, renderer = FrameParser(), self._renderer()
+        exchange, parser, renderer = self._exchange, FrameParser(), self._renderer()
+        rendered, drained = b"", False
+
+        def take(data: bytes) -> bool:
+            """Render a read and send it, where the answer has begun and the client reads; is nothing left to do?"""
+            nonlocal rendered
+            exchange.last_read = time.monotonic()
+            if exchange.streaming:
+                renderer.keepalive()
+            frames = [frame for name, payload in parser.feed(data) for frame in renderer.feed(name, payload)]
+            if renderer.created is not None:
+                self._record.identify(renderer.created)
+            rendered = b"".join(frames)
+            if rendered and exchange.streaming:
+                self._record.first_output()
+                if exchange.write_now(rendered):
+                    rendered = b""
+            done = renderer.failure is None and renderer.ending is None and renderer.stopped is drained
+            return done and not rendered
+
+        pushed = Pushed(answer, take)
         try:
-            async for data in answer.content.iter_any():
-                self._exchange.last_read = time.monotonic()
-                if self._exchange.streaming:
-                    renderer.keepalive()
-                frames = [frame for name, payload in parser.feed(data) for frame in renderer.feed(name, payload)]
-                if renderer.created is not None:
-                    self._record.identify(renderer.created)
-                if frames:
-                    await self._write(b"".join(frames))
-                if renderer.failure is not None:
-                    self._fail(renderer.failure)
-                if renderer.ending is not None:
-                    await self._end(renderer.ending)
-                    return
+            async with asyncio.timeout(None) as drain:
+                while await pushed.left():
+                    if rendered:
+                        await self._write(rendered)
+                    if renderer.failure is not None:
+                        self._fail(renderer.failure)
+                    if renderer.ending is not None:
+                        await self._end(renderer.ending)
+                        return
+                    if renderer.stopped and not drained:
+                        drained = True
+                        drain.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
+        except TimeoutError:
+            await self._end(renderer.without_usage())
+            return
         except (aiohttp.ClientError, OSError, FrameTooLarge):
             raise UpstreamTruncated from None
         raise UpstreamTruncated

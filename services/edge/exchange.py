@@ -7,12 +7,12 @@ and a shutdown all end the request the same way: `abort` cancels its task and sa
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Literal, cast
 from uuid import uuid4
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from libs.runtime import metrics, tracing
 from libs.schemas.errors import ErrorBody, ErrorEnvelope
@@ -156,7 +156,21 @@ class Exchange:
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """Send bytes of the body; waits while the client does not read."""
         self.sending = True
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        await self._send(_body(data, more=more))
+        self._written(data)
+
+    def write_now(self, data: bytes) -> bool:
+        """Send bytes of the body if that takes no waiting; return whether it did. `write` them otherwise."""
+        sending = cast(Coroutine[None, None, None], self._send(_body(data, more=True)))
+        try:
+            sending.send(None)
+        except StopIteration:
+            self._written(data)
+            return True
+        sending.close()  # the server waits before it writes, never after
+        return False
+
+    def _written(self, data: bytes) -> None:
         self.sending = False
         self.last_write = time.monotonic()
         self.sent_bytes += len(data)
@@ -177,6 +191,10 @@ class Exchange:
             await self.send_error(status, error, headers)
         elif self.streaming:
             await self.write(self.error_frame(error), more=False)
+
+
+def _body(data: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 def _too_large(limit: int) -> InvalidRequest:

@@ -17,6 +17,7 @@ from services.edge import calls, failures
 from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.push import Pushed
 from services.edge.tenants import Caller
 from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, relayed_headers
 
@@ -82,11 +83,19 @@ async def _relay(exchange: Exchange, answer: aiohttp.ClientResponse, tap: Tap) -
     if "content-length" in answer.headers:
         headers["content-length"] = answer.headers["content-length"]
     await exchange.start(answer.status, headers)
+    held = b""
+
+    def take(data: bytes) -> bool:
+        nonlocal held
+        exchange.last_read = time.monotonic()
+        tap.feed(data)
+        held = b"" if exchange.write_now(data) else data
+        return not held
+
+    pushed = Pushed(answer, take)
     try:
-        async for data in answer.content.iter_any():
-            exchange.last_read = time.monotonic()
-            tap.feed(data)
-            await exchange.write(data)
+        while await pushed.left():
+            await exchange.write(held)
     except (aiohttp.ClientError, OSError):
         # The client must see that the answer is not whole: its connection is cut as ours was.
         raise UpstreamTruncated from None

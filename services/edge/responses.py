@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from libs.schemas.chat import ChatEnvelope
 from libs.schemas.records import Surface
-from libs.translate.request import decode_body
+from libs.translate.body import decode_body, is_given
 from libs.translate.routing import Route, route
 from services.edge import calls
 from services.edge.calls import Call
@@ -62,7 +62,8 @@ async def relay_call(
     Raises TranslationError as `pass_through` does.
     """
     path, taps = _SURFACES[surface]
-    sent = body if way.model == envelope.model else _with_model(body, way.model)
+    unchanged = way.model == envelope.model and not is_given(envelope.parley)
+    sent = body if unchanged else _rewritten(body, way.model)
     record = calls.begin(
         edge.sink,
         exchange,
@@ -90,7 +91,8 @@ async def relay_call(
     )
 
 
-def _with_model(body: bytes, model: str) -> bytes:
-    """Return `body` with its model renamed, every other value as it was."""
+def _rewritten(body: bytes, model: str) -> bytes:
+    """Return `body` with its model renamed and without what is for Parley alone, every other value as it was."""
     tree: dict[str, Raw] = decode_body(_OBJECT, body)
+    tree.pop("parley", None)
     return _ENCODER.encode({**tree, "model": model})

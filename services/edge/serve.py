@@ -15,7 +15,7 @@ from libs.runtime.errors import StartError
 from libs.runtime.health import Readiness, Server
 from libs.runtime.jetstream import ensure_stream, prepared
 from libs.runtime.logs import Log
-from libs.runtime.service import first, stop_event
+from libs.runtime.service import first, spare_collector, stop_event
 from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
 from services.edge.app import create_app
@@ -55,6 +55,7 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     await upstreams.start()
     await publisher.start()
     streams.start()
+    spare_collector()
     serving = asyncio.create_task(server.serve([listener]))
     port = listener.getsockname()[1]
     log.info("ready", port=port, upstreams=[upstream.name for upstream in config.upstream])

@@ -15,6 +15,7 @@ from yarl import URL
 from libs.schemas.config import Edge, Upstream
 from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
+from services.edge import push
 from services.edge.tenants import Caller, Tenants
 
 ERROR_BODY_LIMIT = 1024 * 1024
@@ -114,7 +115,7 @@ class Upstreams:
     async def start(self) -> None:
         """Open the connection pool."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            connector=push.connector(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_seconds),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -82,8 +82,16 @@ MALFORMED = {
     "unknown tool type": (chat(tools=[{"type": "rocket"}]), "tools[0].type", "invalid_value"),
     "tool without a function": (chat(tools=[{"type": "function"}]), "tools[0].function", "missing_required_parameter"),
     "choice without tools": (chat(tool_choice="required"), "tool_choice", None),
-    "two answers": (chat(n=2), "n", "unsupported_parameter"),
-    "stop words": (chat(stop=["."]), "stop", "unsupported_parameter"),
+    "too many answers": (chat(n=9), "n", "integer_above_max_value"),
+    "too many stop words": (chat(stop=["."] * 5), "stop", "array_above_max_length"),
+    "banned tokens": (chat(logit_bias={"1": -100}), "logit_bias", "unsupported_parameter"),
+    "answer in the background": (chat(background=True), "background", "unsupported_parameter"),
+    "two parents": (
+        chat(previous_response_id="resp_1", conversation="conv_1"),
+        "previous_response_id",
+        "mutually_exclusive_parameters",
+    ),
+    "tool that chat has no calls for": (chat(tools=[{"type": "computer"}]), "tools[0].type", "unsupported_value"),
 }
 
 

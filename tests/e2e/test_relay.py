@@ -115,6 +115,23 @@ async def test_bypassed_chat_call_passes_byte_for_byte(relaying: Cluster, raw: R
 
 
 @on_module_loop
+async def test_what_is_for_parley_alone_goes_no_further(relaying: Cluster, raw: RawUpstream) -> None:
+    raw.answers["/v1/chat/completions"] = chunked([b"{}"], {})
+    body = b'{"model":"raw-native-1","messages":[{"role":"user","content":"hi"}],"parley":{"format":"chat"}}'
+    await asyncio.to_thread(fetch, relaying, "POST", "/v1/chat/completions", body)
+    assert raw.requests[-1][1] == b'{"model":"raw-native-1","messages":[{"role":"user","content":"hi"}]}'
+
+
+@on_module_loop
+async def test_what_only_chat_can_do_goes_to_the_upstream_s_own_endpoint(relaying: Cluster, raw: RawUpstream) -> None:
+    raw.answers["/v1/chat/completions"] = chunked([b'{"id":"chatcmpl-1"}'], {})
+    body = b'{"model":"raw-model","messages":[{"role":"user","content":"hi"}],"modalities":["text","audio"]}'
+    status, headers, got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/chat/completions", body)
+    assert (status, got, headers["x-parley-native"]) == (200, b'{"id":"chatcmpl-1"}', "modalities")
+    assert raw.requests[-1][1] == body
+
+
+@on_module_loop
 async def test_other_paths_go_to_the_default_upstream_with_their_query(relaying: Cluster, raw: RawUpstream) -> None:
     raw.answers["/v1/batches/b%20c?after=x&limit=2"] = chunked([b"[]"], {"x-custom": "kept", "set-cookie": "no"})
     status, headers, got = await asyncio.to_thread(fetch, relaying, "GET", "/v1/batches/b%20c?after=x&limit=2")

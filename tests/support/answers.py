@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from libs.schemas.chat import ChatCompletionChunk
+from libs.schemas.completion import ChatCompletionChunk
 from libs.schemas.events import StreamEvent, decode_event
 from libs.schemas.plan import StreamPlan
 from libs.translate.stream import ChunkStream
@@ -42,6 +42,26 @@ def reasoning(*summary: str, raw: tuple[str, ...] = ()) -> Json:
     if raw:
         item["content"] = [{"type": "reasoning_text", "text": text} for text in raw]
     return item
+
+
+def custom(call_id: str = "call_1", name: str = "query", text: str = "SELECT 1") -> Json:
+    """A call of a custom tool."""
+    return {"type": "custom_tool_call", "id": f"ctc_{call_id}", "call_id": call_id, "name": name, "input": text}
+
+
+def approval(id_: str = "mcpr_1", arguments: str = "{}") -> Json:
+    """A question whether a tool of an MCP server may be called."""
+    return {"type": "mcp_approval_request", "id": id_, "server_label": "s", "name": "delete", "arguments": arguments}
+
+
+def image(result: str | None = "aGk=", **fields: Any) -> Json:
+    """An image that the upstream made."""
+    return {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": result, **fields}
+
+
+def token(text: str, **fields: Any) -> Json:
+    """A token's log probability, as a delta brings it."""
+    return {"token": text, "logprob": -0.5, "top_logprobs": [], **fields}
 
 
 def citation(start: int, end: int, url: str = "https://tides.example") -> Json:
@@ -94,14 +114,19 @@ def done(index: int, item: Json | None) -> StreamEvent:
     return event("response.output_item.done", output_index=index, item=item)
 
 
-def text(index: int, delta: str, part: int = 0) -> StreamEvent:
+def text(index: int, delta: str, part: int = 0, **fields: Any) -> StreamEvent:
     """Text of a message."""
-    return event("response.output_text.delta", output_index=index, content_index=part, delta=delta)
+    return event("response.output_text.delta", output_index=index, content_index=part, delta=delta, **fields)
 
 
 def arguments(index: int, delta: str) -> StreamEvent:
     """Arguments of a call."""
     return event("response.function_call_arguments.delta", output_index=index, delta=delta)
+
+
+def custom_input(index: int, delta: str) -> StreamEvent:
+    """Input of a custom call."""
+    return event("response.custom_tool_call_input.delta", output_index=index, delta=delta)
 
 
 def arguments_done(index: int, whole: str) -> StreamEvent:

@@ -7,15 +7,22 @@ import msgspec
 import pytest
 
 from libs.schemas.chat import ChatRequest, Message
+from libs.schemas.config import Profile
+from libs.schemas.plan import Format
+from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest
 from libs.translate.messages import Input, to_input
+from libs.translate.parts import Terms
 from libs.translate.request import Translated, encode, parse, translate
 
 Json = dict[str, Any]
 
-_MESSAGES = msgspec.json.Decoder(list[Message])
+_MESSAGES: Reader[list[Message]] = Reader(list[Message])
 
 USER: Json = {"role": "user", "content": "Hi."}
+PROFILE = Profile()
+# An upstream without a chat endpoint, which nothing can be handed to.
+BRIDGED = Profile(api="responses")
 
 # -- messages ---------------------------------------------------------------------------------------
 
@@ -54,7 +61,7 @@ def text(value: str) -> Json:
 
 def messages(*given: Json) -> list[Message]:
     """Return messages as they are decoded from a body."""
-    return _MESSAGES.decode(json.dumps(given).encode())
+    return _MESSAGES.read(json.dumps(given).encode())[0]
 
 
 # -- requests ---------------------------------------------------------------------------------------
@@ -67,29 +74,32 @@ def body(*given: Json, **fields: Any) -> bytes:
 
 def request(*given: Json, **fields: Any) -> ChatRequest:
     """Return a request as it is decoded from a body."""
-    return parse(body(*given, **fields))[0]
+    return parse(body(*given, **fields)).chat
 
 
-def translated(*given: Json, stored: bool = False, **fields: Any) -> Translated:
+def translated(
+    *given: Json, stored: bool = False, profile: Profile = PROFILE, format_: Format = "chat", **fields: Any
+) -> Translated:
     """Return the translation of a request."""
-    made = request(*given, **fields)
-    return translate(made, model=made.model, store=stored)
+    made = parse(body(*given, **fields))
+    return translate(made, model=made.chat.model, profile=profile, format_=format_, store=stored)
 
 
-def sent(*given: Json, stored: bool = False, **fields: Any) -> Json:
-    """Return the body that goes up for a request."""
-    up: Json = json.loads(encode(translated(*given, stored=stored, **fields).body))
+def sent(*given: Json, **options: Any) -> Json:
+    """Return the body that goes up for a request; options are those of `translated`."""
+    made = translated(*given, **options)
+    up: Json = json.loads(encode(made.body, made.forwarded))
     return up
 
 
-def made_input(*given: Json) -> Input:
-    """Return the translation of a history."""
-    return to_input(messages(*given))
+def made_input(*given: Json, **terms: Any) -> Input:
+    """Return the translation of a history; `terms` are those of `Terms`."""
+    return to_input(messages(*given), Terms(**terms))
 
 
-def items(*given: Json) -> list[Json]:
+def items(*given: Json, **terms: Any) -> list[Json]:
     """Return the input items of a history, as they go up."""
-    plain: list[Json] = msgspec.to_builtins(made_input(*given).items)
+    plain: list[Json] = json.loads(msgspec.json.encode(made_input(*given, **terms).items))
     return plain
 
 

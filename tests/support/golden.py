@@ -5,12 +5,16 @@ A case is a folder: what a client asks (`chat_request.json`) and what an upstrea
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
+from openai import OpenAI
+from openai.lib.streaming.chat import ChatCompletionStreamState
 
+from libs.schemas.config import Profile
 from libs.schemas.errors import ErrorEnvelope
 from libs.schemas.events import (
     TERMINAL,
@@ -26,12 +30,15 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.responses import Response
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError, UpstreamFailed
-from libs.translate.request import Translated, encode, is_structured, parse, translate
+from libs.translate.fanout import FanOut, merge_completions
+from libs.translate.finish import failed
+from libs.translate.request import Translated, encode, parse, translate, wanted_format
 from libs.translate.sse import Frame, FrameParser
-from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, ChunkStream, to_frame
+from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 
 ROOT = Path(__file__).resolve().parents[1] / "golden"
 CASES = sorted(path.parent.name for path in ROOT.glob("*/chat_request.json"))
+PROFILE = Profile()
 
 _DONE = b"[DONE]"
 
@@ -49,28 +56,22 @@ def pretty(data: bytes) -> bytes:
 # -- the request ------------------------------------------------------------------------------------
 
 
-def converted(chat_body: bytes) -> Translated:
+def converted(chat_body: bytes, profile: Profile = PROFILE) -> Translated:
     """Translate a chat body for an upstream that knows its model by the same name."""
-    request, _ = parse(chat_body)
-    return translate(request, model=request.model)
+    request = parse(chat_body)
+    format_ = wanted_format(request.chat, None)
+    return translate(request, model=request.chat.model, profile=profile, format_=format_)
 
 
 def upstream_request(chat_body: bytes) -> bytes:
     """Return the bytes the upstream gets for a chat body."""
-    return encode(converted(chat_body).body)
+    made = converted(chat_body)
+    return encode(made.body, made.forwarded)
 
 
 def plan_of(chat_body: bytes) -> StreamPlan:
-    """Return the plan for the answer to a chat body."""
-    request, _ = parse(chat_body)
-    made = converted(chat_body)
-    return StreamPlan(
-        stream=True,
-        include_usage=bool(request.stream_options and request.stream_options.include_usage),
-        structured=is_structured(request),
-        items=made.input.sources,
-        renames=made.renames,
-    )
+    """Return the plan for the answer to a chat body, streamed."""
+    return msgspec.structs.replace(converted(chat_body).plan, stream=True)
 
 
 # -- the answer -------------------------------------------------------------------------------------
@@ -78,14 +79,14 @@ def plan_of(chat_body: bytes) -> StreamPlan:
 
 def replay(pieces: Iterable[bytes], plan: StreamPlan) -> bytes:
     """Return what a client gets when the upstream's bytes arrive as `pieces`."""
-    parser, stream, sent = FrameParser(), ChunkStream(plan), bytearray()
+    parser, feed, sent = FrameParser(), _feed(plan), bytearray()
     for piece in pieces:
         for frame in parser.feed(piece):
             event = _event(frame)
             if event is None:
                 continue
             try:
-                chunks = stream.feed(event)
+                chunks = feed(event)
             except TranslationError as error:
                 return bytes(sent) + error_frame(error)
             sent += b"".join(map(to_frame, chunks))
@@ -94,6 +95,14 @@ def replay(pieces: Iterable[bytes], plan: StreamPlan) -> bytes:
             if isinstance(event, TERMINAL):
                 return bytes(sent) + DONE_FRAME
     raise AssertionError("the upstream's stream has no terminal event")
+
+
+def _feed(plan: StreamPlan) -> Callable[[StreamEvent], Chunks]:
+    """Return what takes the events of an answer; for several choices each upstream answers the same."""
+    if plan.choices == 1:
+        return ChunkStream(plan).feed
+    fan = FanOut(plan)
+    return lambda event: [chunk for choice in range(plan.choices) for chunk in fan.feed(choice, event)]
 
 
 def _event(frame: Frame) -> StreamEvent | None:
@@ -112,14 +121,15 @@ def whole_answer(upstream: bytes, plan: StreamPlan) -> bytes | None:
     if response is None:
         return None
     try:
-        return COMPLETION_ENCODER.encode(to_completion(response, plan))
+        return COMPLETION_ENCODER.encode(merge_completions([to_completion(response, plan)] * plan.choices))
     except UpstreamFailed as error:
         return _envelope(error)
 
 
 def fails(upstream: bytes) -> bool:
     """Whether an upstream's stream ends with a failure."""
-    return isinstance(_terminal(upstream), ResponseFailed | ErrorEvent)
+    terminal = _terminal(upstream)
+    return isinstance(terminal, ResponseFailed | ErrorEvent) or failed(terminal.response)
 
 
 def _terminal(upstream: bytes) -> ResponseCompleted | ResponseIncomplete | ResponseFailed | ErrorEvent:
@@ -134,6 +144,33 @@ def _terminal_response(upstream: bytes) -> Response | None:
 
 def _envelope(error: TranslationError) -> bytes:
     return msgspec.json.encode(ErrorEnvelope(error.error))
+
+
+def rebuild(client_bytes: bytes) -> dict[str, Any]:
+    """Return the completion that the official SDK makes of a stream. Raises openai.APIError."""
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=client_bytes)
+
+    http_client = httpx2.Client(transport=httpx2.MockTransport(answer))
+    with OpenAI(api_key="key", base_url="http://parley.test/v1", http_client=http_client) as client:
+        state = ChatCompletionStreamState()
+        with client.chat.completions.create(model="any", messages=[], stream=True) as stream:
+            for chunk in stream:
+                state.handle_chunk(chunk)
+        return state.current_completion_snapshot.to_dict()
+
+
+def meant(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without what means nothing: empty fields, and what only the SDK's stream helper adds."""
+    kept = {key: _plain(value) for key, value in message.items() if key not in ("parsed", "index", "parsed_arguments")}
+    return {key: value for key, value in kept.items() if value not in (None, "", [], {})}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return meant(value)
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
 
 
 def chunks_of(client: bytes) -> list[dict[str, Any]]:

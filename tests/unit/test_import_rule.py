@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("deploy", "libs", "parley", "services", "tests")
 # Of the standard library, what neither does I/O, nor reads a clock, nor makes ids, nor logs.
 PURE = frozenset({"base64", "collections", "dataclasses", "enum", "fnmatch", "functools", "hashlib", "itertools"})
-PURE |= {"math", "re", "string", "typing"}
+PURE |= {"math", "re", "string", "types", "typing"}
 IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "print"})
 
 

@@ -11,9 +11,9 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from libs.runtime import metrics, settings
 from libs.schemas.chat import ChatRequest
-from libs.schemas.config import ModelRule, Upstream
+from libs.schemas.config import DEFAULT_POLICIES, ModelRule, Upstream
 from libs.schemas.records import CallRecord
-from libs.translate import chain, request
+from libs.translate import chain
 from services.edge.app import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_reference_names_every_other_variable() -> None:
 
 
 def test_reference_names_every_field_of_a_chat_request() -> None:
-    assert named(*ChatRequest.__struct_fields__, *request._REFUSED, *request._NEUTRAL, "seed", "prediction") == []
+    assert named(*ChatRequest.__struct_fields__, *DEFAULT_POLICIES) == []
 
 
 def test_reference_names_every_header_of_our_own() -> None:

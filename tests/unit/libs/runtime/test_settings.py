@@ -32,6 +32,13 @@ def test_load_reads_sections_and_upstreams(file: Path) -> None:
     assert config.upstream == [Upstream(name="a", base_url="https://a.example/v1", auth="client", models=["gpt-*"])]
 
 
+def test_load_reads_what_an_upstream_can_do(file: Path) -> None:
+    text = 'policies = { seed = "forward", stop = "forward", top_k = "forward" }\ntools = [{ type = "web_search" }]\n'
+    [upstream] = load(file, ONE + text).upstream
+    assert upstream.policies == {"seed": "forward", "stop": "forward", "top_k": "forward"}
+    assert upstream.tools == [{"type": "web_search"}]
+
+
 def test_environment_overrides_single_values(file: Path) -> None:
     config = load(
         file,
@@ -69,6 +76,11 @@ def test_upstreams_of_the_file_win_over_openai_variables(file: Path) -> None:
         (ONE.replace('"client"', '"key"'), r"upstream\[0\].*key_env"),
         (ONE.replace('"client"', '"none"'), r"upstream\[0\].auth"),
         (ONE + 'model_rules = [{match = "x", bridge = "sometimes"}]\n', r"model_rules\[0\].bridge"),
+        (ONE + 'policies = { seed = "maybe" }\n', r"upstream\[0\].policies"),
+        (ONE + 'policies = { temperature = "drop" }\n', r"upstream\[0\].policies: 'temperature'"),
+        (ONE + 'policies = { input_audio = "drop" }\n', r"upstream\[0\].policies: 'input_audio'"),
+        (ONE + 'policies = { conversation = "drop" }\n', r"upstream\[0\].policies: 'conversation'"),
+        (ONE + 'json_object = "no"\n', r"upstream\[0\].json_object"),
         ("edge = 3\n", "edge"),
         ("= 3\n", "not valid TOML"),
     ],

@@ -1,11 +1,14 @@
 import json
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from openai.types.responses import ResponseStreamEvent
 
 from libs.schemas import events
-from libs.schemas.events import DECODERS, TextDelta, UnknownEvent, decode_event
+from libs.schemas.events import DECODERS, SILENT, TextDelta, UnknownEvent, decode_event
+from libs.schemas.parts import TokenLogprob, decode_logprobs
+from libs.schemas.responses import Response
 
 TEXT = {"type": "response.output_text.delta", "output_index": 0, "content_index": 1, "delta": "a"}
 
@@ -28,7 +31,12 @@ def test_an_event_without_type_is_read_by_its_name() -> None:
 
 
 def test_fields_that_are_new_to_us_are_passed_over() -> None:
-    assert _decode("", {**TEXT, "obfuscation": "x", "logprobs": [{"a": 1}], "new": None}) == TextDelta(0, 1, "a")
+    assert _decode("", {**TEXT, "obfuscation": "x", "item_id": "msg_1", "new": None}) == TextDelta(0, 1, "a")
+
+
+def test_log_probabilities_are_kept_for_whom_asks_for_them() -> None:
+    event = _decode("", {**TEXT, "logprobs": [{"token": "a"}]})
+    assert isinstance(event, TextDelta) and decode_logprobs(event.logprobs) == [TokenLogprob("a")]
 
 
 @pytest.mark.parametrize("name", ["response.telepathy.delta", ""])
@@ -87,3 +95,55 @@ def test_created_at_may_be_a_fraction() -> None:
 )
 def test_an_error_event_is_read_in_every_shape(data: dict[str, Any]) -> None:
     assert isinstance(_decode("", {"type": "error", **data}), events.ErrorEvent)
+
+
+# -- a response that is odd -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "member", ["id", "created_at", "model", "output", "usage", "error", "service_tier", "metadata"]
+)
+@pytest.mark.parametrize("name", ["response.created", "response.completed", "response.incomplete", "response.failed"])
+def test_no_null_makes_a_response_unreadable(name: str, member: str) -> None:
+    whole = {"id": "resp_1", "created_at": 1, "model": "m", "output": [{"type": "message"}], "usage": {}}
+    event = _decode(name, {"type": name, "response": {**whole, member: None}})
+    response: Response = event.response  # type: ignore[union-attr]
+    assert (response.output or member == "output") and (response.id or member == "id")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"created_at": "today"}, {"usage": {"input_tokens": None, "output_tokens": 2}}, {"metadata": {"a": 1}}]
+)
+def test_no_detail_costs_the_answer(odd: dict[str, Any]) -> None:
+    event = _decode("response.completed", {"response": {"id": "resp_1", "output": [{"type": "message"}], **odd}})
+    assert isinstance(event, events.ResponseCompleted) and len(event.response.output) == 1
+    assert event.response.usage is None or event.response.usage.output_tokens == 2
+
+
+def test_an_output_that_is_none_is_an_error() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        _decode("response.completed", {"response": {"id": "resp_1", "output": 7}})
+
+
+def test_a_response_may_stand_in_the_event_itself() -> None:
+    event = _decode("response.completed", {"id": "resp_1", "status": "completed", "output": []})
+    assert isinstance(event, events.ResponseCompleted) and event.response.id == "resp_1"
+
+
+# -- the table (C.1) --------------------------------------------------------------------------------
+
+
+def _official() -> set[str]:
+    """The types of all events of the official SDK."""
+    union = get_args(ResponseStreamEvent)[0]
+    return {get_args(member.model_fields["type"].annotation)[0] for member in get_args(union)}
+
+
+def test_every_event_of_the_official_sdk_is_known() -> None:
+    official = _official()
+    assert len(official) >= 59
+    read = {name.decode() for name in DECODERS}
+    assert official - read - SILENT == set()
+    assert not read & SILENT
+    assert read - official == {"keepalive", "response.reasoning.delta", "response.reasoning.done"}
+    assert {name for name in SILENT - official if not name.startswith("response.steer.")} == set()

@@ -39,6 +39,13 @@ def test_a_call_without_result_may_not_be_continued() -> None:
     assert _refusal(HISTORY, 2, call_ids=["a"]) == chain.UNANSWERED_CALLS
 
 
+def test_a_typed_result_answers_a_call_too() -> None:
+    typed = {"type": "function_call_output", "call_id": "a", "output": "x"}
+    approval = {"type": "mcp_approval_response", "approval_request_id": "m", "approve": True}
+    assert _refusal([USER, calling("a", "m"), typed, approval], 1, call_ids=["a", "m"]) is None
+    assert _refusal([USER, calling("a"), typed], 1, call_ids=["a", "m"]) == chain.UNANSWERED_CALLS
+
+
 def test_every_reason_is_listed_once() -> None:
     codes = {value for name, value in vars(chain).items() if name.isupper() and isinstance(value, str)}
     assert codes == set(chain.REASONS) and len(chain.REASONS) == len(codes)

@@ -143,3 +143,46 @@ def test_a_response_that_is_no_answer_is_a_failure(fields: Json, status: int) ->
 
 def test_a_response_without_status_is_an_answer() -> None:
     assert _completion(message("x"), status=None)["choices"][0]["finish_reason"] == "stop"
+
+
+# -- what is no answer ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_response_that_failed_is_an_error(status: str) -> None:
+    with pytest.raises(UpstreamFailed) as raised:
+        _completion(message("a"), status=status, error=None)
+    assert raised.value.status == 500
+
+
+def test_a_body_that_only_tells_an_error_is_no_answer() -> None:
+    body = RESPONSE_DECODER.decode(b'{"error":{"code":"insufficient_quota","message":"No more."}}')
+    with pytest.raises(UpstreamFailed) as raised:
+        to_completion(body, PLAN)
+    assert (raised.value.status, raised.value.error.code) == (429, "insufficient_quota")
+
+
+def test_a_body_that_is_no_response_is_no_answer() -> None:
+    with pytest.raises(UpstreamFailed) as raised:
+        to_completion(RESPONSE_DECODER.decode(b'{"detail":"what?"}'), PLAN)
+    assert raised.value.error.code == "upstream_malformed"
+
+
+# -- what is told beside the message ----------------------------------------------------------------
+
+
+def test_metadata_is_told_where_there_is_some() -> None:
+    assert _completion(message("a"), metadata={"a": "b"})["metadata"] == {"a": "b"}
+    assert "metadata" not in _completion(message("a"), metadata={})
+
+
+def test_totals_that_lack_are_added_up() -> None:
+    assert _completion(message("a"), usage={"input_tokens": 3, "output_tokens": 2})["usage"]["total_tokens"] == 5
+
+
+def test_reasoning_stands_where_the_plan_wants_it() -> None:
+    made = _message(reasoning("a"), message("x"), plan=StreamPlan(stream=False, reasoning_field="both"))
+    assert (made["reasoning_content"], made["reasoning"]) == ("a", "a")
+    assert "reasoning_content" not in _message(
+        reasoning("a"), message("x"), plan=StreamPlan(stream=False, reasoning_field="none")
+    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.schemas.chat import AssistantMessage
+from libs.schemas.completion import AssistantMessage
 from libs.translate.completion import to_message
 from libs.translate.fingerprint import History, answered, history, scope
 from libs.translate.lift import MIN_BYTES, lift
@@ -354,7 +354,7 @@ def _echo(message: AssistantMessage) -> Json:
 )
 def test_an_answer_is_known_again_in_the_next_request(output: list[Json]) -> None:
     turns = [system("x"), user("a"), assistant("b"), user("c")]
-    made = to_message([json.dumps(item).encode() for item in output], answers.PLAN)
+    made = to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
     kept = answered(_history(turns).whole, made)
     echo = _echo(made)
     results = [tool(call["id"]) for call in echo.get("tool_calls", ())]
@@ -376,3 +376,64 @@ def test_digests_do_not_change_between_runs() -> None:
     """State outlives the process: a change here needs a new VERSION."""
     found = _history([USER, assistant("Yes."), user("b")], hashlib.sha256(b"owner").hexdigest()[:32])
     assert found.whole == "293dc460900ed0b5c651c1f1c9f2e4a5"
+
+
+# -- typed results, sound ---------------------------------------------------------------------------
+
+
+def _typed(output: Any, **fields: Any) -> Json:
+    return {"type": "function_call_output", "call_id": "a", "output": output, **fields}
+
+
+def test_a_result_is_the_same_by_role_and_by_type() -> None:
+    turns = [USER, calling("a")]
+    assert _history([*turns, _typed("done")]) == _history([*turns, tool("a", "done")])
+
+
+def _sound(data: str) -> Json:
+    return user([{"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}])
+
+
+PICTURE: Json = {"type": "image_url", "image_url": {"url": IMAGE}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_typed("a"), _typed("b")),
+        (_typed([{"type": "input_text", "text": "a"}]), _typed([{"type": "input_text", "text": "b"}])),
+        (
+            {"type": "mcp_approval_response", "approval_request_id": "m", "approve": True},
+            {"type": "mcp_approval_response", "approval_request_id": "m", "approve": False},
+        ),
+        (
+            {"type": "apply_patch_call_output", "call_id": "a", "status": "completed"},
+            {"type": "apply_patch_call_output", "call_id": "a", "status": "failed"},
+        ),
+        (tool("a", [PICTURE]), tool("a", [])),
+        (_sound("AA=="), _sound("BB==")),
+        (assistant(audio={"id": "a", "transcript": "x"}), assistant(audio={"id": "a", "transcript": "y"})),
+        (assistant(audio={"id": "a"}), assistant(audio={"id": "b"})),
+    ],
+)
+def test_what_says_another_thing_has_another_digest(one: Json, other: Json) -> None:
+    first, second = (history(messages(USER, message), 0, OWNER, {}).whole for message in (one, other))
+    assert first != second
+
+
+def test_media_in_a_typed_result_count_by_their_digest() -> None:
+    result = json.dumps([_typed([{"type": "input_image", "image_url": IMAGE}])]).encode()
+    digests = set()
+    for nonce in ("e" * 32, "f" * 32):
+        skeleton = lift(result, nonce)
+        media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
+        digests.add(history(messages(*json.loads(skeleton.body)), 0, OWNER, media).whole)
+    assert len(digests) == 1
+
+
+def test_custom_calls_and_questions_are_known_again_too() -> None:
+    output = [answers.custom("call_1"), answers.approval("mcpr_1")]
+    made = to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
+    turns = [user("a")]
+    echo = [*turns, _echo(made), tool("call_1"), tool("mcpr_1", "approve"), user("b")]
+    assert _history(echo).answers[-1][1] == answered(_history(turns).whole, made)

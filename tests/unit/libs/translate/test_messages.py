@@ -4,15 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.translate.messages import to_input
 from tests.support.chats import (
+    BRIDGED,
     USER,
     Json,
     assistant,
     calling,
     items,
     made_input,
-    messages,
     refusal,
     system,
     text,
@@ -52,8 +51,7 @@ def test_a_history_of_system_messages_alone_is_not_hoisted() -> None:
 
 @pytest.mark.parametrize(("question", "hoisted"), [("The tide?", 0), ("The tide, as JSON?", 1)])
 def test_the_word_json_stays_in_the_input_where_it_is_needed(question: str, hoisted: int) -> None:
-    history = messages(system("Answer in JSON."), user(question))
-    assert to_input(history, needs_json=True).hoisted == hoisted
+    assert made_input(system("Answer in JSON."), user(question), needs_json=True).hoisted == hoisted
 
 
 # -- content ----------------------------------------------------------------------------------------
@@ -220,7 +218,8 @@ def test_each_item_remembers_its_message() -> None:
     ("message", "param", "code"),
     [
         ({"role": "robot", "content": "x"}, "messages[0].role", "invalid_value"),
-        ({"role": "function", "name": "f", "content": "x"}, "messages[0].role", "invalid_value"),
+        ({"content": "x"}, "messages[0].role", "missing_required_parameter"),
+        ({"type": "reasoning", "id": "rs_1"}, "messages[0].role", "missing_required_parameter"),
         ({"role": "user"}, "messages[0].content", "missing_required_parameter"),
         (user([]), "messages[0].content", "empty_array"),
         (user([{"type": "text"}]), "messages[0].content[0].text", "missing_required_parameter"),
@@ -229,8 +228,8 @@ def test_each_item_remembers_its_message() -> None:
         (user([text("a"), {"type": "video_url"}]), "messages[0].content[1].type", "invalid_value"),
         (
             user([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]),
-            "messages[0].content[0].type",
-            "invalid_value",
+            "messages[0].content[0]",
+            "unsupported_parameter",
         ),
         ({"role": "system", "content": [_image()]}, "messages[0].content[0].type", "invalid_value"),
         (
@@ -240,15 +239,16 @@ def test_each_item_remembers_its_message() -> None:
         ),
         (assistant([_image()]), "messages[0].content[0].type", "invalid_value"),
         (assistant(audio={"id": "audio_1"}), "messages[0].audio", "unsupported_parameter"),
+        (assistant(function_call={"name": "f", "arguments": "{}"}), "messages", None),
         (
-            assistant(function_call={"name": "f", "arguments": "{}"}),
-            "messages[0].function_call",
-            "unsupported_parameter",
-        ),
-        (
-            assistant(tool_calls=[{"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}]),
+            assistant(tool_calls=[{"id": "a", "type": "rocket"}]),
             "messages[0].tool_calls[0].type",
             "invalid_value",
+        ),
+        (
+            assistant(tool_calls=[{"id": "a", "type": "custom"}]),
+            "messages[0].tool_calls[0].custom",
+            "missing_required_parameter",
         ),
         (
             assistant(tool_calls=[{"id": "a", "type": "function"}]),
@@ -257,9 +257,9 @@ def test_each_item_remembers_its_message() -> None:
         ),
     ],
 )
-def test_what_cannot_be_translated_is_refused_by_name(message: Json, param: str, code: str) -> None:
+def test_what_cannot_be_translated_is_refused_by_name(message: Json, param: str, code: str | None) -> None:
     answers = [tool(call["id"]) for call in message.get("tool_calls", ())]
-    error = refusal(message, *answers, USER)
+    error = refusal(message, *answers, USER, profile=BRIDGED)
     assert (error.status, error.error.param, error.error.code) == (400, param, code)
 
 

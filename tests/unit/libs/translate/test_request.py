@@ -1,19 +1,19 @@
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.translate.errors import InvalidRequest
-from libs.translate.request import encode, may_reason, parse, translate
+from libs.schemas.config import Profile
+from libs.schemas.responses import Reasoning
+from libs.translate.request import encode, wanted_format
 from tests.support.chats import (
     USER,
     Json,
     assistant,
-    body,
     calling,
     refusal,
+    request,
     sent,
     system,
     text,
@@ -23,98 +23,6 @@ from tests.support.chats import (
 )
 
 TOOL: Json = {"type": "function", "function": {"name": "look"}}
-
-# -- parsing ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("data", "param", "code"),
-    [
-        (b"", None, None),
-        (b"{", None, None),
-        (b"\xff", None, None),
-        (b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', None, None),
-        (b"[]", None, None),
-        (b"null", None, None),
-        (b"[" * 100_000, None, None),
-        (b"{}", "model", "missing_required_parameter"),
-        (b'{"model":"m"}', "messages", "missing_required_parameter"),
-        (b'{"model":7,"messages":[]}', "model", "invalid_type"),
-        (b'{"model":"m","messages":[{"role":"user","content":7}]}', "messages[0].content", "invalid_type"),
-        (b'{"model":"m","messages":[{"content":"x"}]}', "messages[0].role", "missing_required_parameter"),
-        (
-            b'{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}',
-            "messages[0].tool_calls[0].id",
-            "missing_required_parameter",
-        ),
-        (b'{"model":"m","messages":[],"temperature":"hot"}', "temperature", "invalid_type"),
-        (b'{"model":"m","messages":[],"tools":[{"type":"function","function":{}}]}', "tools[0].function.name", None),
-    ],
-)
-def test_a_body_that_cannot_be_read_names_what_is_wrong(data: bytes, param: str | None, code: str | None) -> None:
-    with pytest.raises(InvalidRequest) as raised:
-        parse(data)
-    error = raised.value
-    assert (error.status, error.error.param, error.error.type) == (400, param, "invalid_request_error")
-    assert error.error.code == code or code is None
-    assert error.error.message and "$" not in error.error.message
-
-
-def test_a_wrong_type_is_told_in_words() -> None:
-    with pytest.raises(InvalidRequest) as raised:
-        parse(body(max_tokens="many"))
-    assert raised.value.error.message == "Invalid type for 'max_tokens': expected int, but got str instead."
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("stop", "END"),
-        ("stop", ["END"]),
-        ("logit_bias", {"50256": -100}),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("modalities", ["text", "audio"]),
-        ("audio", {"voice": "alloy", "format": "wav"}),
-        ("functions", [{"name": "f"}]),
-        ("function_call", "auto"),
-        ("web_search_options", {}),
-    ],
-)
-def test_what_must_not_be_ignored_is_refused_by_name(name: str, value: Any) -> None:
-    error = refusal(**{name: value})
-    assert (error.status, error.error.param, error.error.code) == (400, name, "unsupported_parameter")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("stop", None),
-        ("stop", []),
-        ("stop", ""),
-        ("logit_bias", {}),
-        ("logprobs", False),
-        ("top_logprobs", 0),
-        ("modalities", ["text"]),
-        ("functions", []),
-        ("audio", None),
-        ("web_search_options", None),
-        ("frequency_penalty", 0),
-        ("presence_penalty", 0.0),
-        ("seed", None),
-        ("anything", None),
-    ],
-)
-def test_what_asks_for_nothing_is_neither_refused_nor_told(name: str, value: Any) -> None:
-    for indent in (None, 4):
-        spaced = json.dumps(json.loads(body(**{name: value})), indent=indent).encode()
-        assert parse(spaced)[1] == []
-
-
-def test_what_is_left_out_is_told_by_name() -> None:
-    given = body(seed=0, prediction={"type": "content", "content": "x"}, frequency_penalty=0.5, vendor_flag=False)
-    assert parse(given)[1] == ["frequency_penalty", "prediction", "seed", "vendor_flag"]
-
 
 # -- translating ------------------------------------------------------------------------------------
 
@@ -146,6 +54,13 @@ def test_a_field_with_the_same_meaning_goes_as_it_is(name: str, value: Any) -> N
     assert name not in sent(**nothing)
 
 
+@pytest.mark.parametrize("field", ["temperature", "top_p"])
+def test_the_default_is_not_told_to_a_model_that_takes_no_sampling(field: str) -> None:
+    assert field not in sent(**{field: 1}, model="gpt-5-mini")
+    assert sent(**{field: 0.5}, model="gpt-5-mini")[field] == 0.5
+    assert sent(**{field: 1}, model="gpt-4.1")[field] == 1
+
+
 def test_reasoning_effort_and_verbosity_move_into_their_objects() -> None:
     up = sent(reasoning_effort="xhigh", verbosity="low")
     assert (up["reasoning"], up["text"]) == ({"effort": "xhigh"}, {"verbosity": "low"})
@@ -156,8 +71,7 @@ def test_reasoning_effort_and_verbosity_move_into_their_objects() -> None:
     [(None, False, False), (False, False, False), (True, False, True), (None, True, True), (False, True, False)],
 )
 def test_store_is_always_said_and_the_clients_word_counts(asked: bool | None, chained: bool, stored: bool) -> None:
-    request, _ = parse(body(store=asked))
-    assert translate(request, model="m", store=chained).body.store is stored
+    assert translated(store=asked, stored=chained).body.store is stored
 
 
 @pytest.mark.parametrize(
@@ -169,13 +83,16 @@ def test_store_is_always_said_and_the_clients_word_counts(asked: bool | None, ch
         ({"max_tokens": 5}, 16, "max_tokens", ["max_tokens"]),
         ({"max_completion_tokens": 15}, 16, "max_completion_tokens", ["max_completion_tokens"]),
         ({"max_completion_tokens": 16}, 16, "max_completion_tokens", []),
+        ({"max_response_tokens": 20}, 20, "max_response_tokens", []),
+        ({"max_output_tokens": 20}, 20, "max_output_tokens", []),
+        ({"max_output_tokens": 20, "max_tokens": 30}, 30, "max_tokens", ["max_output_tokens"]),
     ],
 )
 def test_the_output_limit_keeps_the_name_the_client_gave_it(
     fields: Json, limit: int, name: str, dropped: list[str]
 ) -> None:
     made = translated(**fields)
-    assert (made.body.max_output_tokens, made.renames["max_output_tokens"]) == (limit, name)
+    assert (made.body.max_output_tokens, made.plan.renames["max_output_tokens"]) == (limit, name)
     assert made.dropped == dropped
 
 
@@ -190,21 +107,6 @@ def test_encrypted_reasoning_is_asked_for_where_it_is_not_stored_and_may_come() 
     assert "include" not in sent(model="gpt-5.6-sol", stored=True)
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-5-chat-latest", "ft:gpt-4o:x"])
-def test_models_that_never_reason_are_known(model: str) -> None:
-    assert not may_reason(model)
-
-
-@pytest.mark.parametrize("model", ["gpt-5.6-sol", "o3", "my-own-model"])
-def test_any_other_model_may_reason(model: str) -> None:
-    assert may_reason(model)
-
-
-def test_the_word_json_is_not_hoisted_out_of_the_input() -> None:
-    up = sent(system("Answer in JSON."), USER, response_format={"type": "json_object"})
-    assert "instructions" not in up and up["input"][0]["role"] == "system"
-
-
 def test_nothing_about_calls_is_said_without_tools() -> None:
     up = sent(tools=[], parallel_tool_calls=True)
     assert "tools" not in up and "parallel_tool_calls" not in up
@@ -214,13 +116,17 @@ def test_nothing_about_calls_is_said_without_tools() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"n": 2}, "n"),
         ({"n": 0}, "n"),
+        ({"n": 9}, "n"),
         ({"model": ""}, "model"),
+        ({"background": True}, "background"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": False, "stream_options": {}}, "stream_options"),
-        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
-        ({"tools": [TOOL, {"type": "web_search"}]}, "tools[1].type"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"previous_response_id": "resp_1", "conversation": "conv_1"}, "previous_response_id"),
+        ({"parley": {"format": "xml"}}, "parley.format"),
     ],
 )
 def test_what_is_not_served_is_refused_by_name(fields: Json, param: str) -> None:
@@ -228,9 +134,151 @@ def test_what_is_not_served_is_refused_by_name(fields: Json, param: str) -> None
     assert (error.status, error.error.param) == (400, param)
 
 
+# -- several answers, stop sequences, probabilities -------------------------------------------------
+
+
 @pytest.mark.parametrize("value", [None, 1])
 def test_one_answer_may_be_asked_for(value: int | None) -> None:
     assert "n" not in sent(n=value)
+
+
+def test_several_answers_are_planned_and_none_is_stored() -> None:
+    made = translated(n=3, store=True)
+    assert (made.plan.choices, made.body.store, made.dropped) == (3, False, ["store"])
+    assert "n" not in sent(n=3)
+
+
+def test_the_configuration_says_how_many_answers_are_too_many() -> None:
+    assert translated(n=20, profile=Profile(max_choices=20)).plan.choices == 20
+
+
+@pytest.mark.parametrize(
+    ("stop", "planned"), [(None, []), ("", []), ([], []), ([""], []), ("END", ["END"]), (["a", "b"], ["a", "b"])]
+)
+def test_stop_sequences_are_planned_and_not_sent(stop: Any, planned: list[str]) -> None:
+    assert translated(stop=stop).plan.stop == planned
+    assert "stop" not in sent(stop=stop)
+
+
+@pytest.mark.parametrize("fields", [{"n": 2}, {"stop": "END"}])
+def test_typed_events_cannot_be_cut_or_multiplied(fields: Json) -> None:
+    (name,) = fields
+    assert refusal(format_="responses", **fields).error.param == name
+
+
+def test_probabilities_are_included_and_planned() -> None:
+    made = sent(model="gpt-4.1", logprobs=True, top_logprobs=2)
+    assert (made["include"], made["top_logprobs"]) == (["message.output_text.logprobs"], 2)
+    assert translated(logprobs=True).plan.logprobs
+    assert "top_logprobs" not in sent(logprobs=True)
+    assert "top_logprobs" not in sent(top_logprobs=0)
+
+
+# -- what only the Responses API has ----------------------------------------------------------------
+
+
+def test_responses_fields_go_up_under_their_own_names() -> None:
+    fields: Json = {
+        "access_programs": ["a"],
+        "context_management": [{"type": "compaction"}],
+        "max_tool_calls": 3,
+        "prompt": {"id": "pmpt_1"},
+        "truncation": "auto",
+        "prompt_cache_options": {"mode": "explicit"},
+        "prompt_cache_retention": "24h",
+        "moderation": {"model": "omni-moderation-latest"},
+    }
+    up = sent(**fields)
+    assert {name: up[name] for name in fields} == fields
+    assert translated(**fields).dropped == []
+
+
+def test_the_clients_own_instructions_come_first() -> None:
+    assert sent(system("Be kind."), USER, instructions="Be brief.")["instructions"] == "Be brief.\n\nBe kind."
+
+
+def test_the_clients_own_include_is_kept() -> None:
+    wanted = ["web_search_call.action.sources", "reasoning.encrypted_content"]
+    assert sent(include=wanted)["include"] == wanted
+
+
+def test_reasoning_as_the_responses_api_has_it_yields_to_chats_name() -> None:
+    reasoning = {"effort": "high", "summary": "auto", "context": "all_turns"}
+    assert sent(reasoning=reasoning)["reasoning"] == reasoning
+    made = translated(reasoning=reasoning, reasoning_effort="low")
+    assert (made.body.reasoning, made.dropped) == (
+        Reasoning(effort="low", summary="auto", context="all_turns"),
+        ["reasoning.effort"],
+    )
+    assert "reasoning" not in sent(reasoning={})
+
+
+@pytest.mark.parametrize(("model", "summary"), [("gpt-5", "auto"), ("gpt-4.1", None)])
+def test_summaries_are_asked_for_where_the_configuration_says_so(model: str, summary: str | None) -> None:
+    up = sent(model=model, profile=Profile(reasoning_summary="auto"))
+    assert up.get("reasoning") == (None if summary is None else {"summary": summary})
+
+
+def test_encrypted_reasoning_is_not_asked_of_an_upstream_that_has_none() -> None:
+    assert "include" not in sent(profile=Profile(encrypted_reasoning=False))
+
+
+@pytest.mark.parametrize("parent", [{"previous_response_id": "resp_1"}, {"conversation": {"id": "conv_1"}}])
+def test_a_named_parent_goes_up_with_what_is_new(parent: Json) -> None:
+    (name,) = parent
+    up = sent(tool("call_1"), **parent)
+    assert up[name] == parent[name]
+    assert [item["type"] for item in up["input"]] == ["function_call_output"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sent_up", "dropped"),
+    [
+        (None, None, []),
+        (False, {"include_obfuscation": False}, []),
+        (True, None, ["stream_options.include_obfuscation"]),
+    ],
+)
+def test_padding_comes_from_the_upstream_only_unless_unwanted(
+    wanted: bool | None, sent_up: Any, dropped: list[str]
+) -> None:
+    options: Json = {"stream": True, "stream_options": {"include_obfuscation": wanted, "include_usage": True}}
+    made = translated(**options)
+    assert (sent(**options).get("stream_options"), made.dropped) == (sent_up, dropped)
+    assert made.plan.include_usage
+
+
+def test_what_is_asked_of_parley_itself_never_goes_up() -> None:
+    assert "parley" not in sent(parley={"format": "responses"})
+
+
+@pytest.mark.parametrize(
+    ("said", "header", "format_"),
+    [
+        (None, None, "chat"),
+        (None, "responses", "responses"),
+        ({"format": "responses"}, None, "responses"),
+        ({"format": "chat"}, "responses", "chat"),
+        ({}, "responses", "responses"),
+    ],
+)
+def test_the_form_of_the_answer_is_said_in_the_body_or_in_a_header(said: Any, header: Any, format_: str) -> None:
+    assert wanted_format(request(parley=said), header) == format_
+
+
+# -- the plan ---------------------------------------------------------------------------------------
+
+
+def test_the_plan_says_how_the_answer_is_to_be_told() -> None:
+    tools = [TOOL]
+    choice = {"type": "function", "function": {"name": "look"}}
+    made = translated(
+        tools=tools, tool_choice=choice, response_format={"type": "json_schema", "json_schema": {"name": "x"}}
+    )
+    assert (made.plan.forced_tool, made.plan.structured, made.plan.functions) == (True, True, False)
+    made = translated(functions=[{"name": "look"}], profile=Profile(reasoning_field="none"))
+    assert (made.plan.functions, made.plan.reasoning_field) == (True, "none")
+    assert translated(format_="responses").plan.format == "responses"
 
 
 # -- the same every time ----------------------------------------------------------------------------
@@ -250,22 +298,29 @@ FIELDS = st.fixed_dictionaries(
         "tools": st.just([TOOL]),
         "metadata": st.just({"b": "1", "a": "2"}),
         "response_format": st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
+        "seed": st.just(1),
+        "top_k": st.just(2),
+        "truncation": st.just("auto"),
         "temperature": st.sampled_from([0, 1, 0.5]),
     },
 )
 
 
+def _bytes(history: list[Json], fields: Json) -> bytes:
+    made = translated(*history, **fields)
+    return encode(made.body, made.forwarded)
+
+
 @given(HISTORIES, FIELDS)
 def test_the_same_request_gives_the_same_bytes(history: list[Json], fields: Json) -> None:
-    first, second = (encode(translated(*history, **fields).body) for _ in range(2))
-    assert first == second
+    assert _bytes(history, fields) == _bytes(history, fields)
 
 
 @given(HISTORIES, FIELDS)
 def test_nulls_and_unknown_keys_change_no_byte(history: list[Json], fields: Json) -> None:
     noisy = [{**message, "annotations": [], "refusal": None, "vendor": 1} for message in history]
     nulls: Json = {"stop": None, "max_tokens": None, "user": None, "tool_choice": None, "store": None}
-    assert encode(translated(*noisy, **fields, **nulls).body) == encode(translated(*history, **fields).body)
+    assert _bytes(noisy, {**fields, **nulls}) == _bytes(history, fields)
 
 
 @given(HISTORIES, TURNS)

@@ -43,3 +43,22 @@ def test_the_first_rule_that_matches_decides() -> None:
 def test_rules_match_the_upstreams_name_of_a_model() -> None:
     upstream = _upstream(aliases={"fast": "gpt-4o"}, model_rules=[ModelRule(match="gpt-4o", bridge="bypass")])
     assert route([upstream], "fast").bridge == "bypass"
+
+
+@pytest.mark.parametrize(("api", "bridge"), [("both", "bypass"), ("responses", "translate")])
+def test_a_model_that_answers_chat_calls_alone_is_bypassed_where_it_can_be(api: Any, bridge: str) -> None:
+    assert route([_upstream(api=api)], "gpt-4o-audio-preview").bridge == bridge
+
+
+def test_a_rule_that_says_nothing_of_the_bridge_leaves_it() -> None:
+    rules = [ModelRule(match="*", json_object="keep")]
+    assert route([_upstream(api="chat", model_rules=rules)], "m").bridge == "bypass"
+
+
+def test_a_rule_says_otherwise_for_its_models_alone() -> None:
+    search = {"type": "web_search"}
+    rules = [ModelRule(match="gpt-4*", json_object="keep"), ModelRule(match="gpt-5*", tools=[search])]
+    upstreams = [_upstream(model_rules=rules, tools=[{"type": "image_generation"}])]
+    found = {model: route(upstreams, model).upstream for model in ("gpt-4o", "gpt-5", "o3")}
+    assert [found[model].json_object for model in found] == ["keep", "auto", "auto"]
+    assert found["gpt-5"].tools == [search] and found["gpt-4o"].tools == found["o3"].tools == upstreams[0].tools

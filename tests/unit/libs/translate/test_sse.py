@@ -37,6 +37,22 @@ def test_feed_gives_every_frame_of_one_read() -> None:
     assert [data for _, data in _frames(b"data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4")] == [b"1", b"2", b"3"]
 
 
+def test_reads_of_whole_frames_give_what_one_read_gives() -> None:
+    frames = [
+        b"event: a\ndata: 1\n\n",
+        b": comment\n\n",
+        b"event: b\ndata: 2\ndata: 3\n\n",
+        b"event:c\ndata:4\n\n",
+        b"data: 5\nevent: d\n\n",
+        b"event: e\nid: 6\ndata: 7\n\n",
+        b"event: f\r\ndata: 8\r\n\r\n",
+        b"\n\n",
+        b"event: g\ndata: 9\n\n\n\nevent: h\ndata: 10\n\n",
+    ]
+    assert _frames(*frames) == _frames(b"".join(frames))
+    assert [data for _, data in _frames(*frames)] == [b"1", b"2\n3", b"4", b"5", b"7", b"8", b"9", b"10"]
+
+
 def test_the_space_after_the_colon_is_optional_and_only_one_is_taken() -> None:
     assert _frames(b"event:a\ndata:  x\n\n") == [(b"a", b" x")]
 

@@ -2,7 +2,7 @@ import pytest
 
 from libs.schemas.errors import UpstreamErrorBody
 from libs.schemas.plan import StreamPlan
-from libs.translate.upstream_errors import is_stale, read_error, to_chat_error, to_chat_param
+from libs.translate.upstream_errors import is_stale, read_error, to_chat_error
 
 PLAN = StreamPlan(stream=True, items=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})
 
@@ -47,35 +47,6 @@ def test_all_that_an_error_says_is_kept() -> None:
 def test_an_error_that_says_nothing_is_told_by_its_status(status: int, type_: str) -> None:
     error = to_chat_error(status, UpstreamErrorBody(), PLAN)
     assert error.type == type_ and str(status) in error.message
-
-
-@pytest.mark.parametrize(
-    ("param", "expected"),
-    [
-        (None, None),
-        ("model", "model"),
-        ("input", "messages"),
-        ("input[1]", "messages[2]"),
-        ("input[3].content[0].text", "messages[3].content[0].text"),
-        ("input[4]", "messages[4]"),
-        ("input[99]", "messages[99]"),
-        ("max_output_tokens", "max_tokens"),
-        ("text.format", "response_format"),
-        ("text.format.schema", "response_format.json_schema.schema"),
-        ("text.format.name", "response_format.json_schema.name"),
-        ("text.verbosity", "verbosity"),
-        ("reasoning.effort", "reasoning_effort"),
-        ("tools[2].name", "tools[2].function.name"),
-        ("tools[0].parameters", "tools[0].function.parameters"),
-        ("tools[0].type", "tools[0].type"),
-        ("previous_response_id", None),
-        ("include", None),
-        ("store", None),
-        ("instructions", None),
-    ],
-)
-def test_a_param_is_told_in_chat_terms(param: str | None, expected: str | None) -> None:
-    assert to_chat_param(param, PLAN) == expected
 
 
 def test_a_message_names_the_clients_own_fields() -> None:

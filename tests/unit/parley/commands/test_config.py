@@ -77,3 +77,13 @@ def test_show_prints_toml_that_means_the_same_with_credentials_masked() -> None:
     edge = msgspec.structs.replace(expected.edge, keepalive_seconds=3.5)
     assert shown == msgspec.structs.replace(expected, edge=edge)
     assert "sk-1" not in result.output and "secret@" not in result.output
+
+
+def test_show_masks_the_credentials_of_tools(tmp_path: Path) -> None:
+    tools = (
+        'tools = [{ type = "mcp", authorization = "token-1", headers = { X-Key = "token-2" }, server_label = "x" }]\n'
+    )
+    (tmp_path / "p.toml").write_text(TOML + tools)
+    result = parley("config", "show", "p.toml", MAIN_KEY="sk-1")
+    assert result.exit_code == 0
+    assert 'type = "mcp"' in result.output and "token-" not in result.output

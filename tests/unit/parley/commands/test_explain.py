@@ -48,3 +48,10 @@ def test_explain_knows_aliases_and_bypassed_models(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["model"] == "gpt-5-mini"
     result = CliRunner().invoke(command, ["-"], input=json.dumps({"model": "old-1", "messages": messages}))
     assert "sent as it is" in result.stdout
+
+
+def test_explain_says_what_only_the_chat_endpoint_can_serve() -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    body = json.dumps({"model": "gpt-5", "messages": messages, "modalities": ["text", "audio"]})
+    result = CliRunner().invoke(command, ["-"], input=body)
+    assert "sent as it is" in result.stdout and "modalities" in result.stdout

@@ -13,6 +13,8 @@ from libs.schemas.bus import (
     Converted,
     ConvertReply,
     ConvertRequest,
+    Lifted,
+    Native,
     PlanUnsupported,
     Refused,
     ResolveReply,
@@ -59,11 +61,18 @@ async def convert(
     conversation: str | None = "c",
     up: Upstream | None = None,
     mode: Any = "auto",
+    format_: Any = None,
     **fields: Any,
 ) -> ConvertReply:
     body = json.dumps({"model": "m", "messages": messages, **fields}).encode()
     request = ConvertRequest(
-        plan_version=PLAN_VERSION, body=body, tenant="t", accounts={"a": "acc"}, conversation=conversation, mode=mode
+        plan_version=PLAN_VERSION,
+        body=body,
+        tenant="t",
+        accounts={"a": "acc"},
+        conversation=conversation,
+        mode=mode,
+        format=format_,
     )
     resolve = away if state is None else state.resolve
     return await Converter(Config(upstream=[up or upstream()]), resolve).convert(request, Call())
@@ -145,6 +154,8 @@ async def test_answer_that_may_not_be_continued_goes_plain(
         ("first_turn", {"messages": HISTORY[:2]}),
         ("store_false", {"store": False}),
         ("plain_retry", {"mode": "plain"}),
+        ("choices", {"n": 2}),
+        ("client_parent", {"previous_response_id": "resp_0"}),
         ("off", {"up": upstream(continuity="off")}),
     ],
 )
@@ -194,3 +205,55 @@ async def test_other_plan_version_is_told_apart() -> None:
     request = ConvertRequest(plan_version=PLAN_VERSION + 1, body=b"", tenant="", accounts={})
     reply = await Converter(Config(), away).convert(request, Call())
     assert reply == PlanUnsupported(supported=PLAN_VERSION)
+
+
+async def test_request_that_names_its_parent_is_what_is_new() -> None:
+    state = State(TURN)
+    reply = await converted(state, [RESULT], previous_response_id="resp_0")
+    assert state.asked == []
+    assert sent(reply)["previous_response_id"] == "resp_0"
+    assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
+    # The answer can be continued by its id alone, for its history is not here.
+    assert sent(reply)["store"] is True and reply.plan.commit is None
+
+
+@pytest.mark.parametrize(("fields", "stored"), [({"n": 2}, False), ({"stop": "END"}, True)])
+async def test_answers_that_may_not_be_whole_are_never_parents(fields: dict[str, Any], stored: bool) -> None:
+    reply = await converted(State(), **fields)
+    assert reply.plan.commit is None
+    assert sent(reply)["store"] is stored
+
+
+async def test_request_for_the_chat_endpoint_is_told_apart() -> None:
+    reply = await convert(State(), modalities=["text", "audio"], up=upstream(aliases={"m": "real"}))
+    assert reply == Native(upstream="a", model="real", reason="modalities")
+
+
+@pytest.mark.parametrize(
+    ("format_", "body", "planned"),
+    [(None, None, "chat"), ("responses", None, "responses"), ("responses", "chat", "chat")],
+)
+async def test_form_of_the_answer_is_planned(format_: Any, body: str | None, planned: str) -> None:
+    reply = await converted(State(), format_=format_, parley={"format": body})
+    assert reply.plan.format == planned
+
+
+async def test_file_that_stayed_on_the_edge_is_known_by_its_head() -> None:
+    file = {"type": "file", "file": {"file_data": "parley-lift:f:0."}}
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [file]}]}).encode()
+    lifted = Lifted(placeholder="parley-lift:f:0.", sha256="0" * 64, length=9, head="JVBERi0x")
+    request = ConvertRequest(
+        plan_version=PLAN_VERSION, body=body, lifted=[lifted], tenant="t", accounts={}, conversation=None
+    )
+    reply = await Converter(Config(upstream=[upstream()]), State().resolve).convert(request, Call())
+    assert isinstance(reply, Converted)
+    part = sent(reply)["input"][0]["content"][0]
+    assert part["file_data"] == "data:application/pdf;base64,parley-lift:f:0."
+
+
+async def test_rule_of_a_model_counts_for_its_requests() -> None:
+    rules = [ModelRule(match="m", json_object="keep", tools=[{"type": "web_search"}])]
+    messages = [{"role": "user", "content": "As JSON."}]
+    reply = await converted(State(), messages, up=upstream(model_rules=rules), response_format={"type": "json_object"})
+    assert sent(reply)["text"] == {"format": {"type": "json_object"}}
+    assert sent(reply)["tools"] == [{"type": "web_search"}]

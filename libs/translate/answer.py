@@ -1,0 +1,383 @@
+"""What the items of one answer say to a chat client, event by event (translation reference B.2, C.1).
+
+The one place where items become deltas: a stream sends them as they come, a whole answer is put together
+from those of its finished items, so that the two agree. What came only in a `done` is said from there.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Raw
+
+from libs.schemas import events
+from libs.schemas.completion import AudioOut, ChunkChoice, Delta, ImageOut
+from libs.schemas.errors import ErrorBody
+from libs.schemas.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
+from libs.schemas.plan import StreamPlan
+from libs.schemas.responses import (
+    ApprovalItem,
+    CustomCallItem,
+    FunctionCallItem,
+    ImageItem,
+    MessageItem,
+    OutputItem,
+    ReasoningItem,
+    UnknownItem,
+    decode_item,
+)
+from libs.translate import reasoning
+from libs.translate.errors import UpstreamFailed
+from libs.translate.floor import Floor
+from libs.translate.images import to_image
+from libs.translate.items import Kind, kind_of, place
+from libs.translate.logprobs import to_choice_logprobs
+from libs.translate.reasoning import Reasoning
+from libs.translate.text import Said, Text
+from libs.translate.tool_calls import ToolCalls
+
+Choices = list[ChunkChoice]
+
+_NULL = Raw(b"null")
+_ANNOUNCED = (events.OutputItemAdded, events.OutputItemDone)
+_COMMENTARY = "commentary"
+_KINDS: tuple[Kind, ...] = ("message", "reasoning", "call", "image")
+# Without these an answer is not the answer.
+_ESSENTIAL = frozenset({"message", "function_call", "custom_tool_call", "mcp_approval_request"})
+_ESSENTIAL_PARTS = frozenset({"output_text", "refusal"})
+
+
+class Answer:
+    """Takes events, gives what they add to one choice."""
+
+    def __init__(self, plan: StreamPlan, index: int = 0) -> None:
+        self._plan = plan
+        self._index = index
+        self._floors: dict[Kind, Floor] = {kind: Floor() for kind in _KINDS}
+        if any(plan.stop):  # nothing may follow a text that could yet be cut
+            self._floors["call"] = self._floors["image"] = self._floors["message"]
+        self._seen: dict[Kind, dict[int, None]] = {kind: {} for kind in _KINDS}
+        self._commentary: set[int] = set()  # messages whose text goes to the reasoning
+        self._text = Text(plan)
+        self._refused: dict[tuple[int, int], int] = {}  # characters of each refusal that came
+        self._reasoning = Reasoning()
+        self._calls = ToolCalls(legacy=plan.functions)
+        self._images: list[ImageOut] = []
+        self._cut: int | None = None  # the message that a stop sequence cut; what follows it is not said
+        self._items: dict[tuple[int, str], Raw] = {}  # finished items, by output index and kind
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether the client is to run something."""
+        return bool(self._calls)
+
+    @property
+    def cut(self) -> bool:
+        """Whether a stop sequence cut the text."""
+        return self._cut is not None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it did, and nothing from before it is still to come."""
+        cut = self._cut
+        return cut is not None and not any(floor.waits_for(cut) for floor in self._floors.values())
+
+    def output(self) -> list[Raw]:
+        """Return the finished items in their order."""
+        return [raw for _, raw in sorted(self._items.items(), key=lambda entry: entry[0][0])]
+
+    # -- what comes ---------------------------------------------------------------------------------
+
+    def feed(self, event: events.StreamEvent) -> Choices:
+        """Return what one event adds. Raises UpstreamFailed where an item that matters cannot be read."""
+        row = _ROWS.get(type(event))
+        if row is None:
+            return []
+        kind, handler = row
+        if kind is None:
+            return handler(self, event)
+        said: Any = event  # the table holds an item's events alone under a kind
+        index: int = said.output_index
+        if index == self._floors[kind].speaking and self._cut is None:
+            return handler(self, event)
+        if kind == "call" and index not in self._seen[kind]:
+            return []  # arguments of no known call
+        return self._admit(kind, index, said)
+
+    def finish(self, output: Sequence[Raw]) -> Choices:
+        """Return what the finished items add that nothing brought before, and whatever still waits."""
+        choices: Choices = []
+        for index, raw in self._unfinished(output):
+            choices += self._on_item_done(events.OutputItemDone(index, raw))
+        for floor in self._floors.values():
+            while floor.speaking is not None:
+                choices += self._leave(floor, floor.speaking)
+        return choices
+
+    def closing(self) -> Choices:
+        """Return what is said at the very end: images and annotations, each in one piece."""
+        images, annotations = self._images, self._text.annotations()
+        choices = [self._choice(Delta(images=images))] if images else []
+        return [*choices, self._choice(Delta(annotations=annotations))] if annotations else choices
+
+    def _unfinished(self, output: Sequence[Raw]) -> list[tuple[int, Raw]]:
+        if len(output) == len(self._items) and {index for index, _ in self._items} == set(range(len(output))):
+            return []
+        return [(index, raw) for index, kind, raw in place(output, self._seen) if not self._is_done(kind, index)]
+
+    def _is_done(self, kind: Kind | None, index: int) -> bool:
+        return kind is not None and self._floors[self._floor_of(kind, index)].entered.get(index, False)
+
+    # -- who may speak ------------------------------------------------------------------------------
+
+    def _floor_of(self, kind: Kind, index: int) -> Kind:
+        return "reasoning" if kind == "message" and index in self._commentary else kind
+
+    def _admit(self, kind: Kind, index: int, event: events.ItemEvent, item: OutputItem | None = None) -> Choices:
+        """Let an item speak, or hold what it says until it may."""
+        if self._cut is not None and index >= self._cut:
+            return self._cite(index, event) if index == self._cut else []
+        self._seen[kind].setdefault(index)
+        floor = self._floors[self._floor_of(kind, index)]
+        if not floor.enter(index, announced=isinstance(event, _ANNOUNCED)):
+            floor.hold(index, event)
+            return []
+        choices = self._say(event, item)
+        if isinstance(event, events.OutputItemDone):
+            choices += self._leave(floor, index)
+        return choices
+
+    def _leave(self, floor: Floor, index: int) -> Choices:
+        """An item is done: say what was held of the next, and so on while they are done too."""
+        choices = self._end_text(floor, index)
+        held = deque(floor.leave(index))
+        while held:
+            event = held.popleft()
+            if self._cut is None or event.output_index < self._cut:
+                choices += self._say(event)
+            if isinstance(event, events.OutputItemDone):
+                choices += self._end_text(floor, event.output_index)
+                held.extend(floor.leave(event.output_index))
+        return choices
+
+    def _end_text(self, floor: Floor, index: int) -> Choices:
+        """A message is complete: no stop sequence can begin in what was held back of it."""
+        return self._speak(index, self._text.end()) if floor is self._floors["message"] else []
+
+    def _say(self, event: events.ItemEvent, item: OutputItem | None = None) -> Choices:
+        match event:
+            case events.OutputItemAdded():
+                return self._begin(event.output_index, item or decode_item(event.item))
+            case events.OutputItemDone():
+                return self._end(event.output_index, item or decode_item(event.item))
+            case events.ContentPartAdded() | events.ContentPartDone():
+                return self._part(event.output_index, event.content_index, event.part)
+        return _ROWS[type(event)][1](self, event)
+
+    # -- items --------------------------------------------------------------------------------------
+
+    def _on_item_added(self, event: events.OutputItemAdded) -> Choices:
+        item = decode_item(event.item)
+        kind = kind_of(item)
+        if isinstance(item, MessageItem):
+            self._note_phase(event.output_index, item)
+        return [] if kind is None else self._admit(kind, event.output_index, event, item)
+
+    def _on_item_done(self, event: events.OutputItemDone) -> Choices:
+        index = event.output_index
+        if event.item == _NULL:  # some servers say no more than that it is done
+            kinds = [kind for kind in _KINDS if index in self._seen[kind]]
+            return [choice for kind in kinds for choice in self._admit(kind, index, event)]
+        item = decode_item(event.item)
+        kind = kind_of(item)
+        if isinstance(item, MessageItem):
+            self._note_phase(index, item)
+        name = item.type if isinstance(item, UnknownItem) else str(kind)
+        self._items.setdefault((index, name), event.item)
+        if kind is not None:
+            return self._admit(kind, index, event, item)
+        if isinstance(item, UnknownItem):
+            _check(item.type, _ESSENTIAL, "an item")
+        return []
+
+    def _note_phase(self, index: int, item: MessageItem) -> None:
+        """In a structured answer only the answer itself is content (B.2.1)."""
+        if self._plan.structured and item.phase == _COMMENTARY and index not in self._floors["message"].entered:
+            self._commentary.add(index)
+
+    def _begin(self, index: int, item: OutputItem) -> Choices:
+        if isinstance(item, FunctionCallItem | CustomCallItem | ApprovalItem):
+            return self._tell(self._calls.begin(index, item))
+        return []
+
+    def _end(self, index: int, item: OutputItem) -> Choices:
+        """Say what the finished item holds and no delta brought."""
+        match item:
+            case MessageItem():
+                return [choice for k, raw in enumerate(item.content) for choice in self._part(index, k, raw)]
+            case FunctionCallItem() | CustomCallItem() | ApprovalItem():
+                return self._tell(self._calls.end(index, item))
+            case ReasoningItem():
+                kind: reasoning.Kind = "raw" if item.content else "summary"
+                parts = enumerate(item.content or item.summary or ())
+                return [choice for k, part in parts for choice in self._muse_rest(index, k, part.text, kind)]
+            case ImageItem():
+                image = to_image(item)
+                self._images += [] if image is None else [image]
+        return []
+
+    def _on_part(self, event: events.ContentPartAdded | events.ContentPartDone) -> Choices:
+        match decode_part(event.part):
+            case TextPart() | RefusalPart():
+                return self._admit("message", event.output_index, event)
+            case ReasoningPart():
+                return self._admit("reasoning", event.output_index, event)
+        return []
+
+    def _part(self, index: int, k: int, raw: Raw) -> Choices:
+        """Take a part that begins or ends: what it holds counts as a delta where none brought it."""
+        match decode_part(raw):
+            case TextPart() as part:
+                if index in self._commentary:
+                    return self._muse_rest(index, k, part.text, "raw")
+                self._text.citations.complete((index, k), part.annotations)
+                return self._speak(index, self._text.complete((index, k), part.text, part.logprobs))
+            case RefusalPart() as part:
+                return self._refuse(index, k, part.refusal[self._refused.get((index, k), 0) :])
+            case ReasoningPart() as part:
+                return self._muse_rest(index, k, part.text, "raw")
+            case UnknownPart() as part:
+                _check(part.type, _ESSENTIAL_PARTS, "a part")
+        return []
+
+    # -- text and refusals --------------------------------------------------------------------------
+
+    def _on_text_delta(self, event: events.TextDelta) -> Choices:
+        index, part = event.output_index, event.content_index
+        if index in self._commentary:
+            return self._muse(index, part, event.delta, "raw")
+        return self._speak(index, self._text.add((index, part), event.delta, event.logprobs))
+
+    def _on_text_done(self, event: events.TextDone) -> Choices:
+        index, part = event.output_index, event.content_index
+        if index in self._commentary:
+            return self._muse_rest(index, part, event.text, "raw")
+        return self._speak(index, self._text.complete((index, part), event.text, event.logprobs))
+
+    def _speak(self, index: int, said: Said) -> Choices:
+        text, tokens = said
+        if self._text.stopped and self._cut is None:
+            self._cut = index
+        if tokens:
+            return [ChunkChoice(index=self._index, delta=Delta(content=text), logprobs=to_choice_logprobs(tokens))]
+        return [ChunkChoice(index=self._index, delta=Delta(content=text))] if text else []
+
+    def _cite(self, index: int, event: events.ItemEvent) -> Choices:
+        """Of a message that was cut nothing but its citations still counts: they come after their text."""
+        match event:
+            case events.AnnotationAdded():
+                return self._on_annotation(event)
+            case events.OutputItemDone():
+                item = decode_item(event.item)
+                parts = enumerate(item.content if isinstance(item, MessageItem) else ())
+                for key, part in ((k, decode_part(raw)) for k, raw in parts):
+                    if isinstance(part, TextPart):
+                        self._text.citations.complete((index, key), part.annotations)
+        return []
+
+    def _on_annotation(self, event: events.AnnotationAdded) -> Choices:
+        self._text.citations.add((event.output_index, event.content_index), event.annotation)
+        return []
+
+    def _on_refusal_delta(self, event: events.RefusalDelta) -> Choices:
+        return self._refuse(event.output_index, event.content_index, event.delta)
+
+    def _on_refusal_done(self, event: events.RefusalDone) -> Choices:
+        index, part = event.output_index, event.content_index
+        return self._refuse(index, part, event.refusal[self._refused.get((index, part), 0) :])
+
+    def _refuse(self, index: int, part: int, text: str) -> Choices:
+        self._refused[index, part] = self._refused.get((index, part), 0) + len(text)
+        return [self._choice(Delta(refusal=text))] if text and index != self._cut else []
+
+    # -- reasoning ----------------------------------------------------------------------------------
+
+    def _on_summary_delta(self, event: events.SummaryTextDelta) -> Choices:
+        return self._muse(event.output_index, event.summary_index, event.delta, "summary")
+
+    def _on_summary_done(self, event: events.SummaryTextDone) -> Choices:
+        return self._muse_rest(event.output_index, event.summary_index, event.text, "summary")
+
+    def _on_reasoning_delta(self, event: events.ReasoningTextDelta) -> Choices:
+        return self._muse(event.output_index, event.content_index, event.delta, "raw")
+
+    def _on_reasoning_done(self, event: events.ReasoningTextDone) -> Choices:
+        return self._muse_rest(event.output_index, event.content_index, event.text, "raw")
+
+    def _muse(self, index: int, part: int, text: str, kind: reasoning.Kind) -> Choices:
+        return self._show(self._reasoning.add(index, part, text, kind))
+
+    def _muse_rest(self, index: int, part: int, whole: str, kind: reasoning.Kind) -> Choices:
+        return self._show(self._reasoning.complete(index, part, whole, kind))
+
+    def _show(self, text: str) -> Choices:
+        delta = reasoning.to_delta(text, self._plan.reasoning_field)
+        return [] if delta is None else [self._choice(delta)]
+
+    # -- calls and speech ---------------------------------------------------------------------------
+
+    def _on_call_delta(self, event: events.ArgumentsDelta | events.CustomInputDelta) -> Choices:
+        return self._tell(self._calls.add(event.output_index, event.delta))
+
+    def _on_arguments_done(self, event: events.ArgumentsDone) -> Choices:
+        return self._tell(self._calls.complete(event.output_index, event.arguments))
+
+    def _on_input_done(self, event: events.CustomInputDone) -> Choices:
+        return self._tell(self._calls.complete(event.output_index, event.input))
+
+    def _tell(self, deltas: Sequence[Delta]) -> Choices:
+        return [self._choice(delta) for delta in deltas]
+
+    def _on_audio(self, event: events.AudioDelta) -> Choices:
+        return [self._choice(Delta(audio=AudioOut(data=event.delta)))]
+
+    def _on_transcript(self, event: events.TranscriptDelta) -> Choices:
+        return [self._choice(Delta(audio=AudioOut(transcript=event.delta)))]
+
+    def _choice(self, delta: Delta) -> ChunkChoice:
+        return ChunkChoice(index=self._index, delta=delta)
+
+
+def _check(type_: str, essential: frozenset[str], what: str) -> None:
+    """Raise UpstreamFailed if something that the answer needs could not be read."""
+    if type_ in essential:
+        message = f"The upstream sent {what} of type '{type_}' that cannot be read."
+        raise UpstreamFailed(502, ErrorBody(message=message, type="server_error", code="upstream_malformed"))
+
+
+# Which method takes which event, and of which kind the item is that speaks; None where the item or part
+# itself tells. Of the others, an answer begins and ends with some (stream.py), and the rest says nothing.
+_Handler = Callable[[Answer, Any], Choices]
+_ROWS: dict[type, tuple[Kind | None, _Handler]] = {
+    events.OutputItemAdded: (None, Answer._on_item_added),
+    events.OutputItemDone: (None, Answer._on_item_done),
+    events.ContentPartAdded: (None, Answer._on_part),
+    events.ContentPartDone: (None, Answer._on_part),
+    events.TextDelta: ("message", Answer._on_text_delta),
+    events.TextDone: ("message", Answer._on_text_done),
+    events.AnnotationAdded: ("message", Answer._on_annotation),
+    events.RefusalDelta: ("message", Answer._on_refusal_delta),
+    events.RefusalDone: ("message", Answer._on_refusal_done),
+    events.ArgumentsDelta: ("call", Answer._on_call_delta),
+    events.ArgumentsDone: ("call", Answer._on_arguments_done),
+    events.CustomInputDelta: ("call", Answer._on_call_delta),
+    events.CustomInputDone: ("call", Answer._on_input_done),
+    events.SummaryTextDelta: ("reasoning", Answer._on_summary_delta),
+    events.SummaryTextDone: ("reasoning", Answer._on_summary_done),
+    events.ReasoningTextDelta: ("reasoning", Answer._on_reasoning_delta),
+    events.ReasoningTextDone: ("reasoning", Answer._on_reasoning_done),
+    events.OpenReasoningDelta: ("reasoning", Answer._on_reasoning_delta),
+    events.OpenReasoningDone: ("reasoning", Answer._on_reasoning_done),
+    events.AudioDelta: (None, Answer._on_audio),
+    events.TranscriptDelta: (None, Answer._on_transcript),
+}

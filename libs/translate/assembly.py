@@ -1,0 +1,180 @@
+"""Puts a translated request together: its body, the plan for its answer, and what it lost."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from libs.schemas.chat import ChatRequest
+from libs.schemas.config import Profile
+from libs.schemas.plan import Format, StreamPlan
+from libs.schemas.responses import Reasoning, ResponsesRequest, ResponsesStreamOptions, ToolChoiceParam
+from libs.translate.body import is_given
+from libs.translate.formats import is_structured, to_text
+from libs.translate.limits import OutputLimit, to_top_logprobs
+from libs.translate.messages import INSTRUCTION_SEPARATOR, Input
+from libs.translate.models import may_reason, takes_no_sampling
+from libs.translate.tool_choice import forces_one
+from libs.translate.tools import Tools
+
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
+LOGPROBS = "message.output_text.logprobs"
+# Parameters that Parley sets by itself; where the client gave them, an upstream's complaint is theirs.
+_SHARED = ("store", "include", "instructions", "previous_response_id")
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request is put together from; `store` is what an absent `store` means."""
+
+    chat: ChatRequest
+    model: str
+    profile: Profile
+    format: Format
+    input: Input
+    limit: OutputLimit
+    choices: int
+    stops: list[str]
+    legacy: bool
+    tools: Tools
+    choice: ToolChoiceParam | UnsetType
+    as_schema: bool
+    store: bool
+
+
+def to_body(parts: Parts) -> ResponsesRequest:
+    """Return the upstream request. Raises InvalidRequest."""
+    chat, params = parts.chat, parts.tools.params
+    return ResponsesRequest(
+        model=parts.model,
+        instructions=_instructions(parts),
+        input=parts.input.items,
+        previous_response_id=chat.previous_response_id or UNSET,
+        tools=params or UNSET,
+        tool_choice=parts.choice,
+        parallel_tool_calls=_parallel(parts) if params else UNSET,
+        reasoning=_reasoning(parts),
+        text=to_text(chat, as_schema=parts.as_schema),
+        max_output_tokens=_or_unset(parts.limit.tokens),
+        temperature=_sampling(chat.temperature, parts.model),
+        top_p=_sampling(chat.top_p, parts.model),
+        top_logprobs=_or_unset(to_top_logprobs(chat)),
+        metadata=chat.metadata if is_given(chat.metadata) else UNSET,
+        user=_or_unset(chat.user),
+        safety_identifier=_or_unset(chat.safety_identifier),
+        prompt_cache_key=_or_unset(chat.prompt_cache_key),
+        service_tier=_or_unset(chat.service_tier),
+        include=_include(parts) or UNSET,
+        stream_options=_stream_options(chat),
+        stream=bool(chat.stream),
+        store=_stored(parts),
+    )
+
+
+def _sampling(value: float | None, model: str) -> float | UnsetType:
+    """The default, which the chat endpoint takes from every client, is refused for reasoning models when it is told."""
+    return UNSET if value is None or (value == 1 and takes_no_sampling(model)) else value
+
+
+def to_plan(parts: Parts) -> StreamPlan:
+    """Return the plan for the answer; how the answer is kept is not for the translation to say."""
+    chat = parts.chat
+    return StreamPlan(
+        stream=bool(chat.stream),
+        format=parts.format,
+        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        structured=is_structured(chat),
+        logprobs=bool(chat.logprobs),
+        functions=parts.legacy,
+        forced_tool=forces_one(parts.choice),
+        reasoning_field=parts.profile.reasoning_field,
+        choices=parts.choices,
+        stop=parts.stops,
+        items=parts.input.sources,
+        renames=_renames(parts),
+    )
+
+
+def lost(parts: Parts) -> list[str]:
+    """Return the fields that went up changed, or not at all, besides those that a policy decided."""
+    chat = parts.chat
+    effort = chat.reasoning.effort if chat.reasoning else None
+    padded = chat.stream_options.include_obfuscation if chat.stream_options else None
+    checks = (
+        (parts.as_schema, "response_format"),
+        (bool(chat.store) and not _stored(parts), "store"),
+        (chat.reasoning_effort is not None and effort not in (None, chat.reasoning_effort), "reasoning.effort"),
+        (padded, "stream_options.include_obfuscation"),
+        (parts.legacy and any(function.strict for function in chat.functions or ()), "functions.strict"),
+        (not parts.legacy and chat.function_call not in (None, "none", "auto"), "function_call"),
+    )
+    return [*parts.limit.dropped, *(name for holds, name in checks if holds)]
+
+
+def _stored(parts: Parts) -> bool:
+    """Of several answers none is kept: nothing could tell which one the client went on with (A.7)."""
+    return (parts.store if parts.chat.store is None else parts.chat.store) and parts.choices == 1
+
+
+def _instructions(parts: Parts) -> str | UnsetType:
+    """The client's own come first, then what was hoisted (A.2.3)."""
+    given = [text for text in (parts.chat.instructions, parts.input.instructions) if text is not None]
+    return INSTRUCTION_SEPARATOR.join(given) if given else UNSET
+
+
+def _parallel(parts: Parts) -> bool | UnsetType:
+    """The legacy form can return one call alone (A.6)."""
+    return False if parts.legacy else _or_unset(parts.chat.parallel_tool_calls)
+
+
+def _reasoning(parts: Parts) -> Reasoning | UnsetType:
+    """Never an empty object: models that do not reason refuse it (A.1)."""
+    chat, own = parts.chat, parts.profile.reasoning_summary
+    given = chat.reasoning
+    summary = given.summary if given else None
+    if summary is None and own != "none" and may_reason(parts.model):
+        summary = own
+    made = Reasoning(
+        effort=chat.reasoning_effort or (given.effort if given else None),
+        summary=summary,
+        generate_summary=given.generate_summary if given else None,
+        context=given.context if given else None,
+        mode=given.mode if given else None,
+    )
+    return UNSET if made == Reasoning() else made
+
+
+def _include(parts: Parts) -> list[str]:
+    """What the client wants, what its `logprobs` need, and reasoning that can be sent again (A.9)."""
+    wanted = list(parts.chat.include or ())
+    if parts.chat.logprobs:
+        wanted.append(LOGPROBS)
+    if parts.profile.encrypted_reasoning and not _stored(parts) and may_reason(parts.model):
+        wanted.append(ENCRYPTED_REASONING)
+    return list(dict.fromkeys(wanted))
+
+
+def _stream_options(chat: ChatRequest) -> ResponsesStreamOptions | UnsetType:
+    """Padding that the client does not want need not come from the upstream either."""
+    options = chat.stream_options
+    if options is None or options.include_obfuscation is not False:
+        return UNSET
+    return ResponsesStreamOptions(include_obfuscation=False)
+
+
+def _renames(parts: Parts) -> dict[str, str]:
+    """Upstream parameters by the names the client used; only where they differ from the usual ones (G.4)."""
+    chat = parts.chat
+    renames = {"max_output_tokens": parts.limit.name, **parts.tools.renames}
+    if parts.legacy:
+        renames["tool_choice"] = "function_call"
+    if parts.as_schema:
+        renames["text.format.schema"] = "response_format"
+    if chat.reasoning is not None:
+        names = ("effort",) if chat.reasoning_effort is None else ()
+        renames |= {f"reasoning.{name}": f"reasoning.{name}" for name in (*names, "summary")}
+    renames |= {name: name for name in _SHARED if getattr(chat, name) is not None}
+    return renames
+
+
+def _or_unset(value: Any) -> Any | UnsetType:
+    return UNSET if value is None else value

@@ -1,0 +1,128 @@
+"""What becomes of each type of output item in a chat answer (translation reference B.2)."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Raw
+
+from libs.schemas.parts import TextPart, decode_annotation, decode_logprobs, decode_part
+from libs.schemas.plan import StreamPlan
+from libs.schemas.responses import (
+    ApprovalItem,
+    CustomCallItem,
+    FunctionCallItem,
+    ImageItem,
+    MessageItem,
+    OutputItem,
+    ReasoningItem,
+    UnknownItem,
+    decode_item,
+)
+
+Kind = Literal["message", "reasoning", "call", "image"]
+# `kept` items mean nothing to a client and are for the history alone; of `lost` ones it might miss something.
+Fate = Kind | Literal["kept", "lost"]
+
+FATES: dict[str, Fate] = {
+    "message": "message",
+    "function_call": "call",
+    "custom_tool_call": "call",
+    "mcp_approval_request": "call",
+    "reasoning": "reasoning",
+    "image_generation_call": "image",
+    # Run by the upstream: never a call for the client; what they found is cited in the text.
+    "web_search_call": "lost",
+    "file_search_call": "lost",
+    "code_interpreter_call": "lost",
+    "mcp_call": "lost",
+    # Of these a request in the chat format is refused beforehand: chat cannot express them.
+    "computer_call": "lost",
+    "local_shell_call": "lost",
+    "shell_call": "lost",
+    "apply_patch_call": "lost",
+    "tool_search_call": "lost",
+    # Results and definitions, echoed.
+    "function_call_output": "kept",
+    "custom_tool_call_output": "kept",
+    "computer_call_output": "kept",
+    "local_shell_call_output": "kept",
+    "shell_call_output": "kept",
+    "apply_patch_call_output": "kept",
+    "tool_search_output": "kept",
+    "mcp_approval_response": "kept",
+    "mcp_list_tools": "kept",
+    "additional_tools": "kept",
+    "program": "kept",
+    "program_output": "kept",
+    "compaction": "kept",
+}
+_PROGRAM = "program"
+_CITATION = "url_citation"
+
+
+def kind_of(item: OutputItem) -> Kind | None:
+    """Return how a client sees an item; None where it does not."""
+    match item:
+        case MessageItem():
+            return "message"
+        case FunctionCallItem() | CustomCallItem():
+            return None if item.caller is not None and item.caller.type == _PROGRAM else "call"
+        case ApprovalItem():
+            return "call"
+        case ReasoningItem():
+            return "reasoning"
+        case ImageItem():
+            return "image"
+        case UnknownItem():
+            return None
+
+
+def call_ids(output: Sequence[Raw]) -> list[str]:
+    """Return the ids of the calls that the client is to answer, as it was told them."""
+    return [
+        item.id if isinstance(item, ApprovalItem) else item.call_id
+        for item in map(decode_item, output)
+        if isinstance(item, FunctionCallItem | CustomCallItem | ApprovalItem) and kind_of(item) is not None
+    ]
+
+
+def losses(output: Sequence[Raw], plan: StreamPlan) -> list[str]:
+    """Return what a chat answer has no place for, such as `output[1].web_search_call`, or lacks, as `logprobs`."""
+    items = list(map(decode_item, output))
+    lost = [f"output[{index}].{name}" for index, item in enumerate(items) for name in _losses(item)]
+    if plan.functions:  # the legacy form has room for one call (A.6)
+        calls = [index for index, item in enumerate(items) if kind_of(item) == "call"]
+        lost += [f"output[{index}].function_call" for index in calls[1:]]
+    texts = [part for item in items for part in _texts(item)]
+    if plan.logprobs and texts and not any(decode_logprobs(part.logprobs) for part in texts):
+        lost.append("logprobs")
+    return lost
+
+
+def _losses(item: OutputItem) -> Iterator[str]:
+    if isinstance(item, UnknownItem) and FATES.get(item.type, "lost") == "lost":
+        yield item.type or "unknown"
+    cited = (raw for part in _texts(item) for raw in part.annotations or ())
+    types = (annotation.type if annotation else "annotation" for annotation in map(decode_annotation, cited))
+    yield from sorted({type_ for type_ in types if type_ != _CITATION})
+
+
+def _texts(item: OutputItem) -> list[TextPart]:
+    parts = map(decode_part, item.content) if isinstance(item, MessageItem) else ()
+    return [part for part in parts if isinstance(part, TextPart)]
+
+
+def place(output: Sequence[Raw], seen: Mapping[Kind, Collection[int]]) -> list[tuple[int, Kind | None, Raw]]:
+    """Return the items of a whole output, each with the output index by which its events named it.
+
+    The index is the place in the output. Some servers count otherwise, or use a number twice: then the
+    items of a kind are told apart by their order.
+    """
+    placed = [(k, kind_of(decode_item(raw)), raw) for k, raw in enumerate(output)]
+    names: dict[tuple[Kind | None, int], int] = {}
+    for kind, indexes in seen.items():
+        places = [k for k, placed_kind, _ in placed if placed_kind == kind]
+        fresh = [k for k in places if k not in indexes]
+        elsewhere = [index for index in indexes if index not in places]
+        names.update({(kind, k): index for k, index in zip(fresh, elsewhere, strict=False)})
+    return [(names.get((kind, k), k), kind, raw) for k, kind, raw in placed]

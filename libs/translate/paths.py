@@ -1,0 +1,106 @@
+"""Paths into the Responses request, back to the paths a chat client knows (translation reference G.4).
+
+The plan says which message each input item came from, and which parameters the client called by another
+name than the usual one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from libs.schemas.plan import StreamPlan
+
+_INPUT = re.compile(r"input\[(\d+)\]")
+_TOOL = re.compile(r"(tools\[(\d+)\])(.*)")
+_FUNCTION_FIELDS = ("name", "description", "parameters", "strict")
+# Responses path -> chat path, where every request has the same.
+_PATHS = {
+    "input": "messages",
+    "reasoning.effort": "reasoning_effort",
+    "text.format": "response_format",
+    "text.format.description": "response_format.json_schema.description",
+    "text.format.name": "response_format.json_schema.name",
+    "text.format.schema": "response_format.json_schema.schema",
+    "text.format.strict": "response_format.json_schema.strict",
+    "text.verbosity": "verbosity",
+    "tool_choice.name": "tool_choice.function.name",
+}
+# Inside of an item, and inside of a custom tool.
+_INNER = (
+    (re.compile(r"^\.output\b"), ".content"),
+    (re.compile(r"(\.content\[\d+\])\.detail$"), r"\1.image_url.detail"),
+    (re.compile(r"(\.content\[\d+\])\.(file_data|file_id|file_url|filename)$"), r"\1.file.\2"),
+)
+_GRAMMAR = re.compile(r"^\.format\.(definition|syntax)$")
+# What Parley sets by itself; a client that gave one as well finds it among the renames.
+_INTERNAL = frozenset({"previous_response_id", "include", "store", "instructions"})
+_INTERNAL_PATHS = frozenset({"reasoning.summary"})
+
+_HEAD = re.compile(r"\w*")
+_TAIL = r"(?:\[\d+\]|\.\w+)*"
+_QUOTED = re.compile(rf"""(?P<quote>['"`])(?P<path>[A-Za-z_]\w*{_TAIL})(?P=quote)""")
+_BARE = re.compile(
+    rf"""(?<![\w.'"`])(?:input\[\d+\]|tools\[\d+\]|text\.format|text\.verbosity|reasoning\.effort|max_output_tokens){_TAIL}"""
+)
+# What one API says of a precondition, and what the other does (A.5).
+_NO_JSON = re.compile(r"must contain the word ['\"]?json", re.IGNORECASE)
+_NO_JSON_MESSAGE = (
+    "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+)
+
+
+def to_chat_param(param: str | None, plan: StreamPlan) -> str | None:
+    """Return a parameter's path in the chat request; None for what only Parley set."""
+    if param is None or _is_internal(param, plan.renames):
+        return None
+    return _to_chat(param, plan)
+
+
+def to_chat_text(text: str, plan: StreamPlan) -> str:
+    """Return a message with the paths in it, quoted or unmistakable, as the client knows them."""
+    if _NO_JSON.search(text):
+        return _NO_JSON_MESSAGE
+    text = _QUOTED.sub(lambda found: f"{found['quote']}{_to_chat(found['path'], plan)}{found['quote']}", text)
+    return _BARE.sub(lambda found: _to_chat(found[0], plan), text)
+
+
+def _is_internal(param: str, renames: Mapping[str, str]) -> bool:
+    found = _HEAD.match(param)
+    head = found[0] if found else ""
+    return (head in _INTERNAL and head not in renames) or (param in _INTERNAL_PATHS and param not in renames)
+
+
+def _to_chat(path: str, plan: StreamPlan) -> str:
+    if found := _INPUT.match(path):
+        return f"messages[{_source(plan.items, int(found[1]))}]{_inner(path[found.end() :])}"
+    if found := _TOOL.match(path):
+        return _tool(found[1], int(found[2]), found[3], plan.renames)
+    return _prefixed(path, _PATHS | plan.renames)
+
+
+def _source(items: Sequence[int], index: int) -> int:
+    return items[index] if index < len(items) else index
+
+
+def _inner(path: str) -> str:
+    for pattern, chat in _INNER:
+        path = pattern.sub(chat, path)
+    return path
+
+
+def _tool(tool: str, index: int, field: str, renames: Mapping[str, str]) -> str:
+    there = renames.get(tool)
+    if there is not None:
+        # The type stands outside of what a custom tool nests.
+        return tool + field if field == ".type" else there + _GRAMMAR.sub(r".format.grammar.\1", field)
+    if "tools" in renames:
+        return f"{renames['tools']}[{index}]{field}"
+    nested = _HEAD.match(field[1:])
+    return f"{tool}.function{field}" if nested and nested[0] in _FUNCTION_FIELDS else tool + field
+
+
+def _prefixed(path: str, names: Mapping[str, str]) -> str:
+    """Replace the longest beginning of `path` that has another name."""
+    for end in (len(path), *(k for k in range(len(path) - 1, 0, -1) if path[k] in ".[")):
+        if path[:end] in names:
+            return names[path[:end]] + path[end:]
+    return path

@@ -1,0 +1,102 @@
+"""The content of an answer: the texts of its messages, one after the other (translation reference B.2.1).
+
+Counts where each part stands in the whole, for the citations; cuts at a stop sequence (A.8).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from msgspec import Raw
+
+from libs.schemas.completion import Annotation, TokenLogprobOut
+from libs.schemas.parts import NO_RAW
+from libs.schemas.plan import StreamPlan
+from libs.translate.annotations import Citations, TextKey
+from libs.translate.logprobs import to_logprobs
+from libs.translate.stop import StopFilter
+
+SEPARATOR = "\n\n"  # between the texts of two messages
+
+Said = tuple[str, Sequence[TokenLogprobOut]]
+_NOTHING: Said = ("", ())
+
+
+class Text:
+    """Takes pieces of parts in their order, gives what the client may read."""
+
+    def __init__(self, plan: StreamPlan) -> None:
+        self._structured = plan.structured
+        self._logprobs = plan.logprobs
+        self._stop = StopFilter(plan.stop) if any(plan.stop) else None
+        self._sent: dict[TextKey, int] = {}  # characters of each part that came
+        self._tokens: dict[TextKey, int] = {}  # log probabilities of each part that came
+        self._starts: dict[TextKey, int] = {}  # where a part begins in the whole
+        self._length = 0  # of all that came, in characters
+        self._last = -1  # the message that spoke last
+        self._released = 0  # of it, what the client got; counted where there are stop sequences
+        self._plain = self._stop is None and not self._logprobs
+        self.stopped = False  # a stop sequence ended the content
+        self._waiting: deque[tuple[int, TokenLogprobOut]] = deque()  # tokens of text held back, by their ends
+        self.citations = Citations()
+
+    def add(self, key: TextKey, text: str, logprobs: Raw = NO_RAW) -> Said:
+        """Return what the client gets of a new piece of a part."""
+        sent = self._sent.get(key)
+        if self._plain and sent is not None:  # nearly every delta: no more than counted
+            self._sent[key] = sent + len(text)
+            self._length += len(text)
+            return text, ()
+        tokens = to_logprobs(logprobs) if self._logprobs else ()
+        return self._add(key, text, tokens) if text or tokens else _NOTHING
+
+    def complete(self, key: TextKey, whole: str, logprobs: Raw = NO_RAW) -> Said:
+        """Return what the client gets when a part is complete: what had not come before."""
+        tokens = to_logprobs(logprobs)[self._tokens.get(key, 0) :] if self._logprobs else ()
+        rest = whole[self._sent.get(key, 0) :]
+        return self._add(key, rest, tokens) if rest or tokens else _NOTHING
+
+    def end(self) -> Said:
+        """Return what was held back: the message is complete."""
+        return _NOTHING if self._stop is None else self._release(self._stop.flush())
+
+    def annotations(self) -> list[Annotation]:
+        """Return the annotations of what the client got."""
+        return self.citations.annotations(self._starts, self._released if self.stopped else None)
+
+    def _add(self, key: TextKey, text: str, tokens: Sequence[TokenLogprobOut]) -> Said:
+        sent = self._sent.get(key)
+        prefix = self._open(key) if sent is None and text else ""
+        if text:
+            self._sent[key] = (sent or 0) + len(text)
+            self._length += len(text)
+        if tokens:
+            self._tokens[key] = self._tokens.get(key, 0) + len(tokens)
+        if self._stop is None:
+            return prefix + text, tokens
+        self._wait(text, tokens)
+        released = self._stop.feed(prefix + text)
+        self.stopped = self._stop.stopped
+        return self._release(released)
+
+    def _open(self, key: TextKey) -> str:
+        """A part begins: return what sets it apart from the message before it."""
+        apart = self._length > 0 and self._last != key[0] and not self._structured
+        prefix = SEPARATOR if apart else ""
+        self._last = key[0]
+        self._length += len(prefix)
+        self._starts[key] = self._length
+        return prefix
+
+    def _wait(self, text: str, tokens: Sequence[TokenLogprobOut]) -> None:
+        """Note where each token of a piece ends. One cut inside a character may be longer than what it adds."""
+        position = self._length - len(text)
+        for token in tokens:
+            position = min(position + len(token.token), self._length)
+            self._waiting.append((position, token))
+
+    def _release(self, text: str) -> Said:
+        self._released += len(text)
+        tokens = []
+        while self._waiting and self._waiting[0][0] <= self._released:
+            tokens.append(self._waiting.popleft()[1])
+        return text, tokens

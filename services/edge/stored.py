@@ -1,0 +1,128 @@
+"""Stored completions: the chat API's view of what the upstream keeps as responses (translation reference B.8).
+
+`GET` and `DELETE /v1/chat/completions/{id}` and `GET .../{id}/messages`. A list and an update have no
+counterpart upstream, and are not there.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from libs.schemas.config import Upstream
+from libs.schemas.errors import ErrorBody
+from libs.schemas.plan import StreamPlan
+from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.ids import response_id
+from libs.translate.stored import (
+    INPUT_ITEMS_DECODER,
+    INSTRUCTIONS_DECODER,
+    STORED_ENCODER,
+    to_deleted,
+    to_stored_completion,
+    to_stored_messages,
+)
+from libs.translate.upstream_errors import read_error, to_chat_error
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.model_call import MAX_RESPONSE_BYTES, decode_response
+from services.edge.tenants import Caller
+from services.edge.upstream import UpstreamTruncated, read_limited
+
+T = TypeVar("T")
+
+PATH = "/v1/chat/completions/"
+_MESSAGES = "/messages"
+_PLAN = StreamPlan(stream=False)
+_PAGING = ("after", "limit", "order")
+
+
+class _Missing(TranslationError):
+    """The upstream of this try does not have it; another may."""
+
+
+class StoredEndpoint:
+    """The endpoint of everything below `/v1/chat/completions/`."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request. Raises TranslationError."""
+        caller = self._edge.tenants.identify(exchange.headers)
+        rest: str = exchange.scope["path"].removeprefix(PATH)
+        of_messages = rest.endswith(_MESSAGES)
+        name = rest.removesuffix(_MESSAGES)
+        upstream_id = response_id(name)
+        method: str = exchange.scope["method"]
+        show = _SHOWS.get((method, of_messages))
+        if show is None or upstream_id is None or "/" in name:
+            raise _not_found(f"Invalid URL ({method} {exchange.scope['path']})" if show is None else None, name)
+        exchange.watch()
+        for upstream in self._edge.config.upstream:
+            if upstream.api == "chat":
+                continue
+            try:
+                await exchange.send(200, await show(_Stored(self._edge, exchange, caller, upstream), name, upstream_id))
+                return
+            except _Missing:
+                continue
+        raise _not_found(None, name)
+
+
+class _Stored:
+    """What one upstream has under one id."""
+
+    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream) -> None:
+        self._edge = edge
+        self._exchange = exchange
+        self._headers = edge.upstreams.auth_headers(upstream, caller)
+        self._upstream = upstream
+
+    async def completion(self, name: str, upstream_id: str) -> bytes:
+        response = decode_response(await self._call("GET", f"/responses/{upstream_id}"))
+        return STORED_ENCODER.encode(to_stored_completion(response))
+
+    async def deleted(self, name: str, upstream_id: str) -> bytes:
+        await self._call("DELETE", f"/responses/{upstream_id}")
+        return STORED_ENCODER.encode(to_deleted(name))
+
+    async def messages(self, name: str, upstream_id: str) -> bytes:
+        given = parse_qsl(self._exchange.scope["query_string"].decode("latin-1"))
+        query = {"order": "asc", **{key: value for key, value in given if key in _PAGING}}
+        page = await self._call("GET", f"/responses/{upstream_id}/input_items?{urlencode(query)}")
+        instructions = None
+        if "after" not in query and query["order"] == "asc":
+            instructions = _decode(INSTRUCTIONS_DECODER.decode, await self._call("GET", f"/responses/{upstream_id}"))
+        items = _decode(INPUT_ITEMS_DECODER.decode, page)
+        told = to_stored_messages(items, instructions.instructions if instructions else None)
+        return STORED_ENCODER.encode(told)
+
+    async def _call(self, method: str, path: str) -> bytes:
+        async with self._edge.upstreams.request(self._upstream, method, path, headers=self._headers) as answer:
+            body = await read_limited(answer, MAX_RESPONSE_BYTES)
+        if answer.status == 404:
+            raise _Missing(404, ErrorBody(message="", code="not_found"))
+        if answer.status >= 300:
+            error = to_chat_error(answer.status, read_error(body), _PLAN)
+            raise TranslationError(answer.status if answer.status >= 400 else 502, error)
+        return body
+
+
+_SHOWS: dict[tuple[str, bool], Callable[[_Stored, str, str], Awaitable[bytes]]] = {
+    ("GET", False): _Stored.completion,
+    ("DELETE", False): _Stored.deleted,
+    ("GET", True): _Stored.messages,
+}
+
+
+def _decode(decode: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UpstreamTruncated from None
+
+
+def _not_found(message: str | None, name: str) -> InvalidRequest:
+    return InvalidRequest(message or f"Chat completion '{name}' not found.", None, "not_found", status=404)
