@@ -66,10 +66,23 @@ contract: install ## Run the tests of what services, and the outside, agree on
 e2e: install ## Run the tests of the whole cluster
 	$(BIN)/pytest tests/e2e
 
+.PHONY: clients
+clients: install ## Install the clients of README.md's table under var/clients, run each, and write the table
+	@$(BIN)/python -m tests.clients.environments install
+	@$(BIN)/python -m pytest tests/clients/test_clients.py -p tests.clients.recording; \
+		status=$$?; $(BIN)/python -m tests.clients.table; exit $$status
+
+.PHONY: clients-lock
+clients-lock: install ## Write the locks of the clients anew from their pins
+	@$(BIN)/python -m tests.clients.environments lock
+
 .PHONY: bench
-bench: install ## Measure; each benchmark prints its numbers
-	@for file in tests/bench/bench_*.py; do echo "$$file"; \
-		$(BIN)/python -m "tests.bench.$$(basename "$$file" .py)" || exit 1; done
+bench: install ## Measure this machine; BENCH="--quick", section names or --out FILE narrow it
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+.PHONY: profile
+profile: install ## Show where the edge spends its time; PROFILE=calls looks at calls, not at streams
+	@$(BIN)/python -m tests.bench.profile $(PROFILE)
 
 .PHONY: clean
 clean: ## Remove caches and build output; .venv and var stay

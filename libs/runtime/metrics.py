@@ -39,6 +39,9 @@ FALLBACKS = Counter(
     "parley_fallbacks_total", "Continued calls sent again in plain form, by the upstream's code.", ["code"]
 )
 COMMITS = Counter("parley_commits_total", "Turns handed to the state service, by result.", ["result"])
+ANSWER_LOSSES = Counter(
+    "parley_answer_losses_total", "Parts of answers that have no place in a chat answer, by what they are.", ["what"]
+)
 BAD_EVENTS = Counter("parley_bad_events_total", "Upstream events that could not be decoded.")
 SPOOL_BYTES = Gauge("parley_spool_bytes", "Bytes of records waiting in the local spool.")
 SPOOL_DROPPED = Counter("parley_spool_dropped_total", "Records lost because the spool was full or broken.")

@@ -79,6 +79,7 @@ class ChatRenderer:
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
         self.stopped = False
+        self._reason = "stop"
         self._drains = plan.include_usage
         self._stream = ChunkStream(plan)
         self._begun = False
@@ -109,14 +110,16 @@ class ChatRenderer:
     def _stop(self) -> Chunks:
         """A stop sequence ended the answer: it is finished at once, and only its usage may be waited for (A.8)."""
         self.stopped = True
+        chunks = self._stream.finish()
+        self._reason = next((reason for chunk in chunks if (reason := chunk.choices[0].finish_reason)), "stop")
         if not self._drains:
             self.ending = self.without_usage()
-        return self._stream.finish()
+        return chunks
 
     def without_usage(self) -> Ending:
         """Return the end of a stopped answer whose usage does not come."""
         response = self.created or Response()
-        return Ending(frames=[DONE_FRAME], response=response, output=[], finish_reason="stop")
+        return Ending(frames=[DONE_FRAME], response=response, output=[], finish_reason=self._reason)
 
     def _end(self, chunks: Chunks) -> list[bytes]:
         frames = [to_frame(chunk) for chunk in chunks]
@@ -127,7 +130,7 @@ class ChatRenderer:
             frames=[*frames[first:], DONE_FRAME],
             response=self._stream.response,
             output=self._stream.output(),
-            finish_reason="stop" if self.stopped else reasons[first] or "",
+            finish_reason=self._reason if self.stopped else reasons[first] or "",
         )
         return frames[:first]
 

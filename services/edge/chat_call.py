@@ -5,6 +5,7 @@ that is over.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 
@@ -16,8 +17,8 @@ from libs.schemas.bus import Converted, Turn
 from libs.schemas.config import Upstream
 from libs.schemas.errors import UpstreamErrorBody
 from libs.schemas.records import Outcome
-from libs.schemas.responses import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
-from libs.translate import fingerprint
+from libs.schemas.responses import RESPONSE_DECODER, Response
+from libs.translate import fingerprint, items
 from libs.translate.completion import COMPLETION_ENCODER, to_completion, to_message
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.finish import finish_reason
@@ -40,6 +41,8 @@ from services.edge.upstream import (
 )
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+MAX_LOSSES_TOLD = 32  # headers must stay small
+_UNSAFE = re.compile(r"[^\w.:\[\]-]", re.ASCII)  # in a header: the names of item types are the upstream's
 DRAIN_SECONDS = 5.0  # for the usage of an answer that a stop sequence ended
 _OUTCOMES: dict[str | None, Outcome] = {"incomplete": "incomplete", "failed": "failed", "cancelled": "failed"}
 
@@ -151,9 +154,16 @@ class ChatCall:
         else:
             completion = to_completion(response, self._plan)
             data, reason = COMPLETION_ENCODER.encode(completion), completion.choices[0].finish_reason
+            self._tell_losses(items.losses(response.output, self._plan))
         self._record.first_output()
         await self._finish(response, response.output, reason)
         await self._exchange.send(200, data)
+
+    def _tell_losses(self, lost: list[str]) -> None:
+        """Name what of the answer has no place in a completion beside what the request lost."""
+        if lost:
+            named = [_UNSAFE.sub("?", name) for name in lost[:MAX_LOSSES_TOLD]]
+            self._exchange.response_headers["x-parley-dropped"] = ",".join([*self._converted.dropped, *named])
 
     async def _stream(self, answer: aiohttp.ClientResponse) -> None:
         exchange, parser, renderer = self._exchange, FrameParser(), self._renderer()
@@ -223,7 +233,10 @@ class ChatCall:
 
     async def _finish(self, response: Response, output: Sequence[msgspec.Raw], reason: str) -> None:
         """Keep the record and, where the answer may be continued, the turn."""
-        call_ids = [item.call_id for item in map(decode_item, output) if isinstance(item, FunctionCallItem)]
+        call_ids = items.call_ids(output)
+        for lost in items.losses(output, self._plan):
+            what = lost.rpartition(".")[2]
+            metrics.ANSWER_LOSSES.labels(what if what in items.FATES else "other").inc()
         outcome = _OUTCOMES.get(response.status, "ok")
         code = None if response.error is None or response.error.code is None else str(response.error.code)
         self._record.end(outcome, error_code=code, response=response, finish_reason=reason, tool_calls=len(call_ids))

@@ -140,3 +140,9 @@ def _last_body(cluster: Cluster, text: str) -> dict[str, Any]:
     bodies = [entry["body"] for entry in cluster.simulator.ledger() if text in str(entry["body"])]
     body: dict[str, Any] = bodies[-1]
     return body
+
+
+def test_what_an_answer_loses_is_told(client: openai.OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=[user("[[use: web_search news]]")])
+    assert raw.parse().choices[0].finish_reason == "stop"
+    assert "web_search_call" in raw.headers.get("x-parley-dropped", "")
