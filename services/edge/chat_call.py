@@ -14,33 +14,28 @@ import msgspec
 
 from libs.runtime import metrics
 from libs.schemas.bus import Converted, Turn
-from libs.schemas.config import Upstream
 from libs.schemas.errors import UpstreamErrorBody
 from libs.schemas.records import Outcome
-from libs.schemas.responses import RESPONSE_DECODER, Response
+from libs.schemas.responses import Response
 from libs.translate import fingerprint, items
 from libs.translate.completion import COMPLETION_ENCODER, to_completion, to_message
-from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.errors import TranslationError
 from libs.translate.finish import finish_reason
-from libs.translate.lift import Skeleton, splice, total_bytes
+from libs.translate.lift import Skeleton, splice
 from libs.translate.sse import FrameParser, FrameTooLarge
-from libs.translate.upstream_errors import is_stale, read_error, to_chat_error
+from libs.translate.upstream_errors import is_stale
 from services.edge import calls, failures
 from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.model_call import ModelCall, UpstreamRefused, decode_response, read_response
 from services.edge.polling import settled
 from services.edge.push import Pushed
 from services.edge.tenants import Caller
 from services.edge.upstream import (
-    ERROR_BODY_LIMIT,
     UpstreamTruncated,
-    error_headers,
-    read_limited,
-    told_headers,
 )
 
-MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 MAX_LOSSES_TOLD = 32  # headers must stay small
 _UNSAFE = re.compile(r"[^\w.:\[\]-]", re.ASCII)  # in a header: the names of item types are the upstream's
 DRAIN_SECONDS = 5.0  # for the usage of an answer that a stop sequence ended
@@ -61,79 +56,37 @@ class ChatCall:
         self._converted = converted
         self._plan = converted.plan
         self._attempt = attempt
-        self._upstream = _named(edge.config.upstream, converted.upstream)
         self._continues = converted.previous_response_id is not None
+        self._call: ModelCall
         self._record: calls.Call
 
     async def run(self, bones: Skeleton, original: bytes) -> None:
         """Send the request and answer the client. Raises TranslationError, and Stale where a plain retry may help."""
-        if self._exchange.aborted is not None:  # the bus may have swallowed the cancellation
+        edge, exchange = self._edge, self._exchange
+        if exchange.aborted is not None:  # the bus may have swallowed the cancellation
             raise asyncio.CancelledError
         pieces = splice(self._converted.body, bones, original)
-        length = total_bytes(pieces)
-        self._record = self._begin(length)
-        self._edge.streams.add(self._exchange, streamed=self._plan.stream)
+        self._call = ModelCall(edge, exchange, self._caller, self._converted, self._attempt, pieces)
+        self._record = self._call.record
+        edge.streams.add(exchange, streamed=self._plan.stream)
         try:
-            async with self._edge.upstreams.request(
-                self._upstream, "POST", "/responses", headers=self._headers(length), body=pieces
-            ) as answer:
-                self._exchange.last_read = time.monotonic()
-                self._exchange.response_headers.update(told_headers(answer.headers))
-                await self._answer(answer)
+            async with self._call.ask() as answer:
+                exchange.last_read = time.monotonic()
+                await self._call.check(answer)
+                await (self._stream(answer) if self._plan.stream else self._whole(answer))
         except TranslationError as error:
+            if isinstance(error, UpstreamRefused):
+                self._check_stale(error.status, error.told)
+                exchange.response_headers.update(error.headers)
             self._record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
             raise
         except asyncio.CancelledError:
-            aborted = self._exchange.aborted
-            self._record.end(calls.ABORT_OUTCOMES[aborted] if aborted else "cancelled", status=0)
+            self._record.end(calls.ABORT_OUTCOMES[exchange.aborted] if exchange.aborted else "cancelled", status=0)
             raise
         finally:
-            self._edge.streams.remove(self._exchange)
-
-    def _headers(self, length: int) -> dict[str, str]:
-        return {
-            "content-type": "application/json",
-            "content-length": str(length),
-            "accept": "text/event-stream" if self._plan.stream else "application/json",
-            "user-agent": "parley",
-            "traceparent": self._exchange.traceparent,
-            **self._edge.upstreams.auth_headers(self._upstream, self._caller),
-        }
-
-    def _begin(self, length: int) -> calls.Call:
-        return calls.begin(
-            self._edge.sink,
-            self._exchange,
-            self._caller,
-            surface="chat",
-            attempt=self._attempt,
-            model=self._converted.model,
-            upstream=self._converted.upstream,
-            streamed=self._plan.stream,
-            request_bytes=length,
-            previous_response_id=self._converted.previous_response_id,
-            conversation=self._plan.commit.conversation if self._plan.commit else None,
-        )
+            edge.streams.remove(exchange)
 
     # -- answers ------------------------------------------------------------------------------------
-
-    async def _answer(self, answer: aiohttp.ClientResponse) -> None:
-        if answer.status != 200:
-            await self._refuse(answer)
-        elif self._plan.stream:
-            await self._stream(answer)
-        else:
-            await self._whole(answer)
-
-    async def _refuse(self, answer: aiohttp.ClientResponse) -> None:
-        """The upstream answered with an error status."""
-        body = await read_limited(answer, ERROR_BODY_LIMIT)
-        error = read_error(body)
-        status = answer.status if answer.status >= 400 else 502
-        self._check_stale(status, error)
-        chat_error = to_chat_error(status, error, self._plan)
-        self._record.end("refused" if status < 500 else "failed", status=status, error_code=chat_error.code)
-        await self._exchange.send_error(status, chat_error, error_headers(body, chat_error))
 
     def _check_stale(self, status: int, error: UpstreamErrorBody) -> None:
         """Raise Stale where the upstream cannot continue what the request does, and nothing went out yet."""
@@ -144,11 +97,10 @@ class ChatCall:
         raise Stale
 
     async def _whole(self, answer: aiohttp.ClientResponse) -> None:
-        body = await read_limited(answer, MAX_RESPONSE_BYTES)
-        response = _read_response(body)
+        response, body = await read_response(answer)
         if response.status in ("queued", "in_progress"):
-            body = await settled(self._edge, self._exchange, self._upstream, self._caller, response.id)
-            response = _read_response(body)
+            body = await settled(self._edge, self._exchange, self._call.upstream, self._caller, response.id)
+            response = decode_response(body)
         if self._plan.format == "responses":
             data, reason = body, finish_reason(response, has_calls=False)
         else:
@@ -254,17 +206,3 @@ class ChatCall:
         )
         prefix = fingerprint.answered(plan.prefix, to_message(output, self._plan))
         await self._edge.commit(self._exchange, self._caller, plan, prefix, turn)
-
-
-def _named(upstreams: list[Upstream], name: str) -> Upstream:
-    found = next((upstream for upstream in upstreams if upstream.name == name), None)
-    if found is None:
-        raise InvalidRequest(f"No upstream is called '{name}'.", "model", "model_not_found", status=404)
-    return found
-
-
-def _read_response(body: bytes) -> Response:
-    try:
-        return RESPONSE_DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamTruncated from None

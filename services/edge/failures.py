@@ -13,6 +13,7 @@ from libs.schemas.errors import ErrorBody
 from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from services.edge.exchange import Abort, ClientGone, Exchange
+from services.edge.model_call import UpstreamRefused
 
 RETRY_AFTER = {"retry-after": "1"}
 
@@ -50,19 +51,25 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
     except ClientGone:
         pass
     except TranslationError as error:
-        _count(exchange, error)
-        await exchange.end_with_error(error.status, error.error, RETRY_AFTER if error.status == 503 else None)
+        if not isinstance(error, UpstreamRefused):  # which the record of the call tells
+            _count(exchange, error)
+        await exchange.end_with_error(error.status, error.error, _retry_after(exchange, error.status))
     except asyncio.CancelledError:
         if not exchange.absorb_abort():
             raise
         if exchange.aborted in _ABORTED:
             status, error_body = _ABORTED[exchange.aborted]
-            await exchange.end_with_error(status, error_body, RETRY_AFTER if status == 503 else None)
+            await exchange.end_with_error(status, error_body, _retry_after(exchange, status))
     except Exception:  # the process loop of requests: one bad request must not go without an answer
         log.exception("request_failed", request_id=exchange.request_id)
         await exchange.end_with_error(500, _INTERNAL)
     finally:
         exchange.close()
+
+
+def _retry_after(exchange: Exchange, status: int) -> dict[str, str] | None:
+    """When to come back, unless the upstream has said."""
+    return RETRY_AFTER if status == 503 and "retry-after" not in exchange.response_headers else None
 
 
 def _count(exchange: Exchange, error: TranslationError) -> None:

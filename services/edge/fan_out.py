@@ -22,7 +22,7 @@ from services.edge import calls, failures
 from services.edge.answers import decode
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
-from services.edge.model_call import ModelCall, read_response
+from services.edge.model_call import ModelCall, UpstreamRefused, read_response
 from services.edge.tap import end as end_record
 from services.edge.tenants import Caller
 from services.edge.upstream import UpstreamTruncated
@@ -58,6 +58,8 @@ class FanOutCall:
         try:
             await (self._stream() if self._plan.stream else self._whole())
         except TranslationError as error:
+            if isinstance(error, UpstreamRefused):
+                exchange.response_headers.update(error.headers)
             for call in self._calls:
                 call.record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
             raise

@@ -32,10 +32,11 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 
 class UpstreamRefused(TranslationError):
-    """The upstream answered with an error status; `told` is what it said, in its own terms."""
+    """The upstream answered with an error status; `headers` go to the client, `told` is what it said."""
 
-    def __init__(self, status: int, error: ErrorBody, told: UpstreamErrorBody) -> None:
+    def __init__(self, status: int, error: ErrorBody, headers: dict[str, str], told: UpstreamErrorBody) -> None:
         super().__init__(status, error)
+        self.headers = headers
         self.told = told
 
 
@@ -94,8 +95,7 @@ class ModelCall:
         told = read_error(body)
         status = answer.status if answer.status >= 400 else 502
         error = to_chat_error(status, told, self._plan)
-        self._exchange.response_headers.update(error_headers(body, error))
-        raise UpstreamRefused(status, error, told)
+        raise UpstreamRefused(status, error, error_headers(body, error), told)
 
 
 async def read_response(answer: aiohttp.ClientResponse) -> tuple[Response, bytes]:
