@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.schemas.parts import NO_RAW
-from libs.schemas.responses import RESPONSE_DECODER, Response
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):

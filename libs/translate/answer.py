@@ -13,9 +13,7 @@ from msgspec import Raw
 from libs.schemas import events
 from libs.schemas.completion import AudioOut, ChunkChoice, Delta, ImageOut
 from libs.schemas.errors import ErrorBody
-from libs.schemas.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
-from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import (
+from libs.schemas.output import (
     ApprovalItem,
     CustomCallItem,
     FunctionCallItem,
@@ -26,6 +24,8 @@ from libs.schemas.responses import (
     UnknownItem,
     decode_item,
 )
+from libs.schemas.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
+from libs.schemas.plan import StreamPlan
 from libs.translate import reasoning
 from libs.translate.errors import UpstreamFailed
 from libs.translate.floor import Floor

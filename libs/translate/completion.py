@@ -18,8 +18,8 @@ from libs.schemas.completion import (
     ToolCallOut,
 )
 from libs.schemas.errors import ErrorBody
+from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response
 from libs.translate.answer import Answer
 from libs.translate.errors import UpstreamFailed
 from libs.translate.finish import failed, finish_reason, response_failure

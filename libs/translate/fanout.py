@@ -7,8 +7,8 @@ from msgspec import UNSET
 
 from libs.schemas import events
 from libs.schemas.completion import ChatCompletion, CompletionUsage, ModerationOut
+from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response
 from libs.translate.errors import TranslationError
 from libs.translate.moderation import merge_moderation, to_moderation
 from libs.translate.stream import Chunks, ChunkStream

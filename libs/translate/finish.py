@@ -5,8 +5,8 @@ Tables of the translation reference: B.3 and G.3.
 
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.events import ErrorEvent
+from libs.schemas.output import Response, ResponseError
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response, ResponseError
 from libs.translate.errors import UpstreamFailed
 from libs.translate.paths import to_chat_param, to_chat_text
 

@@ -1,7 +1,7 @@
 """Images that the model made, as the extension that chat clients know (translation reference B.2)."""
 
 from libs.schemas.completion import ImageOut, ImageUrlOut
-from libs.schemas.responses import ImageItem
+from libs.schemas.output import ImageItem
 
 _SUBTYPES = {None: "png", "": "png", "svg": "svg+xml", "jpg": "jpeg"}  # where it is not the format's own name
 _URLS = ("data:", "https://", "http://")

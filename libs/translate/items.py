@@ -5,9 +5,7 @@ from typing import Literal
 
 from msgspec import Raw
 
-from libs.schemas.parts import TextPart, decode_annotation, decode_logprobs, decode_part
-from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import (
+from libs.schemas.output import (
     ApprovalItem,
     CustomCallItem,
     FunctionCallItem,
@@ -18,6 +16,8 @@ from libs.schemas.responses import (
     UnknownItem,
     decode_item,
 )
+from libs.schemas.parts import TextPart, decode_annotation, decode_logprobs, decode_part
+from libs.schemas.plan import StreamPlan
 
 Kind = Literal["message", "reasoning", "call", "image"]
 # `kept` items mean nothing to a client and are for the history alone; of `lost` ones it might miss something.

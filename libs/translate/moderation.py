@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas.completion import ModerationOut, ModerationResults
-from libs.schemas.responses import Moderation
+from libs.schemas.output import Moderation
 
 Side = ModerationResults | Raw | UnsetType
 

@@ -20,8 +20,8 @@ from libs.schemas.completion import (
     ToolCallOut,
 )
 from libs.schemas.input_items import InputItemList, InputItemPart, Instructed, StoredItem
+from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response
 from libs.schemas.tolerant import TolerantDecoder
 from libs.translate.completion import to_completion
 

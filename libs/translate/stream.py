@@ -13,8 +13,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas import events
 from libs.schemas.completion import ChatCompletionChunk, ChunkChoice, CompletionUsage, Delta, ModerationOut
+from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response
 from libs.translate.answer import Answer, Choices
 from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, failed, finish_reason, response_failure

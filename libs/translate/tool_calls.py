@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from libs.schemas.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
-from libs.schemas.responses import ApprovalItem, CustomCallItem, FunctionCallItem
+from libs.schemas.output import ApprovalItem, CustomCallItem, FunctionCallItem
 from libs.translate.pairing import APPROVAL
 
 CallItem = FunctionCallItem | CustomCallItem | ApprovalItem

@@ -21,13 +21,7 @@ from libs.schemas.chat import (
 )
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format
-from libs.schemas.responses import (
-    CustomToolFormat,
-    CustomToolParam,
-    FunctionToolParam,
-    ToolParam,
-    WebSearchTool,
-)
+from libs.schemas.responses import CustomToolFormat, CustomToolParam, FunctionToolParam, ToolParam, WebSearchTool
 from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected, unsupported
 

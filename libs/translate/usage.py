@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from libs.schemas.completion import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
-from libs.schemas.responses import InputTokensDetails, OutputTokensDetails, ResponseUsage
+from libs.schemas.output import InputTokensDetails, OutputTokensDetails, ResponseUsage
 
 _NO_INPUT_DETAILS = InputTokensDetails()
 _NO_OUTPUT_DETAILS = OutputTokensDetails()

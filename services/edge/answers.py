@@ -21,8 +21,8 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
+from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response
 from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, response_failure
 from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame

@@ -13,8 +13,8 @@ import msgspec
 
 from libs.runtime import metrics, tracing
 from libs.runtime.logs import Log
+from libs.schemas.output import Response, ResponseUsage
 from libs.schemas.records import CallRecord, Outcome, Surface
-from libs.schemas.responses import Response, ResponseUsage
 from services.edge.exchange import Abort, Exchange
 from services.edge.tenants import Caller
 

@@ -15,8 +15,8 @@ import msgspec
 from libs.runtime import metrics
 from libs.schemas.bus import Converted, Turn
 from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.output import Response
 from libs.schemas.records import Outcome
-from libs.schemas.responses import Response
 from libs.translate import fingerprint, items
 from libs.translate.completion import COMPLETION_ENCODER, to_completion, to_message
 from libs.translate.errors import TranslationError

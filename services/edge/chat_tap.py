@@ -6,8 +6,8 @@ Of a stream only the chunks that finish it, or carry usage, are parsed.
 import msgspec
 
 from libs.runtime import metrics
+from libs.schemas.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
 from libs.schemas.records import Outcome
-from libs.schemas.responses import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
 from services.edge.tap import MAX_BODY_BYTES

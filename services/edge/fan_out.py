@@ -11,7 +11,7 @@ import aiohttp
 
 from libs.schemas.bus import Converted
 from libs.schemas.events import Keepalive
-from libs.schemas.responses import Response
+from libs.schemas.output import Response
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError
 from libs.translate.fanout import FanOut, merge_completions

@@ -12,7 +12,7 @@ import msgspec
 from libs.schemas.bus import Converted
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.responses import RESPONSE_DECODER, Response
+from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import total_bytes
 from libs.translate.upstream_errors import read_error, to_chat_error

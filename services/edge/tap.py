@@ -7,8 +7,8 @@ import msgspec
 
 from libs.runtime import metrics
 from libs.schemas.events import ErrorEvent, ResponseCreated, ResponseFailed, decode_event
+from libs.schemas.output import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
 from libs.schemas.records import Outcome
-from libs.schemas.responses import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
 from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, finish_reason, response_failure
 from libs.translate.sse import FrameParser, FrameTooLarge

@@ -24,8 +24,8 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
+from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import RESPONSE_DECODER
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import UpstreamFailed
 from libs.translate.items import losses

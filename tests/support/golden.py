@@ -26,8 +26,8 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
+from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import Response
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError, UpstreamFailed
 from libs.translate.fanout import FanOut, merge_completions

@@ -7,8 +7,8 @@ from openai.types.responses import ResponseStreamEvent
 
 from libs.schemas import events
 from libs.schemas.events import DECODERS, SILENT, TextDelta, UnknownEvent, decode_event
+from libs.schemas.output import Response
 from libs.schemas.parts import TokenLogprob, decode_logprobs
-from libs.schemas.responses import Response
 
 TEXT = {"type": "response.output_text.delta", "output_index": 0, "content_index": 1, "delta": "a"}
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.responses import (
+from libs.schemas.output import (
     RESPONSE_DECODER,
     FunctionCallItem,
     MessageItem,

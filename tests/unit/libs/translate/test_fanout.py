@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from libs.schemas.events import StreamEvent
+from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import RESPONSE_DECODER
 from libs.translate.completion import to_completion
 from libs.translate.errors import UpstreamFailed
 from libs.translate.fanout import FanOut, merge_completions

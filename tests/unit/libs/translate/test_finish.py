@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import RESPONSE_DECODER, Response
 from libs.translate.finish import failure, finish_reason, response_failure
 from tests.support.answers import response
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from libs.schemas.completion import ModerationOut
-from libs.schemas.responses import RESPONSE_DECODER
+from libs.schemas.output import RESPONSE_DECODER
 from libs.translate.moderation import merge_moderation, to_moderation
 
 RESULT = {"type": "moderation_result", "model": "m", "flagged": False, "categories": {"hate": False}}

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.schemas.events import DECODERS, TERMINAL, decode_event
+from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
-from libs.schemas.responses import RESPONSE_DECODER
 from libs.translate.completion import to_completion
 from libs.translate.errors import TranslationError
 from libs.translate.items import FATES, losses

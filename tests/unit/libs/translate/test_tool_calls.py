@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from libs.schemas.completion import Delta
-from libs.schemas.responses import ApprovalItem, CustomCallItem, FunctionCallItem
+from libs.schemas.output import ApprovalItem, CustomCallItem, FunctionCallItem
 from libs.translate.tool_calls import CallItem, ToolCalls
 
 LOOK = FunctionCallItem(call_id="call_1", name="look")
