@@ -1,6 +1,7 @@
 """OpenAI's error envelope, the same on both APIs (translation reference G.1)."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,9 +14,13 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorEnvelope(msgspec.Struct, frozen=True):
-    """A whole error answer, or the data of one error frame in a stream."""
+    """A whole error answer, or the data of one error frame in a stream.
+
+    In a frame, where no header can follow, `upstream_error` is what the upstream really said, base64url.
+    """
 
     error: ErrorBody
+    upstream_error: str | UnsetType = msgspec.field(name="x-parley-upstream-error", default=UNSET)
 
 
 class UpstreamErrorBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ class Renderer(Protocol):
     created: Response | None
     ending: Ending | None
     failure: TranslationError | None
+    told: bytes  # the event that `failure` came of
     stopped: bool  # by a stop sequence: only its usage may still be waited for
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
@@ -78,6 +79,7 @@ class ChatRenderer:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
+        self.told = b""
         self.stopped = False
         self._reason = "stop"
         self._drains = plan.include_usage
@@ -98,7 +100,7 @@ class ChatRenderer:
         try:
             chunks = self._stream.feed(event)
         except TranslationError as error:
-            self.failure = error
+            self.failure, self.told = error, payload
             return []
         if isinstance(event, TERMINAL):
             return self._end(chunks)
@@ -146,6 +148,7 @@ class TypedRenderer:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
+        self.told = b""
         self.stopped = False  # nothing of a typed answer is cut
         self._mendable = mendable
         self._held: list[bytes] = []
@@ -189,7 +192,7 @@ class TypedRenderer:
         failure = _failure(event)
         if failure is None or not is_stale(UpstreamErrorBody(message=failure.error.message, code=failure.error.code)):
             return False
-        self.failure = failure
+        self.failure, self.told = failure, payload
         return True
 
 

@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import aiohttp
 import msgspec
@@ -27,13 +28,15 @@ from libs.translate.upstream_errors import is_stale
 from services.edge import calls, failures
 from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
+from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.model_call import ModelCall, UpstreamRefused, decode_response, read_response
 from services.edge.polling import settled
 from services.edge.push import Pushed
 from services.edge.tenants import Caller
 from services.edge.upstream import (
+    UPSTREAM_ERROR,
     UpstreamTruncated,
+    error_headers,
 )
 
 MAX_LOSSES_TOLD = 32  # headers must stay small
@@ -145,7 +148,7 @@ class ChatCall:
                     if rendered:
                         await self._write(rendered)
                     if renderer.failure is not None:
-                        self._fail(renderer.failure)
+                        self._fail(renderer.failure, renderer.told)
                     if renderer.ending is not None:
                         await self._end(renderer.ending)
                         return
@@ -172,9 +175,12 @@ class ChatCall:
         self._record.first_output()
         await self._exchange.write(data)
 
-    def _fail(self, error: TranslationError) -> None:
-        told = UpstreamErrorBody(message=error.error.message, code=error.error.code)
-        self._check_stale(error.status, told)
+    def _fail(self, error: TranslationError, told: bytes) -> None:
+        """The upstream failed within its answer; `told` is the event that said so."""
+        self._check_stale(error.status, UpstreamErrorBody(message=error.error.message, code=error.error.code))
+        headers = error_headers(told, error.error)
+        self._exchange.response_headers.update(headers)  # while there is a status to send
+        self._exchange.error_frame = partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR))
         raise error
 
     async def _end(self, ending: Ending) -> None:

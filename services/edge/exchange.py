@@ -12,6 +12,7 @@ from typing import Literal, cast
 from uuid import uuid4
 
 import msgspec
+from msgspec import UNSET
 from starlette.types import Message, Receive, Scope, Send
 
 from libs.runtime import metrics, tracing
@@ -40,9 +41,10 @@ def error_body(error: ErrorBody) -> bytes:
     return _ENCODER.encode(ErrorEnvelope(error))
 
 
-def chat_error_frame(error: ErrorBody) -> bytes:
-    """Return the frame on which chat SDKs raise (C.3)."""
-    return b"data: %b\n\n" % error_body(error)
+def chat_error_frame(error: ErrorBody, upstream_error: str | None = None) -> bytes:
+    """Return the frame on which chat SDKs raise (C.3); `upstream_error` is what the upstream said, base64url."""
+    envelope = ErrorEnvelope(error, UNSET if upstream_error is None else upstream_error)
+    return b"data: %b\n\n" % _ENCODER.encode(envelope)
 
 
 class ClientGone(Exception):

@@ -19,6 +19,7 @@ from services.edge import push
 from services.edge.tenants import Caller, Tenants
 
 ERROR_BODY_LIMIT = 1024 * 1024
+UPSTREAM_ERROR = "x-parley-upstream-error"
 RAW_ERROR_LIMIT = 2048  # of an upstream's error, in bytes, before base64: headers must stay small
 # Statuses that SDKs retry by themselves, though these codes say that it cannot help (G.2).
 _HOPELESS = frozenset({"insufficient_quota", "credit_balance_exhausted"})
@@ -89,7 +90,7 @@ def error_headers(body: bytes, error: ErrorBody) -> dict[str, str]:
     """Return what goes with a translated error: what the upstream really said, and whether a retry helps."""
     headers = {}
     if body:
-        headers["x-parley-upstream-error"] = urlsafe_b64encode(body[:RAW_ERROR_LIMIT]).decode()
+        headers[UPSTREAM_ERROR] = urlsafe_b64encode(body[:RAW_ERROR_LIMIT]).decode()
     if error.code in _HOPELESS:
         headers["x-should-retry"] = "false"
     return headers

@@ -1,5 +1,6 @@
 """Every error is OpenAI's envelope with all four keys, whoever is at fault."""
 
+import base64
 import http.client
 import json
 from collections.abc import Mapping
@@ -200,3 +201,17 @@ def test_answer_that_breaks_off_raises_and_is_never_a_finish(client: openai.Open
             finishes += [choice.finish_reason for choice in chunk.choices]
     assert caught.value.code == "upstream_stream_truncated"
     assert finishes and set(finishes) == {None}
+
+
+def test_error_frame_holds_what_the_upstream_said(cluster: Cluster) -> None:
+    body = chat(messages=[user("[[error-midstream: server_error It fell over.]]")], stream=True)
+    _, _, got = send(cluster, "POST", CHAT, body)
+    frame = json.loads(got.strip().split(b"\n\n")[-1].removeprefix(b"data: "))
+    told = json.loads(base64.urlsafe_b64decode(frame["x-parley-upstream-error"]))
+    assert "It fell over." in frame["error"]["message"] and "It fell over." in str(told)
+
+
+def test_error_status_holds_what_the_upstream_said(cluster: Cluster) -> None:
+    for text, kept in (("[[http: 429]]", b"rate_limit_exceeded"), ("[[fail: server_error No.]]", b"response.failed")):
+        _, headers, _ = send(cluster, "POST", CHAT, chat(messages=[user(text)], stream=True))
+        assert kept in base64.urlsafe_b64decode(headers["x-parley-upstream-error"])

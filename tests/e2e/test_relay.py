@@ -281,3 +281,15 @@ async def test_any_error_becomes_the_envelope(
     error = json.loads(got[2])["error"]
     assert (got[0], error["message"]) == (502 if status == 302 else status, message)
     assert set(error) == {"message", "type", "param", "code"}
+
+
+@on_module_loop
+async def test_answer_that_is_worked_on_in_the_background_is_waited_for(relaying: Cluster, raw: RawUpstream) -> None:
+    answer = {"id": "resp_q", "created_at": 1, "model": "raw-model", "output": []}
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "At last."}]}
+    raw.answers["/v1/responses"] = chunked([json.dumps({**answer, "status": "queued"}).encode()], {})
+    settled = {**answer, "status": "completed", "output": [message]}
+    raw.answers["/v1/responses/resp_q"] = chunked([json.dumps(settled).encode()], {})
+    sent = json.dumps({"model": "raw-model", "messages": [user("u")]}).encode()
+    status, _, got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/chat/completions", sent)
+    assert (status, json.loads(got)["choices"][0]["message"]["content"]) == (200, "At last.")
