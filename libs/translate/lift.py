@@ -1,4 +1,4 @@
-"""Takes long media strings out of a JSON body and puts them back into another, without parsing either.
+"""Takes long media, and secrets of tools, out of a JSON body and puts them back into another, without parsing either.
 
 A string is lifted if it is a value, long, and by its start a data URL or base64; never text. Both
 directions are linear: the search steps over the body in blocks and looks closer only where a block
@@ -18,6 +18,11 @@ _BLOCK = MIN_BYTES // 2  # any longer run without a quote covers at least one wh
 _HEAD = 256
 _DATA_URL = re.compile(rb"data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9=._+-]+)*,")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
+_STRING = rb'"((?:[^"\\]|\\.)+)"'
+_MCP = re.compile(rb'(?<!\\)"type"\s*:\s*"mcp"')
+_AUTHORIZATION = re.compile(rb'(?<!\\)"authorization"\s*:\s*' + _STRING)
+_HEADERS = re.compile(rb'(?<!\\)"headers"\s*:\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
+_VALUE = re.compile(rb":\s*" + _STRING)
 _KEY_FOLLOWS = re.compile(rb"[ \t\r\n]*:")
 
 
@@ -34,8 +39,12 @@ class SpliceError(ValueError):
 
 
 def lift(body: bytes, nonce: str) -> Skeleton:
-    """Return `body` without its long media strings; `nonce` must be random, at least 128 bits in hex."""
-    spans = list(_spans(body))
+    """Return `body` without its long media strings and the client's secrets.
+
+    `nonce` must be random, at least 128 bits in hex.
+    """
+    secrets = set(_secrets(body))
+    spans = sorted({*_spans(body), *secrets})
     if not spans:
         return Skeleton(body, [], [])
     pieces: list[bytes] = []
@@ -44,7 +53,8 @@ def lift(body: bytes, nonce: str) -> Skeleton:
     for index, (start, end) in enumerate(spans):
         placeholder = f"parley-lift:{nonce}:{index}."  # the dot ends it, where digits may follow
         pieces += (body[position:start], placeholder.encode())
-        lifted.append(_lifted(placeholder, memoryview(body)[start:end]))
+        value = memoryview(body)[start:end]
+        lifted.append(_hidden(placeholder, value) if (start, end) in secrets else _lifted(placeholder, value))
         position = end
     pieces.append(body[position:])
     return Skeleton(b"".join(pieces), lifted, spans)
@@ -94,6 +104,20 @@ def _spans(body: bytes) -> Iterator[tuple[int, int]]:
         position = end + 1
 
 
+def _secrets(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where the credentials of MCP servers stand: `authorization`, and the values of `headers`.
+
+    A quote inside a text is escaped, so only keys match. What else bears such a name comes back unharmed.
+    """
+    if _MCP.search(body) is None:
+        return
+    for found in _AUTHORIZATION.finditer(body):
+        yield found.span(1)
+    for headers in _HEADERS.finditer(body):
+        for value in _VALUE.finditer(body, *headers.span(1)):
+            yield value.span(1)
+
+
 def _is_media(body: bytes, start: int, end: int) -> bool:
     """Whether the bytes between two quotes are one whole string value that is media."""
     if body[start - 2 : start - 1] == b"\\" or _KEY_FOLLOWS.match(body, end + 1):
@@ -108,6 +132,11 @@ def _is_media(body: bytes, start: int, end: int) -> bool:
 def _is_base64(body: bytes, start: int, end: int) -> bool:
     head, tail = body[start : start + _HEAD], body[end - _HEAD : end]
     return _BASE64.fullmatch(head) is not None and b"=" not in head and _BASE64.fullmatch(tail) is not None
+
+
+def _hidden(placeholder: str, value: memoryview) -> Lifted:
+    """A secret leaves nothing of itself, not even a digest."""
+    return Lifted(placeholder=placeholder, sha256="", length=len(value), head="")
 
 
 def _lifted(placeholder: str, value: memoryview) -> Lifted:

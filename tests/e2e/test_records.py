@@ -142,6 +142,31 @@ async def test_no_image_crosses_the_bus(client: openai.OpenAI, cluster: Cluster)
     await listener.close()
 
 
+async def test_no_secret_of_a_tool_crosses_the_bus(client: openai.OpenAI, cluster: Cluster) -> None:
+    seen: list[bytes] = []
+
+    async def note(msg: Msg) -> None:
+        seen.append(msg.data)
+
+    listener = await nats.connect(cluster.nats.url)
+    await listener.subscribe(">", cb=note)
+    await listener.flush()
+    tool: Any = {
+        "type": "mcp",
+        "server_label": "s",
+        "server_url": "https://s.example/mcp",
+        "authorization": "token-of-ann",
+        "headers": {"X-Key": "key-of-ann"},
+        "require_approval": "never",
+    }
+    client.chat.completions.create(model=MODEL, messages=[user("[[text: Hi.]]")], tools=[tool])
+    sent = cluster.simulator.ledger()[-1]["body"]["tools"][0]
+    assert (sent["authorization"], sent["headers"]) == ("token-of-ann", {"X-Key": "key-of-ann"})
+    await listener.flush()
+    assert seen and not any(b"-of-ann" in data for data in seen)
+    await listener.close()
+
+
 async def test_trace_of_the_caller_reaches_record_and_upstream(
     client: openai.OpenAI, records: Records, cluster: Cluster
 ) -> None:

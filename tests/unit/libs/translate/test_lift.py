@@ -191,3 +191,31 @@ def test_lift_takes_linear_time(body: bytes) -> None:
 
 def test_the_threshold_is_low_enough_for_its_block() -> None:
     assert lift_module._BLOCK * 2 <= MIN_BYTES
+
+
+MCP = {
+    "type": "mcp",
+    "server_label": "s",
+    "authorization": 'to\\ken"1',
+    "headers": {"X-Key": "k{1}", "Y": "é", "Z": ""},
+}
+
+
+def test_secrets_of_mcp_tools_are_lifted_and_leave_nothing_behind() -> None:
+    body = json.dumps({"tools": [MCP, {"type": "mcp", "headers": {}, "authorization": "second"}]}).encode()
+    bones = lift(body, NONCE)
+    for secret in (b"ken", b"k{1}", b"u00e9", b"second"):
+        assert secret in body and secret not in bones.body
+    assert [(one.sha256, one.head) for one in bones.lifted] == [("", "")] * 4
+    assert json.loads(bones.body)["tools"][0]["server_label"] == "s"
+    assert b"".join(splice(bones.body, bones, body)) == body
+
+
+def test_words_that_look_like_secrets_in_a_text_stay() -> None:
+    text = json.dumps(MCP) + json.dumps({"authorization": "x"})
+    body = json.dumps({"messages": [{"role": "user", "content": text}], "tools": [{"type": "mcp"}]}).encode()
+    assert lift(body, NONCE).lifted == []
+
+
+def test_without_an_mcp_tool_nothing_is_looked_for() -> None:
+    assert lift(b'{"authorization": "x", "headers": {"a": "b"}}', NONCE).lifted == []
