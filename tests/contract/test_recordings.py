@@ -30,7 +30,7 @@ from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import UpstreamFailed
 from libs.translate.items import losses
 from libs.translate.stream import DONE_FRAME, ChunkStream, to_frame
-from tests.support import golden
+from tests.support import golden, node_sdk
 from tests.support.answers import PLAN, Json, calls, feed, said
 
 # Its deltas were edited by hand and are not the beginning of the text that ends them.
@@ -125,6 +125,25 @@ def test_the_official_client_rebuilds_a_recorded_stream(name: str) -> None:
         assert (rebuilt["created"], rebuilt["model"]) == (whole["created"], whole["model"])
         assert rebuilt["id"] == whole["id"] or name == ROTATING
         assert golden.meant(rebuilt.get("usage") or {}) == golden.meant(whole.get("usage", {}))
+
+
+@node_sdk.NEEDED[0]
+@node_sdk.NEEDED[1]
+def test_the_node_client_rebuilds_every_recorded_stream() -> None:
+    expected: Json = {}
+    sent: dict[str, str] = {}
+    for name in RECORDINGS:
+        for number, events in enumerate(_answers(name)):
+            if not _fails(events) and name != EDITED:
+                stream, case = ChunkStream(WITH_USAGE), f"{name} {number}"
+                frames = [to_frame(chunk) for event in events for chunk in stream.feed(event)]
+                sent[case] = b"".join([*frames, DONE_FRAME]).decode()
+                expected[case] = _whole(events)
+    rebuilt = node_sdk.rebuild(sent)
+    for case, choice in expected.items():
+        (streamed,) = rebuilt[case]["choices"]
+        assert streamed["finish_reason"] == choice["finish_reason"], case
+        assert node_sdk.meant(streamed["message"]) == node_sdk.meant(choice["message"]), case
 
 
 @pytest.mark.parametrize("path", _BODIES, ids=lambda path: path.name)
