@@ -19,7 +19,6 @@ _HEAD = 256
 _DATA_URL = re.compile(rb"data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9=._+-]+)*,")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
 _STRING = rb'"((?:[^"\\]|\\.)+)"'
-_MCP = re.compile(rb'(?<!\\)"type"\s*:\s*"mcp"')
 _AUTHORIZATION = re.compile(rb'(?<!\\)"authorization"\s*:\s*' + _STRING)
 _HEADERS = re.compile(rb'(?<!\\)"headers"\s*:\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
 _VALUE = re.compile(rb":\s*" + _STRING)
@@ -43,8 +42,9 @@ def lift(body: bytes, nonce: str) -> Skeleton:
 
     `nonce` must be random, at least 128 bits in hex.
     """
-    secrets = set(_secrets(body))
-    spans = sorted({*_spans(body), *secrets})
+    media = list(_spans(body))
+    secrets = set(_secrets(body, list(_gaps(media, len(body)))))
+    spans = sorted({*media, *secrets})
     if not spans:
         return Skeleton(body, [], [])
     pieces: list[bytes] = []
@@ -104,18 +104,28 @@ def _spans(body: bytes) -> Iterator[tuple[int, int]]:
         position = end + 1
 
 
-def _secrets(body: bytes) -> Iterator[tuple[int, int]]:
+def _gaps(media: Sequence[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
+    """What lies between the media: the expressions below would take long over megabytes of base64."""
+    position = 0
+    for start, end in media:
+        yield position, start
+        position = end
+    yield position, length
+
+
+def _secrets(body: bytes, gaps: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Where the credentials of MCP servers stand: `authorization`, and the values of `headers`.
 
     A quote inside a text is escaped, so only keys match. What else bears such a name comes back unharmed.
     """
-    if _MCP.search(body) is None:
+    if all(body.find(b'"mcp"', *gap) < 0 for gap in gaps):
         return
-    for found in _AUTHORIZATION.finditer(body):
-        yield found.span(1)
-    for headers in _HEADERS.finditer(body):
-        for value in _VALUE.finditer(body, *headers.span(1)):
-            yield value.span(1)
+    for gap in gaps:
+        for found in _AUTHORIZATION.finditer(body, *gap):
+            yield found.span(1)
+        for headers in _HEADERS.finditer(body, *gap):
+            for value in _VALUE.finditer(body, *headers.span(1)):
+                yield value.span(1)
 
 
 def _is_media(body: bytes, start: int, end: int) -> bool:

@@ -211,6 +211,15 @@ def test_secrets_of_mcp_tools_are_lifted_and_leave_nothing_behind() -> None:
     assert b"".join(splice(bones.body, bones, body)) == body
 
 
+def test_secrets_are_lifted_beside_media() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}
+    body = json.dumps({"messages": [{"role": "user", "content": [image]}], "tools": [MCP]}).encode()
+    bones = lift(body, NONCE)
+    assert sorted(one.length for one in bones.lifted)[-1] > 40_000
+    assert len(bones.lifted) == 4 and b"k{1}" not in bones.body
+    assert b"".join(splice(bones.body, bones, body)) == body
+
+
 def test_words_that_look_like_secrets_in_a_text_stay() -> None:
     text = json.dumps(MCP) + json.dumps({"authorization": "x"})
     body = json.dumps({"messages": [{"role": "user", "content": text}], "tools": [{"type": "mcp"}]}).encode()
