@@ -3,7 +3,6 @@
 import shutil
 import socket
 import sys
-import time
 from pathlib import Path
 
 from libs.schemas.subjects import SERVER_MAX_PAYLOAD
@@ -43,15 +42,3 @@ jetstream {{
         encoding="utf-8",
     )
     return [binary(), "-c", str(configuration)]
-
-
-def wait_listening(port: int, timeout_seconds: float = 10.0) -> bool:
-    """Return whether something accepts connections on `port` before the time is over."""
-    ends = time.monotonic() + timeout_seconds
-    while time.monotonic() < ends:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
-            return True
-        except OSError:
-            time.sleep(0.02)
-    return False

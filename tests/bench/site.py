@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from deploy.local.nats_server import free_port, wait_listening
+from deploy.local.nats_server import free_port
 from tests.bench.jobs import Job
 from tests.bench.processes import Pids
 from tests.bench.requests import Surface
 from tests.support.cluster import Cluster, running_cluster
+from tests.support.nats import wait_listening
 
 _ROOT = Path(__file__).resolve().parents[2]
 _JOB_SECONDS = 300.0

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +33,7 @@ class NatsServer:
         self._process = subprocess.Popen(
             nats_server.command(self.port, self._store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        assert nats_server.wait_listening(self.port), "nats-server did not start"
+        assert wait_listening(self.port), "nats-server did not start"
 
     def kill(self) -> None:
         """Kill without warning."""
@@ -65,3 +67,15 @@ def running_nats(store: Path) -> Iterator[NatsServer]:
         yield server
     finally:
         server.stop()
+
+
+def wait_listening(port: int, timeout_seconds: float = 10.0) -> bool:
+    """Return whether something accepts connections on `port` before the time is over."""
+    ends = time.monotonic() + timeout_seconds
+    while time.monotonic() < ends:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
