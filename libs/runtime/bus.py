@@ -105,6 +105,21 @@ class Bus:
         """Have `restore` run after each reconnect: the server may have come back with an empty store."""
         self._connection.on_reconnect(restore)
 
+    def on_lost(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called whenever the connection breaks."""
+        self._connection.lost.append(tell)
+
+    # -- messages to all ----------------------------------------------------------------------------
+
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """Send a message to all who listen. Raises MessageTooLarge, BusDown."""
+        await self._connection.publish(subject, payload, {}, reply=reply)
+
+    async def listen(self, subject: str, receive: Callable[[Msg], Awaitable[None]]) -> None:
+        """Have `receive` called for each message on `subject`, one after another; in every process that listens."""
+        await self._connection.subscribe(subject, receive)
+        await self._connection.flush()
+
     # -- serving ------------------------------------------------------------------------------------
 
     async def serve(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], *, concurrency: int) -> None:

@@ -48,8 +48,17 @@ SPOOL_DROPPED = Counter("parley_spool_dropped_total", "Records lost because the 
 RECORDS_PUBLISHED = Counter("parley_records_published_total", "Records acknowledged by JetStream.")
 
 # -- state ------------------------------------------------------------------------------------------
-STATE_RESOLVES = Counter("parley_state_resolves_total", "Histories looked up, by result.", ["result"])
+STATE_TURNS = Counter("parley_state_turns_total", "Turns looked up, by result: hit or miss.", ["result"])
+STATE_COMMITS = Counter(
+    "parley_state_commits_total", "Turns to keep, by result: kept, without_items or tenant_full.", ["result"]
+)
+STATE_UNSEALABLE = Counter(
+    "parley_state_unsealable_total", "Kept values that did not open: another secret, or damage; each counts as absent."
+)
 STATE_HEAD_CONFLICTS = Counter("parley_state_head_conflicts_total", "Heads that another writer moved first.")
+STATE_STORE_SECONDS = Histogram(
+    "parley_state_store_seconds", "Time of one request to the store, by operation.", ["operation"], buckets=_LATENCY
+)
 
 # -- analytics --------------------------------------------------------------------------------------
 ROWS_INSERTED = Counter("parley_rows_inserted_total", "Rows that ClickHouse took.", ["table"])

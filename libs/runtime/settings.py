@@ -33,7 +33,14 @@ _WITH_POLICY = schema.EMULATED | schema.DEFAULT_POLICIES.keys()
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 # Variables of the environment that are no setting of a section.
-OTHER_VARIABLES = ("PARLEY_CONFIG", "PARLEY_SECRET", "PARLEY_RECORDINGS", "PARLEY_SIMULATOR_PORT", "PARLEY_VAR")
+OTHER_VARIABLES = (
+    "PARLEY_CONFIG",
+    "PARLEY_SECRET",
+    "PARLEY_SECRET_PREVIOUS",
+    "PARLEY_RECORDINGS",
+    "PARLEY_SIMULATOR_PORT",
+    "PARLEY_VAR",
+)
 
 
 def variables() -> Iterator[tuple[str, str, str]]:

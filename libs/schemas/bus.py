@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from libs.schemas.config import ContinuityPolicy
 from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import Continuity, Format, StreamPlan
 
@@ -23,12 +24,29 @@ class Lifted(msgspec.Struct, frozen=True, kw_only=True):
     head: str
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says of its conversation outside its body: in headers and in the query.
+
+    `conversation` is a name, `delta` that the messages are only what is new, `retain` false that nothing
+    of the answer may be kept, `continuity` what the client wants of it, `hint` a session's name that
+    groups diagnostics and decides nothing.
+    """
+
+    conversation: str | None = None
+    previous_response_id: str | None = None
+    delta: bool = False
+    retain: bool = True
+    continuity: ContinuityPolicy | None = None
+    hint: str = ""
+
+
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A chat body to convert.
 
     `body` is the client's JSON with media lifted out. `accounts` gives, for each upstream, the digest
-    of the credentials this call would use there. `mode="plain"` asks for no continuation. `format` is
-    what the client's header says of the answer's; the body may say it too, and then counts.
+    of the credentials this call would use there. `mode="plain"` asks for no continuation, after an
+    earlier try that belonged to the conversation `token`. `format` is what the client's header says of
+    the answer's; the body may say it too, and then counts.
     """
 
     plan_version: int
@@ -36,21 +54,27 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     lifted: list[Lifted] = []
     tenant: str
     accounts: dict[str, str]
-    conversation: str | None = None
+    said: Said = Said()
     mode: Literal["auto", "plain"] = "auto"
+    token: str | None = None
     format: Format | None = None
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
-    """The upstream request of a chat call and how to translate its answer; `model` as sent upstream."""
+    """The upstream request of a chat call and how to translate its answer; `model` as sent upstream.
+
+    `conversation` is the name or token that the client is told. With `whole` false the request is only
+    what is new, and must never be sent without its parent.
+    """
 
     upstream: str
     model: str
     body: bytes
     plan: StreamPlan
     continuity: Continuity
+    conversation: str = ""
+    whole: bool = True
     previous_response_id: str | None = None
-    entry: str | None = None
     dropped: list[str] = []
 
 
@@ -83,66 +107,212 @@ ConvertReply = Converted | Native | Refused | PlanUnsupported
 # -- state ------------------------------------------------------------------------------------------
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """An answered turn, found by the digest of the history that ends with it.
+class KeptCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that an answer made: `outline` is the digest of each part of its arguments, 8 bytes each."""
 
-    No text is kept: ids, and `call_ids` that the next request must answer. Times in Unix seconds.
+    id: str
+    name: str
+    outline: bytes
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """An answered turn. No text is kept in it. Times in Unix seconds.
+
+    `prefix` is the digest of the history that ends with the answer, `end` the same with its arguments,
+    from which the next one goes on; the other digests are those of the `CommitPlan`.
     """
 
+    entry: str
     response_id: str
+    upstream: str
     account: str
     model: str
-    call_ids: list[str] = []
+    prefix: str
+    end: str
+    asked: str
+    start: str
+    context: str
+    conversation: str
+    parent: bool
+    stored: bool
+    calls: list[KeptCall] = []
     created: int
     expires: int
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a history: the keys it may be known by, and its prefix digest.
+
+    `entry` is the key of a turn of just this history and context; `loose` leads to a turn whose context or
+    history was another.
+    """
+
+    entry: str
+    loose: str
+
+
 class ResolveRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of these turns are known? `prefixes` are hex digests, newest first."""
+    """Which of these turns are known? `turns` newest first.
+
+    `items_bytes` bounds the original output items that come back, newest first. `head` asks for the
+    newest turn of that conversation as well.
+    """
 
     scope: str
-    prefixes: list[str]
+    turns: list[Wanted] = []
+    items_bytes: int = 0
+    head: str | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A known turn: `index` is its place among `turns`, `exact` that it was found under its `entry`.
+
+    `items` are its original output items, JSON; None where they are not kept, or beyond the limit.
+    """
+
+    index: int
+    exact: bool
+    turn: Turn
+    items: list[bytes] | None = None
+
+
+class HeadTurns(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest turn of a conversation and the one before it, where that is still kept."""
+
+    turn: Turn
+    before: Turn | None = None
 
 
 class ResolveReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest known turn and its place in `prefixes`; both None when none is known."""
+    """What is known, in the order asked for."""
 
-    index: int | None = None
-    turn: Turn | None = None
+    found: list[Found] = []
+    head: HeadTurns | None = None
 
 
 class CommitRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Keep a turn, and make it the head of its conversation when it has a name."""
+    """Keep a turn, its original output `items` where they are of use, and move the conversation's head.
+
+    `loose` is the key under which the turn may be known in another context, or in an edited history.
+    """
 
     scope: str
-    prefix: str
-    conversation: str | None = None
+    loose: str
     turn: Turn
+    items: list[bytes] = []
 
 
 class CommitReply(msgspec.Struct, frozen=True, kw_only=True):
-    """`turns` counts the answers in the conversation; 0 when it has no name."""
+    """`turns` counts the answers in the conversation; `refused` says why nothing was kept, if so."""
 
+    turns: int = 0
+    refused: str | None = None
+
+
+class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of a conversation, and which upstream owns an id of the Responses API?"""
+
+    conversation: str | None = None
+    upstream_id: str | None = None
+
+
+class ConversationInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as its owner may see it; times in Unix seconds."""
+
+    id: str
     turns: int
+    model: str
+    upstream: str
+    stored: bool
+    last_response_id: str
+    created: int
+    updated: int
+    expires: int
 
 
-class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Drop a turn that the upstream no longer knows."""
+class ReadReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`upstream` is the name of the owner of the id; each None where it is not known."""
 
-    scope: str
-    prefix: str
+    conversation: ConversationInfo | None = None
+    upstream: str | None = None
 
 
-class ForgetReply(msgspec.Struct, frozen=True):
-    """The turn is gone, whether or not it was there."""
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Remember that an id of the Responses API belongs to an upstream."""
+
+    upstream_id: str
+    upstream: str
+
+
+class ClaimReply(msgspec.Struct, frozen=True):
+    """It is remembered."""
+
+
+class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The tenant's conversations, newest first; `after` is the id of the last one seen."""
+
+    after: str | None = None
+    limit: int = 20
+
+
+class ListReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One page."""
+
+    conversations: list[ConversationInfo]
+    has_more: bool = False
+
+
+class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Erase a whole conversation, or the turns of these `entries`."""
+
+    conversation: str | None = None
+    entries: list[str] = []
+
+
+class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response that Parley had an upstream store."""
+
+    upstream: str
+    response_id: str
+
+
+class DeleteReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`known` says whether there was such a conversation; `responses` are still to be deleted upstream."""
+
+    known: bool = False
+    responses: list[StoredResponse] = []
+
+
+class StateStatusRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """How is the state service?"""
+
+
+class StateStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The store and its limits; `hits` and `misses` count the turns looked up since this replica started."""
+
+    store: str
+    entries: int
+    bytes: int | None = None
+    link_ttl_seconds: int
+    items_ttl_seconds: int
+    max_items_bytes: int
+    max_tenant_turns: int
+    hits: int = 0
+    misses: int = 0
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest turn of a named conversation, as kept; `updated` in Unix seconds."""
+    """The newest turn of a conversation, as kept; times in Unix seconds."""
 
+    conversation: str
+    entry: str
+    before: str | None
     response_id: str
-    prefix: str
+    model: str
+    upstream: str
+    stored: bool
     turns: int
+    created: int
     updated: int
 
 

@@ -256,6 +256,8 @@ class ParleyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client asks of Parley itself in the body."""
 
     format: Format | None = None
+    history: Literal["whole", "delta"] | None = None
+    retain: Literal["all", "none"] | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -306,6 +308,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     background_options: Raw = NO_RAW
     context_management: Raw = NO_RAW
     conversation: Raw = NO_RAW
+    conversation_id: str | None = None
     image: Raw = NO_RAW
     include: list[str] | None = None
     instructions: str | None = None

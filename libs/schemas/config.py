@@ -143,9 +143,20 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class State(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The state service."""
+    """The state service.
 
-    turn_ttl_seconds: int = 29 * 86400
+    `link_ttl_seconds` is how long a turn stored upstream may be continued, `items_ttl_seconds` how long
+    original output items can be replayed; `max_items_bytes` bounds those of one turn, and
+    `max_tenant_turns` what one tenant may hold. `cache_bytes` are kept in memory, sealed, by each replica.
+    """
+
+    store: Literal["jetstream", "redis", "memory"] = "jetstream"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    link_ttl_seconds: int = 29 * 86400
+    items_ttl_seconds: int = 86400
+    max_items_bytes: int = 256 * 1024
+    max_tenant_turns: int = 1_000_000
+    cache_bytes: int = 64 * 1024 * 1024
 
 
 class Analytics(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,9 +183,25 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a client names a conversation; the first of `name_headers` that a request carries counts."""
+    """How a client names a conversation; the first of `name_headers` that a request carries counts.
+
+    `hint_headers` name a session: they group diagnostics and decide nothing. `replay_bytes` bounds the
+    original items that go up with one request.
+    """
 
     name_headers: list[str] = msgspec.field(default_factory=lambda: ["x-parley-conversation"])
+    hint_headers: list[str] = msgspec.field(default_factory=lambda: ["x-session-id", "x-session-affinity"])
+    replay_bytes: int = 512 * 1024
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys that belong together, by the tenant digests that the records show; the first digest names them all.
+
+    With `retain = "none"` nothing of their conversations is kept.
+    """
+
+    digests: list[str]
+    retain: Literal["all", "none"] = "all"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,4 +214,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     analytics: Analytics = Analytics()
     health: Health = Health()
     conversation: Conversation = Conversation()
+    tenant: list[Tenant] = []
     upstream: list[Upstream] = []

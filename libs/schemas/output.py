@@ -58,6 +58,14 @@ class Moderation(msgspec.Struct, frozen=True):
     output: Raw = NO_RAW
 
 
+class InputTransformation(msgspec.Struct, frozen=True):
+    """What the upstream did to an input item before it used the input; `reason` such as `model_mismatch`."""
+
+    id: str | None = None
+    action: str | None = None
+    reason: str | None = None
+
+
 class Response(msgspec.Struct, frozen=True):
     """The Response object; `created_at` in Unix seconds, an integer or a float."""
 
@@ -72,6 +80,7 @@ class Response(msgspec.Struct, frozen=True):
     service_tier: str | None = None
     metadata: dict[str, str] | None = None
     moderation: Moderation | None = None
+    input_transformations: list[InputTransformation] | None = None
 
 
 class MessageItem(msgspec.Struct, frozen=True, tag_field="type", tag="message"):

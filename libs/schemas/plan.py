@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 ContinuityMode = Literal["replay", "chain", "none"]
 ReasoningField = Literal["reasoning_content", "reasoning", "both", "none"]
@@ -17,7 +17,10 @@ Format = Literal["chat", "responses"]
 
 
 class Continuity(msgspec.Struct, frozen=True, kw_only=True):
-    """How a request was continued, or the one reason why not; told in `x-parley-continuity`."""
+    """How a request was continued, or the one reason why not; told in `x-parley-continuity`.
+
+    `matched` answers of the history were known, `new_items` are the input items that go up.
+    """
 
     mode: ContinuityMode = "none"
     reason: str
@@ -25,18 +28,31 @@ class Continuity(msgspec.Struct, frozen=True, kw_only=True):
     new_items: int = 0
 
 
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept turn that a request goes on from: the key of its entry, and the ids of its output items."""
+
+    entry: str
+    ids: list[str] = []
+
+
 class CommitPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the state service is told once the answer is whole.
 
-    `scope` and `prefix` are hex digests: of the owner, and of the history up to the answer (F.2).
-    `conversation` is the name the client gave, if it gave one.
+    Digests are hex: of the owner (`scope`), of the history up to the answer (`asked`), of its part up to
+    the newest answer in it (`start`), and of instructions and tool names (`context`). `parent` says
+    that a later request may chain on the answer, `stored` that the upstream keeps it.
     """
 
     scope: str
-    prefix: str
-    conversation: str | None = None
+    asked: str
+    start: str
+    context: str
+    conversation: str
+    upstream: str
     account: str
     model: str
+    parent: bool = False
+    stored: bool = False
 
 
 class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +62,8 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     `renames` maps upstream parameter names to those the client used (G.4). `choices` is the client's
     `n`, `stop` its stop sequences (A.7, A.8). `functions` says that the client speaks the legacy form of
     tool calls (A.6), `logprobs` that it asked for them (B.6), `structured` that the answer's text must be
-    JSON and nothing else (B.2.1). `forced_tool` says that one named tool was forced (B.3).
+    JSON and nothing else (B.2.1). `forced_tool` says that one named tool was forced (B.3). `replayed` are the
+    kept turns that the request goes on from, by replay or by chaining.
     """
 
     version: int = PLAN_VERSION
@@ -62,4 +79,5 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     stop: list[str] = []
     items: list[int] = []
     renames: dict[str, str] = {}
+    replayed: list[Replayed] = []
     commit: CommitPlan | None = None

@@ -47,7 +47,25 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     response_bytes: int = 0
 
 
-Record = CallRecord
+class HandoffRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="handoff", omit_defaults=True):
+    """One decision on how a request continues. `ts` in Unix milliseconds; `session` is the client's hint."""
+
+    event_id: str
+    ts: int
+    tenant: str
+    request_id: str
+    trace_id: str = ""
+    upstream: str
+    model: str
+    mode: str
+    reason: str
+    matched: int = 0
+    new_items: int = 0
+    conversation: str = ""
+    session: str = ""
+
+
+Record = CallRecord | HandoffRecord
 
 RECORD_ENCODER = msgspec.json.Encoder()
-RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(CallRecord)
+RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

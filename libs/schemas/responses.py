@@ -131,7 +131,7 @@ class ReasoningIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     content: list[ReasoningTextIn]
 
 
-# A typed tool result goes up as the client wrote it.
+# A typed tool result goes up as the client wrote it, an item of an earlier answer as the upstream did.
 InputItem = (
     InputMessage
     | FunctionCallIn
@@ -142,6 +142,7 @@ InputItem = (
     | McpApprovalResponse
     | ReasoningIn
     | dict[str, Any]
+    | Raw
 )
 
 

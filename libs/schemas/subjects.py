@@ -106,16 +106,60 @@ COMMIT: Subject[bus.CommitRequest, bus.CommitReply] = Subject(
     consumer="state",
     meaning="Keep an answered turn.",
 )
-FORGET: Subject[bus.ForgetRequest, bus.ForgetReply] = Subject(
-    "parley.state.forget",
-    bus.ForgetRequest,
-    bus.ForgetReply,
+READ: Subject[bus.ReadRequest, bus.ReadReply] = Subject(
+    "parley.state.read",
+    bus.ReadRequest,
+    bus.ReadReply,
     timeout_seconds=2.0,
     patience_seconds=0.5,
     idempotent=True,
     producers=("edge",),
     consumer="state",
-    meaning="Drop a turn that the upstream no longer knows.",
+    meaning="What is held of a conversation; which upstream owns an id?",
+)
+CLAIM: Subject[bus.ClaimRequest, bus.ClaimReply] = Subject(
+    "parley.state.claim",
+    bus.ClaimRequest,
+    bus.ClaimReply,
+    timeout_seconds=2.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="Remember which upstream owns an id.",
+)
+LIST: Subject[bus.ListRequest, bus.ListReply] = Subject(
+    "parley.state.list",
+    bus.ListRequest,
+    bus.ListReply,
+    timeout_seconds=5.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="The conversations of a tenant.",
+)
+DELETE: Subject[bus.DeleteRequest, bus.DeleteReply] = Subject(
+    "parley.state.delete",
+    bus.DeleteRequest,
+    bus.DeleteReply,
+    timeout_seconds=5.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="Erase a conversation, or turns that the upstream does not know any more.",
+)
+STATE_STATUS: Subject[bus.StateStatusRequest, bus.StateStatus] = Subject(
+    "parley.state.status",
+    bus.StateStatusRequest,
+    bus.StateStatus,
+    timeout_seconds=1.0,
+    patience_seconds=0.0,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="The store, its limits and its hits.",
 )
 QUERY: Subject[bus.QueryRequest, bus.QueryOutcome] = Subject(
     "parley.analytics.query",
@@ -129,7 +173,17 @@ QUERY: Subject[bus.QueryRequest, bus.QueryOutcome] = Subject(
     meaning="Run a read-only query over the records.",
 )
 
-SUBJECTS: tuple[Subject[Any, Any], ...] = (CONVERT, RESOLVE, COMMIT, FORGET, QUERY)
+SUBJECTS: tuple[Subject[Any, Any], ...] = (
+    CONVERT,
+    RESOLVE,
+    COMMIT,
+    READ,
+    CLAIM,
+    LIST,
+    DELETE,
+    STATE_STATUS,
+    QUERY,
+)
 
 # -- JetStream --------------------------------------------------------------------------------------
 
@@ -167,6 +221,7 @@ RECORDS = JsStream(
     meaning="Records on their way to ClickHouse.",
 )
 RECORDS_CALL = "parley.records.call"
+RECORDS_HANDOFF = "parley.records.handoff"
 
 DEAD_RECORDS = JsStream(
     name="PARLEY_RECORDS_DEAD",
@@ -181,17 +236,11 @@ DEAD_RECORDS = JsStream(
 
 RECORDS_DURABLE = "analytics"  # the durable consumer on RECORDS
 
-TURNS = Bucket(
-    name="parley_turns",
-    ttl_seconds=29 * 86400,
+STATE = Bucket(
+    name="parley_state",
+    ttl_seconds=30 * 86400,
     owner="state",
-    meaning="Answered turns by scope and history digest; immutable.",
-)
-HEADS = Bucket(
-    name="parley_heads",
-    ttl_seconds=29 * 86400,
-    owner="state",
-    meaning="The newest turn of each named conversation; moved by compare-and-set.",
+    meaning="Turns, their items, indexes and heads, by tenant; sealed, each with its own time to live.",
 )
 CURSOR = Bucket(
     name="parley_cursor",
@@ -201,4 +250,4 @@ CURSOR = Bucket(
 )
 
 JS_STREAMS = (RECORDS, DEAD_RECORDS)
-BUCKETS = (TURNS, HEADS, CURSOR)
+BUCKETS = (STATE, CURSOR)

@@ -24,7 +24,8 @@ _SHARED = ("store", "include", "instructions", "previous_response_id")
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is put together from; `store` is what an absent `store` means."""
+    """What a request is put together from; `store` is what an absent `store` means, `replays` that the
+    answer's items are to be sent again."""
 
     chat: ChatRequest
     model: str
@@ -39,6 +40,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     choice: ToolChoiceParam | UnsetType
     as_schema: bool
     store: bool
+    replays: bool
 
 
 def to_body(parts: Parts) -> ResponsesRequest:
@@ -148,7 +150,8 @@ def _include(parts: Parts) -> list[str]:
     wanted = list(parts.chat.include or ())
     if parts.chat.logprobs:
         wanted.append(LOGPROBS)
-    if parts.profile.encrypted_reasoning and not _stored(parts) and may_reason(parts.model):
+    again = parts.replays or not _stored(parts)
+    if again and parts.profile.encrypted_reasoning and may_reason(parts.model):
         wanted.append(ENCRYPTED_REASONING)
     return list(dict.fromkeys(wanted))
 

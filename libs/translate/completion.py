@@ -36,7 +36,7 @@ COMPLETION_ENCODER = msgspec.json.Encoder()
 def to_message(output: Sequence[Raw], plan: StreamPlan) -> AssistantMessage:
     """Return the assistant message that these output items make (B.2). Raises UpstreamFailed."""
     answer = Answer(plan)
-    return _message([*answer.finish(output), *answer.closing()])
+    return sum_of([*answer.finish(output), *answer.closing()])
 
 
 def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
@@ -55,7 +55,7 @@ def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
         id=completion_id(response.id),
         created=int(response.created_at),
         model=response.model,
-        choices=[Choice(message=_message(choices), logprobs=to_choice_logprobs(tokens), finish_reason=reason)],
+        choices=[Choice(message=sum_of(choices), logprobs=to_choice_logprobs(tokens), finish_reason=reason)],
         usage=UNSET if response.usage is None else to_completion_usage(response.usage),
         service_tier=response.service_tier or UNSET,
         metadata=response.metadata or UNSET,
@@ -70,7 +70,8 @@ def _failure(message: str, code: str) -> UpstreamFailed:
 # -- the sum of deltas ------------------------------------------------------------------------------
 
 
-def _message(choices: Iterable[ChunkChoice]) -> AssistantMessage:
+def sum_of(choices: Iterable[ChunkChoice]) -> AssistantMessage:
+    """Return the message that the deltas of one choice add up to."""
     deltas = [choice.delta for choice in choices]
     content: str | None = "".join(delta.content or "" for delta in deltas)
     refusal = "".join(delta.refusal or "" for delta in deltas) or None

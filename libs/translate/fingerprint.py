@@ -1,8 +1,12 @@
 """Digests by which a history is known again (translation reference F.2; design, "Recognise turns").
 
-Clients rewrite what they echo: tool calls count by id and name alone, null, "" and absent are equal,
-a string equals one text part, trailing white space of an answer and the order of tool results do not
+Clients rewrite what they echo: tool calls count by id and name, null, "" and absent are equal, a
+string equals one text part, trailing white space of an answer and the order of tool results do not
 count. The hoisted leading system run is left out, so that a changing system prompt still continues.
+
+An answer is known by its *prefix*, the rolling hash up to and including it, without the arguments of its
+calls, which may come back thinned and are compared by themselves. What follows goes on from its *end*,
+which has the arguments as the client echoes them: an edit of any earlier call changes all that follows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +17,7 @@ from msgspec import Raw
 
 from libs.schemas.chat import ContentPart, Message, ToolCall
 from libs.schemas.completion import AssistantMessage, ToolCallOut
+from libs.translate.arguments import canonical
 from libs.translate.lift import MIN_BYTES
 
 VERSION = "1"  # of the canonical form; digests of different versions never meet
@@ -21,26 +26,71 @@ _ENCODER = msgspec.json.Encoder()
 _STRING = msgspec.json.Decoder(str)
 
 Canon = list[object]
+_Call = tuple[str, str, str]  # id, name, arguments
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One assistant message of a history.
+
+    `prefix` and `end` as above; `loose` knows it in another history or context, by its calls, and where it
+    has none by its prefix.
+    """
+
+    index: int
+    prefix: str
+    end: str
+    loose: str
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """Digests of one history: of each prefix that ends with an assistant message, and of the whole."""
+    """Digests of one history: of its answers, oldest first, of its part up to the newest one, and of the whole."""
 
-    answers: list[tuple[int, str]]  # (index of the assistant message, digest), oldest first
+    answers: list[Answer]
+    start: str
     whole: str
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """The digests of an answer that was just given, and the key of its entry."""
+
+    entry: str
+    prefix: str
+    end: str
+    loose: str
 
 
 def scope(tenant: str, account: str, end_user: str) -> str:
     """Return the digest of an owner: nothing of one owner is ever found by another."""
-    return blake2b(_ENCODER.encode([VERSION, tenant, account, end_user]), digest_size=_SIZE).hexdigest()
+    return _hex([VERSION, tenant, account, end_user])
 
 
-def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mapping[str, str]) -> History:
-    """Return the digests of `messages` without the first `hoisted`.
+def after(owner: str, parent: str) -> str:
+    """Return where a history begins of which the client sends only what follows `parent`."""
+    return _hex([owner, "after", parent])
+
+
+def context(instructions: str, tools: Iterable[str], name: str = "") -> str:
+    """Return the digest of what a turn was answered under, besides its history: instructions and tool names.
+
+    So is the `name` that the client gave: the same words in two conversations are two turns.
+    """
+    return _hex([name, instructions, *sorted(tools)])
+
+
+def entry(prefix: str, context_: str) -> str:
+    """Return the key of the turn with this history, answered in this context."""
+    return _hex(["entry", prefix, context_])
+
+
+def history(
+    messages: Sequence[Message], hoisted: int, owner: str, media: Mapping[str, str], start: str | None = None
+) -> History:
+    """Return the digests of `messages` without the first `hoisted`, which go on from `start`.
 
     `media` gives the SHA-256 of strings that stayed on the edge, by placeholder.
     """
-    digest, answers = bytes.fromhex(owner), []
+    digest = bytes.fromhex(start or owner)
+    newest, answers = digest, []
     results: list[Canon] = []  # of the run of tool messages being read
     for index in range(hoisted, len(messages)):
         message = messages[index]
@@ -49,17 +99,42 @@ def history(messages: Sequence[Message], hoisted: int, owner: str, media: Mappin
             continue
         digest = _extend_all(digest, results)
         results = []
-        digest = _extend(digest, _canon(message, media))
+        canon = _canon(message, media)
+        digest = _extend(digest, canon)
         if message.role == "assistant":
-            answers.append((index, digest.hex()))
-    return History(answers=answers, whole=_extend_all(digest, results).hex())
+            prefix = digest.hex()
+            calls = calls_of(message)
+            newest = digest = _end(digest, calls)
+            answers.append(Answer(index=index, prefix=prefix, end=digest.hex(), loose=_loose(owner, prefix, canon)))
+    return History(answers=answers, start=newest.hex(), whole=_extend_all(digest, results).hex())
 
 
-def answered(prefix: str, message: AssistantMessage) -> str:
-    """Return the digest of a history, of which `prefix` is the digest, after `message` answered it."""
-    calls = [[call.id, _name(call)] for call in message.tool_calls or ()]
+def answered(owner: str, asked: str, context_: str, message: AssistantMessage) -> Answered:
+    """Return the digests of a history, of which `asked` is the digest, after `message` answered it."""
+    calls = calls_of(message)
     canon = _assistant([message.content or ""], [message.refusal or ""], calls, {})
-    return _extend(bytes.fromhex(prefix), canon).hex()
+    digest = _extend(bytes.fromhex(asked), canon)
+    prefix = digest.hex()
+    return Answered(
+        entry=entry(prefix, context_), prefix=prefix, end=_end(digest, calls).hex(), loose=_loose(owner, prefix, canon)
+    )
+
+
+def _hex(parts: list[str]) -> str:
+    return blake2b(_ENCODER.encode(parts), digest_size=_SIZE).hexdigest()
+
+
+def _end(digest: bytes, calls: Sequence[_Call]) -> bytes:
+    return _extend(digest, [canonical(arguments).decode() for _, _, arguments in calls]) if calls else digest
+
+
+def _loose(owner: str, prefix: str, canon: Canon) -> str:
+    """The key by all call ids, their names and the visible text; the prefix where a call has no id."""
+    calls = canon[-1]
+    assert isinstance(calls, list)
+    if not calls or not all(id_ for id_, _ in calls):
+        return _hex([owner, "prefix", prefix])
+    return blake2b(_ENCODER.encode([owner, "calls", canon]), digest_size=_SIZE).hexdigest()
 
 
 def _extend(digest: bytes, canon: Canon) -> bytes:
@@ -74,12 +149,11 @@ def _extend_all(digest: bytes, results: Iterable[Canon]) -> bytes:
 
 def _canon(message: Message, media: Mapping[str, str]) -> Canon:
     if message.role == "assistant":
-        calls = [[call.id, _name(call)] for call in message.tool_calls or ()]
         refusals = [part.refusal or "" for part in message.content] if isinstance(message.content, list) else []
         texts = _texts(message.content)
         if message.audio is not None and not any(texts):
             texts = [message.audio.transcript or message.audio.id]
-        return _assistant(texts, [*refusals, message.refusal or ""], calls, media)
+        return _assistant(texts, [*refusals, message.refusal or ""], calls_of(message), media)
     return [message.role, message.name or "", *_parts(message.content, media)]
 
 
@@ -103,13 +177,22 @@ def _output(output: Raw, media: Mapping[str, str]) -> str:
     return text
 
 
-def _name(call: ToolCall | ToolCallOut) -> str:
-    called = call.function or call.custom
-    return called.name if called else ""
+def calls_of(message: Message | AssistantMessage) -> list[_Call]:
+    """The calls in either form; one of the legacy form has no id (A.6)."""
+    legacy = message.function_call
+    found = [_call(call) for call in message.tool_calls or ()]
+    return [*found, ("", legacy.name, legacy.arguments)] if legacy else found
 
 
-def _assistant(texts: list[str], refusals: list[str], calls: list[list[str]], media: Mapping[str, str]) -> Canon:
-    return ["assistant", _joined(texts, media, strip=True), _joined(refusals, media, strip=True), calls]
+def _call(call: ToolCall | ToolCallOut) -> _Call:
+    if call.custom:
+        return call.id, call.custom.name, call.custom.input
+    return (call.id, call.function.name, call.function.arguments) if call.function else (call.id, "", "")
+
+
+def _assistant(texts: list[str], refusals: list[str], calls: Sequence[_Call], media: Mapping[str, str]) -> Canon:
+    named = [[id_, name] for id_, name, _ in calls]
+    return ["assistant", _joined(texts, media, strip=True), _joined(refusals, media, strip=True), named]
 
 
 def _texts(content: str | list[ContentPart] | None) -> list[str]:

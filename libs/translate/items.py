@@ -77,7 +77,7 @@ def kind_of(item: OutputItem) -> Kind | None:
             return None
 
 
-def call_ids(output: Sequence[Raw]) -> list[str]:
+def call_ids(output: Sequence[Raw | bytes]) -> list[str]:
     """Return the ids of the calls that the client is to answer, as it was told them."""
     return [
         item.id if isinstance(item, ApprovalItem) else item.call_id

@@ -14,9 +14,9 @@ from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format, StreamPlan
 from libs.schemas.responses import ResponsesRequest
-from libs.translate import policies
+from libs.translate import naming, policies
 from libs.translate.assembly import Parts, lost, to_body, to_plan
-from libs.translate.body import Reader, is_given
+from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest, missing, unsupported
 from libs.translate.formats import needs_json, sends_schema
 from libs.translate.legacy import uses_functions
@@ -68,20 +68,6 @@ def wanted_format(chat: ChatRequest, header: Format | None) -> Format:
     return (chat.parley.format if chat.parley else None) or header or "chat"
 
 
-def names_parent(chat: ChatRequest) -> bool:
-    """Whether the client named what its messages follow, so that they are only what is new.
-
-    Raises InvalidRequest when it named two.
-    """
-    if chat.previous_response_id and is_given(chat.conversation):
-        raise InvalidRequest(
-            "'previous_response_id' and 'conversation' may not be given together.",
-            "previous_response_id",
-            "mutually_exclusive_parameters",
-        )
-    return bool(chat.previous_response_id) or is_given(chat.conversation)
-
-
 def translate(
     parsed: Parsed,
     *,
@@ -89,19 +75,23 @@ def translate(
     profile: Profile = _DEFAULT_PROFILE,
     format_: Format = "chat",
     store: bool = False,
+    continues: bool = False,
+    replays: bool = False,
     heads: Mapping[str, str] | None = None,
 ) -> Translated:
     """Return the upstream request for `model`.
 
-    `store` is what an absent `store` means here, `heads` gives the first characters of media that
-    stayed on the edge, by placeholder. Raises InvalidRequest for what chat itself refuses, and
-    NeedsNative for what only the upstream's own chat endpoint can serve.
+    `store` is what an absent `store` means here, `continues` that the messages follow others though the
+    request names none, `replays` that the answer's items are to be sent again. `heads` gives the first
+    characters of media that stayed on the edge, by placeholder. Raises InvalidRequest for what chat itself
+    refuses, and NeedsNative for what only the upstream's own chat endpoint can serve.
     """
     _check(parsed.chat)
+    continues = continues or naming.names_parent(parsed.chat)
     kept = policies.apply(parsed.chat, parsed.unknown, profile, format_)
     chat = kept.chat
     as_schema = sends_schema(chat, profile.json_object, model)
-    made = to_input(chat.messages, _terms(chat, parsed.tools, profile, format_, as_schema, heads or {}))
+    made = to_input(chat.messages, _terms(chat, parsed.tools, profile, format_, as_schema, continues, heads or {}))
     tools = to_tools(chat, parsed.tools, profile, format_)
     parts = Parts(
         chat=chat,
@@ -117,6 +107,7 @@ def translate(
         choice=to_tool_choice(chat, parsed.choice, tools.params, profile),
         as_schema=as_schema,
         store=store,
+        replays=replays,
     )
     return Translated(
         body=to_body(parts),
@@ -139,9 +130,9 @@ def _terms(
     profile: Profile,
     format_: Format,
     as_schema: bool,
+    continues: bool,
     heads: Mapping[str, str],
 ) -> Terms:
-    continues = names_parent(chat)
     return Terms(
         profile=profile,
         format=format_,

@@ -120,6 +120,19 @@ def declares(tools: Sequence[Tool], name: str) -> bool:
     return any(isinstance(tool, FunctionTool) and tool.function and tool.function.name == name for tool in tools)
 
 
+def names(params: Sequence[ToolParam]) -> list[str]:
+    """Return the names of tools as they go up, of hosted ones their types."""
+    return [_name(param) for param in params]
+
+
+def _name(param: ToolParam) -> str:
+    if isinstance(param, FunctionToolParam | CustomToolParam):
+        return param.name
+    if isinstance(param, dict):
+        return str(param.get("type", ""))
+    return "web_search" if isinstance(param, WebSearchTool) else _KIND.decode(param).type
+
+
 # -- the client's -----------------------------------------------------------------------------------
 
 

@@ -17,7 +17,8 @@ from libs.translate.paths import to_chat_param, to_chat_text
 _STALE_CODES = frozenset({"previous_response_not_found", "invalid_encrypted_content"})
 _STALE_WORDS = re.compile(
     r"previous response with id|invalid .?previous_response_id|unsupported parameter: .?previous_response_id"
-    r"|item with id .* not found|no tool (?:call|output) found for|could not be (?:verified|decrypted)",
+    r"|item with id .* not found|no tool (?:call|output) found for|could not be (?:verified|decrypted)"
+    r"|without its required (?:following item|.?reasoning.? item)|items? are not persisted",
     re.IGNORECASE,
 )
 

@@ -1,8 +1,8 @@
 """The one who inserts: fetch -> rows -> batch -> intent -> insert -> acknowledge (see `_step`).
 
 Killed at any instant, the tables hold every record once: the intent names a range of the stream before
-its insert, and the next owner of the lease inserts exactly that range again under the same token, which
-ClickHouse knows (infrastructure reference 3.3).
+its inserts, and the next owner of the lease inserts exactly that range again, into every table under the
+same token, which ClickHouse knows (infrastructure reference 3.3).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from libs.runtime.logs import Log
 from libs.schemas.config import Analytics
 from services.analytics.batch import Batch
 from services.analytics.lease import Cursor, Lease
-from services.analytics.rows import Stored, to_rows
+from services.analytics.rows import Stored, TableRows, to_rows
 from services.analytics.source import NATS_ERRORS, Gap, Source
 from services.analytics.writer import Writer, WriterError
 
@@ -90,16 +90,25 @@ class Consumer:
     async def _settle(self, messages: list[Stored], intent: Cursor) -> None:
         """Bring the pending range into the tables, however often that must be tried. Raises LeaseLost."""
         assert intent.pending is not None
-        first, last = intent.pending
         found = to_rows(messages, intent.epoch, intent.lookup_until)
         for stored, reason in found.dead:
             await self._put_aside(stored, intent.epoch, reason)
-        known = await self._persist(lambda: self._writer.known(found.suspects)) if found.suspects else set()
-        rows = [row for event_id, row in found.rows.items() if event_id not in known]
-        if rows:
-            await self._persist(lambda: self._writer.insert(rows, f"{intent.epoch}:{first}-{last}"))
-        metrics.RECORDS_REPEATED.inc(len(messages) - len(found.dead) - len(rows))
+        inserted = 0
+        for table, content in found.tables.items():
+            inserted += await self._insert(table, content, intent.epoch, intent.pending)
+        metrics.RECORDS_REPEATED.inc(len(messages) - len(found.dead) - inserted)
         self._settled = (intent.epoch, intent.pending)
+
+    async def _insert(self, table: str, content: TableRows, epoch: str, pending: tuple[int, int]) -> int:
+        """Insert what `table` does not have yet; return how many rows that is. Raises LeaseLost."""
+        known: set[str] = set()
+        if content.suspects:
+            known = await self._persist(lambda: self._writer.known(table, content.suspects))
+        rows = [row for event_id, row in content.rows.items() if event_id not in known]
+        if rows:
+            token = f"{epoch}:{pending[0]}-{pending[1]}:{table}"
+            await self._persist(lambda: self._writer.insert(table, rows, token))
+        return len(rows)
 
     async def _persist(self, action: Callable[[], Awaitable[T]]) -> T:
         """Repeat until ClickHouse confirms. The same rows and token each time: never another batch."""
@@ -149,7 +158,7 @@ class Consumer:
     async def _begin_epoch(self, epoch: str, old: Cursor) -> None:
         """Start at the beginning of a stream that the cursor does not know.
 
-        The cursor alone may have been lost, or the stream put back from a copy: unless the table is empty,
+        The cursor alone may have been lost, or the stream put back from a copy: unless the tables are empty,
         every record that is in the stream by now is looked up before it is inserted.
         """
         newest, others = await self._persist(lambda: self._writer.position(epoch))

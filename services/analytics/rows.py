@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from libs.schemas.records import RECORD_DECODER, CallRecord
+from libs.schemas.records import RECORD_DECODER, Record
+from services.analytics.tables import COLUMNS, TABLES
 
-TABLE = "calls"
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 MAX_ID_CHARS = 256
@@ -20,37 +20,6 @@ MAX_TEXT_CHARS = 256
 Value = str | int | float | bool | None
 Row = tuple[Value, ...]
 
-# The columns of an insert, in the order of a row; `ingest_ts` is the table's own default.
-COLUMNS: tuple[tuple[str, str], ...] = (
-    ("event_id", "String"),
-    ("ts", "DateTime64(3, 'UTC')"),
-    ("stream_epoch", "LowCardinality(String)"),
-    ("stream_seq", "UInt64"),
-    ("tenant", "LowCardinality(String)"),
-    ("surface", "LowCardinality(String)"),
-    ("model_requested", "LowCardinality(String)"),
-    ("model", "LowCardinality(String)"),
-    ("upstream", "LowCardinality(String)"),
-    ("streamed", "Bool"),
-    ("outcome", "LowCardinality(String)"),
-    ("http_status", "UInt16"),
-    ("error_code", "LowCardinality(String)"),
-    ("finish_reason", "LowCardinality(String)"),
-    ("request_id", "String"),
-    ("trace_id", "String"),
-    ("response_id", "String"),
-    ("previous_response_id", "String"),
-    ("conversation", "String"),
-    ("input_tokens", "UInt64"),
-    ("output_tokens", "UInt64"),
-    ("cached_tokens", "UInt64"),
-    ("reasoning_tokens", "UInt64"),
-    ("ttft_ms", "Nullable(Float32)"),
-    ("duration_ms", "Float32"),
-    ("tool_calls", "UInt32"),
-    ("request_bytes", "UInt64"),
-    ("response_bytes", "UInt64"),
-)
 _MAXIMUM = {"UInt16": 2**16 - 1, "UInt32": 2**32 - 1, "UInt64": 2**64 - 1}
 _MAX_FLOAT = 1e30  # far inside a Float32, far outside any duration
 
@@ -68,22 +37,26 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     republished: bool = False
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """What a range of the stream becomes.
+class TableRows(msgspec.Struct, frozen=True, kw_only=True):
+    """What a range of the stream becomes in one table.
 
-    `rows` maps event ids to rows, each id once; `suspects` are the ids that the table may have already;
-    `dead` pairs what cannot become a row with the reason.
+    `rows` maps event ids to rows, each id once; `suspects` are the ids that the table may have already.
     """
 
-    rows: dict[str, Row]
-    suspects: list[str]
+    rows: dict[str, Row] = {}
+    suspects: set[str] = set()
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """What a range of the stream becomes; `dead` pairs what cannot become a row with the reason."""
+
+    tables: dict[str, TableRows]
     dead: list[tuple[Stored, str]]
 
 
 def to_rows(messages: Iterable[Stored], epoch: str, lookup_until: int) -> Rows:
-    """Return the rows of `messages`, in order. Sequences up to `lookup_until` are all suspects."""
-    rows: dict[str, Row] = {}
-    suspects: dict[str, None] = {}
+    """Return the rows of `messages`, in order, by table. Sequences up to `lookup_until` are all suspects."""
+    tables = {table: TableRows() for table in COLUMNS}
     dead: list[tuple[Stored, str]] = []
     for stored in messages:
         try:
@@ -93,13 +66,14 @@ def to_rows(messages: Iterable[Stored], epoch: str, lookup_until: int) -> Rows:
         except RowError as error:
             dead.append((stored, str(error)))
             continue
-        rows.setdefault(record.event_id, row)
+        table = tables[TABLES[type(record)]]
+        table.rows.setdefault(record.event_id, row)
         if stored.republished or stored.seq <= lookup_until:
-            suspects[record.event_id] = None
-    return Rows(rows=rows, suspects=list(suspects), dead=dead)
+            table.suspects.add(record.event_id)
+    return Rows(tables=tables, dead=dead)
 
 
-def decode(data: bytes) -> CallRecord:
+def decode(data: bytes) -> Record:
     """Return the record in `data`, or raise RowError."""
     try:
         return RECORD_DECODER.decode(data)
@@ -107,10 +81,10 @@ def decode(data: bytes) -> CallRecord:
         raise RowError(f"not a record: {error}") from None
 
 
-def to_row(record: CallRecord, epoch: str, seq: int, now_ms: int) -> Row:
-    """Return the row of `record` in the order of COLUMNS, its time clamped around `now_ms`, or raise RowError.
+def to_row(record: Record, epoch: str, seq: int, now_ms: int) -> Row:
+    """Return the row of `record` in the order of its table's COLUMNS, or raise RowError.
 
-    Texts are cut: a client chooses some of them.
+    Its time is clamped around `now_ms`. Texts are cut: a client chooses some of them.
     """
     if not 0 < len(record.event_id) <= MAX_ID_CHARS:
         raise RowError(f"event_id has {len(record.event_id)} characters")
@@ -120,7 +94,8 @@ def to_row(record: CallRecord, epoch: str, seq: int, now_ms: int) -> Row:
         "stream_epoch": epoch,
         "stream_seq": seq,
     }
-    return tuple(own[name] if name in own else _checked(name, kind, getattr(record, name)) for name, kind in COLUMNS)
+    columns = COLUMNS[TABLES[type(record)]]
+    return tuple(own[name] if name in own else _checked(name, kind, getattr(record, name)) for name, kind in columns)
 
 
 def clamp_ts(ts: int, now_ms: int) -> int:

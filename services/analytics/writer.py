@@ -1,7 +1,7 @@
 """Writes rows to ClickHouse, one call at a time, on a thread of its own.
 
-Every insert carries the token of its range: repeated with the same token and rows it is a no-op, which
-is what makes an unknown result safe to repeat (infrastructure reference 3.1).
+Every insert carries the token of its range and table: repeated with the same token and rows it is a
+no-op, which is what makes an unknown result safe to repeat (infrastructure reference 3.1).
 """
 
 import asyncio
@@ -16,14 +16,13 @@ from libs.runtime import metrics
 from libs.schemas.config import Analytics
 from services.analytics.clickhouse import CLICKHOUSE_ERRORS, connect, database_name
 from services.analytics.migrate import migrate
-from services.analytics.rows import COLUMNS, TABLE, Row
+from services.analytics.rows import Row
+from services.analytics.tables import COLUMNS
 
 T = TypeVar("T")
 
 INSERT_SETTINGS = {"async_insert": 0, "deduplicate_blocks_in_dependent_materialized_views": 1}
 LOOKUP_IDS = 1000  # ids in one query, far under the limits of a URL and of the parser
-_NAMES = [name for name, _ in COLUMNS]
-_TYPES = [kind for _, kind in COLUMNS]
 
 
 class WriterError(Exception):
@@ -56,39 +55,40 @@ class Writer:
             first.close()
         migrate(self._client)
 
-    async def insert(self, rows: Collection[Row], token: str) -> None:
-        """Insert one batch under its token. Raises InsertError."""
+    async def insert(self, table: str, rows: Collection[Row], token: str) -> None:
+        """Insert the rows of one batch into `table` under their token. Raises InsertError."""
         started = time.monotonic()
-        await self._run(lambda: self._insert(rows, token), InsertError)
+        await self._run(lambda: self._insert(table, rows, token), InsertError)
         metrics.INSERT_SECONDS.observe(time.monotonic() - started)
-        metrics.ROWS_INSERTED.labels(TABLE).inc(len(rows))
+        metrics.ROWS_INSERTED.labels(table).inc(len(rows))
 
-    def _insert(self, rows: Collection[Row], token: str) -> None:
+    def _insert(self, table: str, rows: Collection[Row], token: str) -> None:
         self._opened().insert(
-            TABLE,
+            table,
             list(rows),
-            column_names=_NAMES,
-            column_type_names=_TYPES,
+            column_names=[name for name, _ in COLUMNS[table]],
+            column_type_names=[kind for _, kind in COLUMNS[table]],
             database=self._database,
             settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
         )
 
-    async def known(self, event_ids: list[str]) -> set[str]:
-        """Return those of `event_ids` that the table has. Raises WriterError."""
-        found: set[str] = set()
-        for start in range(0, len(event_ids), LOOKUP_IDS):
-            part = event_ids[start : start + LOOKUP_IDS]
-            sql = f"SELECT DISTINCT event_id FROM {TABLE} WHERE event_id IN {{ids:Array(String)}}"
+    async def known(self, table: str, event_ids: Collection[str]) -> set[str]:
+        """Return those of `event_ids` that `table` has. Raises WriterError."""
+        ids, found = list(event_ids), set[str]()
+        for start in range(0, len(ids), LOOKUP_IDS):
+            part = ids[start : start + LOOKUP_IDS]
+            sql = f"SELECT DISTINCT event_id FROM {table} WHERE event_id IN {{ids:Array(String)}}"
             found |= {row[0] for row in await self._rows(sql, {"ids": part})}
         return found
 
     async def position(self, epoch: str) -> tuple[int, int]:
-        """Return the newest sequence of `epoch` in the table, 0 for none, and how many rows other epochs have.
+        """Return the newest sequence of `epoch` in any table, 0 for none, and how many rows other epochs have.
 
         Raises WriterError.
         """
         own = "stream_epoch = {epoch:String}"
-        sql = f"SELECT maxIf(stream_seq, {own}), countIf(NOT {own}) FROM {TABLE}"
+        rows = " UNION ALL ".join(f"SELECT stream_seq, stream_epoch FROM {table}" for table in COLUMNS)
+        sql = f"SELECT maxIf(stream_seq, {own}), countIf(NOT {own}) FROM ({rows})"
         ((newest, others),) = await self._rows(sql, {"epoch": epoch})
         return newest, others
 

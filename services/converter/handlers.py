@@ -1,13 +1,15 @@
 """Converts a chat body into an upstream request and the plan for its answer.
 
 The only question it asks is the state service's: which answers of this history are known? When that
-service is away, the request goes plain; a miss is never an error.
+service is away, a request that carries its history goes plain; a miss is never an error.
 """
 
 import time
 from collections.abc import Awaitable, Callable
+from hashlib import blake2b
 
 import msgspec
+from msgspec import UNSET
 
 from libs.runtime import metrics
 from libs.runtime.call import Call
@@ -17,46 +19,50 @@ from libs.schemas.bus import (
     Converted,
     ConvertReply,
     ConvertRequest,
+    HeadTurns,
     Native,
     PlanUnsupported,
     Refused,
     ResolveReply,
     ResolveRequest,
-    Turn,
+    Wanted,
 )
 from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Config
+from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, StreamPlan
-from libs.translate import chain, fingerprint, request
-from libs.translate.errors import InvalidRequest, NeedsNative
+from libs.translate import continuity, fingerprint, naming, request, tools
+from libs.translate.continuity import Asked, Decision
+from libs.translate.errors import InvalidRequest, NeedsNative, TranslationError
+from libs.translate.naming import Named
 from libs.translate.request import Parsed, Translated
 from libs.translate.routing import Route, route
 
 Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
 
+MAX_ANSWERS = 256  # of a history that are looked up, newest first
+
 log = Log("parley.converter")
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """An answer of the history that the state service knows, and where it stands."""
-
-    turn: Turn
-    answer_index: int
-    digest: str
-    matched: int  # assistant messages up to and including it
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    """One request, parsed and translated; `owner` and `history` are what it is recognised by."""
+class _Work(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, parsed and translated; `owner` and `asked.history` are what it is recognised by."""
 
     request: ConvertRequest
     chat: ChatRequest
+    named: Named
     way: Route
     made: Translated
-    chains: bool  # answers of this call are kept upstream and continued
+    asked: Asked
     account: str
     owner: str
-    history: fingerprint.History
+    retain: bool
+    off: bool
+    media: dict[str, str]
+
+    def history(self, start: str) -> fingerprint.History:
+        """Return the digests of the messages as what follows `start`."""
+        return fingerprint.history(self.chat.messages, self.made.input.hoisted, self.owner, self.media, start)
 
 
 class Converter:
@@ -73,133 +79,214 @@ class Converter:
         try:
             parsed = request.parse(request_.body)
             way = route(self._config.upstream, parsed.chat.model)
-            asked = _asked(request_, parsed, way)
-        except InvalidRequest as refused:
+            work = _work(request_, parsed, way)
+            decision, conversation = await self._decide(work, call)
+        except TranslationError as refused:
             return Refused(status=refused.status, error=refused.error)
         except NeedsNative as native:
             return Native(upstream=way.upstream.name, model=way.model, reason=native.reason)
-        known = await self._decide(asked, call)
-        converted = _converted(asked, known)
-        _tell(converted.continuity, call)
+        conversation = conversation or work.named.told or request_.token or _token(call)
+        converted = _converted(work, decision, conversation)
+        _tell(work, converted.continuity, call)
         return converted
 
-    async def _decide(self, asked: _Asked, call: Call) -> _Known | str:
-        """Return the answer to continue, or the reason why there is none."""
-        reason = _early_reason(asked)
+    async def _decide(self, work: _Work, call: Call) -> tuple[Decision, str | None]:
+        """Return how the request goes on, and the conversation that its history was found to belong to."""
+        if work.named.delta:
+            return await self._on_head(work, call), None
+        reason = _early_reason(work)
         if reason is not None:
-            return reason
-        known = await self._ask(asked, call)
-        if isinstance(known, str):
-            return known
-        now = int(time.time())
-        refusal = chain.refusal(known.turn, known.answer_index, asked.chat.messages, model=asked.way.model, now=now)
-        return refusal or known
-
-    async def _ask(self, asked: _Asked, call: Call) -> _Known | str:
-        newest_first = asked.history.answers[::-1]
-        question = ResolveRequest(scope=asked.owner, prefixes=[digest for _, digest in newest_first])
+            return continuity.plain(work.asked, reason), None
+        newest_first = work.asked.history.answers[: -MAX_ANSWERS - 1 : -1]
+        question = ResolveRequest(
+            scope=work.owner,
+            turns=[
+                Wanted(entry=fingerprint.entry(answer.prefix, work.asked.context), loose=answer.loose)
+                for answer in newest_first
+            ],
+            items_bytes=self._config.conversation.replay_bytes,
+        )
         try:
             reply = await self._resolve(question, call)
         except BusError as error:
             log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
-            return chain.STATE_UNAVAILABLE
-        if reply.turn is None or reply.index is None:
-            return chain.NO_MATCH
-        index, digest = newest_first[reply.index]
-        return _Known(reply.turn, index, digest, len(newest_first) - reply.index)
+            return continuity.plain(work.asked, continuity.STATE_UNAVAILABLE), None
+        belongs = next((found.turn.conversation for found in reply.found), None)
+        return continuity.decide(work.asked, reply.found), work.named.name or belongs
+
+    async def _on_head(self, work: _Work, call: Call) -> Decision:
+        """Go on from the newest turn of the conversation that the client named. Raises TranslationError."""
+        name = work.named.name or ""
+        try:
+            reply = await self._resolve(ResolveRequest(scope=work.owner, head=name), call)
+        except BusError as error:
+            log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
+            _tell(work, Continuity(reason=continuity.STATE_UNAVAILABLE), call)
+            raise _Unavailable from None
+        decided = continuity.NO_MATCH if reply.head is None else _from_head(work, reply.head)
+        if isinstance(decided, Decision):
+            return decided
+        _tell(work, Continuity(reason=decided), call)
+        raise InvalidRequest(
+            f"The newest answer of conversation '{name}' cannot be continued ({decided}). Send the whole history.",
+            "previous_response_id",
+            "previous_response_not_found",
+        )
 
 
-def _asked(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Asked:
+class _Unavailable(TranslationError):
+    """What a request goes on from cannot be looked up, and it must not be sent without it."""
+
+    def __init__(self) -> None:
+        error = ErrorBody(
+            message="What this request continues cannot be looked up at this moment. Try again shortly.",
+            type="service_unavailable_error",
+            code="server_is_overloaded",
+        )
+        super().__init__(503, error)
+
+
+def _work(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Work:
     """Translate a request. Raises InvalidRequest, NeedsNative."""
-    chat = parsed.chat
-    may_chain = way.upstream.continuity != "off"
-    chains = may_chain and (request_.conversation is not None or way.upstream.continuity == "chain")
+    said = request_.said
+    chat, named = naming.name(parsed.chat, said)
+    options = parsed.chat.parley
+    retain = said.retain and (options is None or options.retain != "none")
+    policy = way.upstream.continuity
+    off = policy == "off" or said.continuity == "off"
+    wish: continuity.Wish = "chain" if _wants_chain(said.continuity, policy, named) else "replay"
     made = request.translate(
-        parsed,
+        msgspec.structs.replace(parsed, chat=chat),
         model=way.model,
         profile=way.upstream,
         format_=request.wanted_format(chat, request_.format),
         # What is to be continued must have been stored, by a name or by an id alike.
-        store=chains or (may_chain and request.names_parent(chat)),
+        store=not off and retain and (wish == "chain" or named.parent is not None),
+        continues=named.only_new,
+        replays=not off and retain,
         heads={lifted.placeholder: lifted.head for lifted in request_.lifted},
     )
     account = request_.accounts.get(way.upstream.name, "")
     owner = fingerprint.scope(request_.tenant, account, chat.safety_identifier or chat.user or "")
     media = {lifted.placeholder: lifted.sha256 for lifted in request_.lifted}
-    return _Asked(
+    start = owner if named.parent is None else fingerprint.after(owner, named.parent)
+    body = made.body
+    instructions = "" if body.instructions is UNSET else body.instructions
+    asked = Asked(
+        messages=chat.messages,
+        made=made.input,
+        history=fingerprint.history(chat.messages, made.input.hoisted, owner, media, start),
+        context=fingerprint.context(
+            instructions,
+            tools.names([] if body.tools is UNSET else body.tools),
+            (named.name or "") if named.by_client else "",
+        ),
+        model=way.model,
+        wish=wish,
+        no_chain=_no_chain(made),
+        now=int(time.time()),
+    )
+    return _Work(
         request=request_,
         chat=chat,
+        named=named,
         way=way,
         made=made,
-        chains=chains,
+        asked=asked,
         account=account,
         owner=owner,
-        history=fingerprint.history(chat.messages, made.input.hoisted, owner, media),
+        retain=retain,
+        off=off,
+        media=media,
     )
 
 
-def _early_reason(asked: _Asked) -> str | None:
+def _wants_chain(said: str | None, policy: str, named: Named) -> bool:
+    """The client's word counts before the configuration's; a name that it chose asks for it."""
+    return said == "chain" or (said is None and (policy == "chain" or named.by_client))
+
+
+def _no_chain(made: Translated) -> str | None:
+    if made.plan.choices > 1:
+        return continuity.CHOICES
+    return None if made.body.store else continuity.STORE_FALSE
+
+
+def _early_reason(work: _Work) -> str | None:
     """Return why the state service need not be asked; None if it must."""
     checks = (
-        (asked.way.upstream.continuity == "off", chain.OFF),
-        (request.names_parent(asked.chat), chain.CLIENT_PARENT),
-        (not asked.chains, chain.UNNAMED),
-        (asked.made.plan.choices > 1, chain.CHOICES),
-        (not asked.made.body.store, chain.STORE_FALSE),
-        (asked.request.mode == "plain", chain.PLAIN_RETRY),
-        (not asked.history.answers, chain.FIRST_TURN),
+        (work.named.parent is not None, continuity.CLIENT_PARENT),
+        (work.off, continuity.OFF),
+        (work.request.mode == "plain", continuity.PLAIN_RETRY),
+        (not work.asked.history.answers, continuity.FIRST_TURN),
     )
     return next((reason for holds, reason in checks if holds), None)
 
 
-def _converted(asked: _Asked, known: _Known | str) -> Converted:
-    body, sources = asked.made.body, asked.made.input.sources
-    if isinstance(known, _Known):
-        body, sources = chain.chained(body, asked.made.input, known.turn, known.answer_index)
+def _from_head(work: _Work, head: HeadTurns) -> Decision | str:
+    if work.off:
+        return continuity.OFF
+    return continuity.on_head(work.asked, head, work.owner, work.history(head.turn.start))
+
+
+def _token(call: Call) -> str:
+    """Return the token of a conversation that has no name; the same for each try of a request."""
+    return naming.ISSUED + blake2b(call.request_id.encode(), digest_size=16).hexdigest()
+
+
+def _converted(work: _Work, decision: Decision, conversation: str) -> Converted:
+    made, parent = decision.input, decision.parent
+    body = msgspec.structs.replace(work.made.body, input=made.items)
+    if parent is not None:
+        body = msgspec.structs.replace(body, previous_response_id=parent.response_id)
     return Converted(
-        upstream=asked.way.upstream.name,
-        model=asked.way.model,
-        body=request.encode(body, asked.made.forwarded),
-        plan=_plan(asked, sources),
-        continuity=_continuity(known, len(body.input)),
-        previous_response_id=known.turn.response_id if isinstance(known, _Known) else None,
-        entry=known.digest if isinstance(known, _Known) else None,
-        dropped=asked.made.dropped,
+        upstream=work.way.upstream.name,
+        model=work.way.model,
+        body=request.encode(body, work.made.forwarded),
+        plan=_plan(work, decision, conversation),
+        continuity=decision.continuity,
+        conversation=conversation,
+        whole=not work.named.only_new,
+        previous_response_id=parent.response_id if parent else work.chat.previous_response_id,
+        dropped=work.made.dropped,
     )
 
 
-def _plan(asked: _Asked, sources: list[int]) -> StreamPlan:
+def _plan(work: _Work, decision: Decision, conversation: str) -> StreamPlan:
+    history = work.asked.history
+    if work.named.delta and decision.parent is not None:
+        history = work.history(decision.parent.end)
     commit = CommitPlan(
-        scope=asked.owner,
-        prefix=asked.history.whole,
-        conversation=asked.request.conversation,
-        account=asked.account,
-        model=asked.way.model,
+        scope=work.owner,
+        asked=history.whole,
+        start=history.start,
+        context=work.asked.context,
+        conversation=conversation,
+        upstream=work.way.upstream.name,
+        account=work.account,
+        model=work.way.model,
+        # Nothing could tell later what stands before what the client's own parent names.
+        parent=work.made.plan.choices == 1 and work.named.parent is None,
+        stored=work.made.body.store,
     )
-    kept = asked.chains and _may_be_parent(asked)
-    return msgspec.structs.replace(asked.made.plan, items=sources, commit=commit if kept else None)
+    kept = work.retain and not work.off
+    return msgspec.structs.replace(
+        work.made.plan,
+        items=decision.input.sources,
+        replayed=decision.replayed,
+        commit=commit if kept else None,
+    )
 
 
-def _may_be_parent(asked: _Asked) -> bool:
-    """Whether a later request may continue this answer: it is stored, whole, and its history is known."""
-    plan = asked.made.plan
-    known = not request.names_parent(asked.chat)
-    return asked.made.body.store and plan.choices == 1 and not plan.stop and known
-
-
-def _continuity(known: _Known | str, items: int) -> Continuity:
-    if isinstance(known, str):
-        return Continuity(reason=known, new_items=items)
-    return Continuity(mode="chain", reason=chain.MATCHED, matched=known.matched, new_items=items)
-
-
-def _tell(continuity: Continuity, call: Call) -> None:
-    metrics.CONTINUITY.labels(continuity.mode, continuity.reason).inc()
+def _tell(work: _Work, decided: Continuity, call: Call) -> None:
+    metrics.CONTINUITY.labels(decided.mode, decided.reason).inc()
     log.info(
         "handoff",
         request_id=call.request_id,
-        mode=continuity.mode,
-        reason=continuity.reason,
-        matched=continuity.matched,
-        new_items=continuity.new_items,
+        mode=decided.mode,
+        reason=decided.reason,
+        matched=decided.matched,
+        answers=len(work.asked.history.answers),
+        new_items=decided.new_items,
+        messages=len(work.chat.messages),
     )

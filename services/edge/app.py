@@ -18,6 +18,7 @@ from libs.runtime.health import Readiness
 from libs.schemas.errors import ErrorBody
 from services.edge import failures
 from services.edge.chat import ChatEndpoint
+from services.edge.conversations import PREFIX, ConversationsEndpoint
 from services.edge.convert import ConvertEndpoint
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, error_body, new_request_id
@@ -63,6 +64,8 @@ def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
             Route("/convert", _Served(ConvertEndpoint(edge), "convert"), methods=["POST"]),
             Route(MODELS_PATH, _Served(ModelsEndpoint(edge), "models"), methods=["GET"]),
             Route(PATH + "{rest:path}", _Served(StoredEndpoint(edge), "stored"), methods=["GET", "POST", "DELETE"]),
+            Route(PREFIX, _Served(ConversationsEndpoint(edge), "conversations")),
+            Route(PREFIX + "/{rest:path}", _Served(ConversationsEndpoint(edge), "conversations")),
             Mount("/v1", _Served(RelayEndpoint(edge), "relay")),
         ],
         exception_handlers={HTTPException: _http_error},

@@ -14,7 +14,7 @@ import msgspec
 from libs.runtime import metrics, tracing
 from libs.runtime.logs import Log
 from libs.schemas.output import Response, ResponseUsage
-from libs.schemas.records import CallRecord, Outcome, Surface
+from libs.schemas.records import CallRecord, Outcome, Record, Surface
 from services.edge.exchange import Abort, Exchange
 from services.edge.tenants import Caller
 
@@ -35,8 +35,8 @@ class RecordSink(Protocol):
     def open(self, record: CallRecord) -> None:
         """Keep what is to be reported should this process die during the call."""
 
-    def close(self, record: CallRecord) -> None:
-        """Keep the record and see that it is published."""
+    def close(self, record: Record) -> None:
+        """Keep the record, opened before or not, and see that it is published."""
 
 
 class Call:
@@ -99,6 +99,11 @@ class Call:
         _count(record)
 
 
+def event_id(*parts: str) -> str:
+    """Return the id of a record, always the same for what tells it from all others."""
+    return str(UUID(bytes=blake2b("/".join(parts).encode(), digest_size=16).digest()))
+
+
 def begin(
     sink: RecordSink,
     exchange: Exchange,
@@ -114,9 +119,8 @@ def begin(
     conversation: str | None = None,
 ) -> Call:
     """Open the record of a call that is about to go upstream; `attempt` counts from 1 within a request."""
-    digest = blake2b(f"{exchange.request_id}/{attempt}".encode(), digest_size=16).digest()
     record = CallRecord(
-        event_id=str(UUID(bytes=digest)),
+        event_id=event_id(exchange.request_id, str(attempt)),
         ts=time.time_ns() // 1_000_000,
         tenant=caller.tenant,
         surface=surface,

@@ -7,20 +7,38 @@ whole.
 
 import msgspec
 
-from libs.schemas.bus import Converted, Native
+from libs.runtime import metrics
+from libs.runtime.logs import Log
+from libs.schemas.bus import Converted, Native, Said
 from libs.schemas.chat import ChatEnvelope
 from libs.translate.body import decode_body
 from libs.translate.lift import Skeleton
 from libs.translate.routing import route
-from services.edge.chat_call import ChatCall, Stale
+from services.edge import state
+from services.edge.chat_call import ChatCall
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.fan_out import FanOutCall
+from services.edge.handoffs import tell
 from services.edge.media import skeleton
 from services.edge.responses import relay_call
+from services.edge.said import find_name, to_header
+from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller
 
 _ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
+
+log = Log("parley.edge")
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a second try needs of the first: `bones` is `body` without its media."""
+
+    exchange: Exchange
+    caller: Caller
+    said: Said
+    bones: Skeleton
+    body: bytes
 
 
 class ChatEndpoint:
@@ -42,34 +60,50 @@ class ChatEndpoint:
         if way.bridge == "bypass":
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
-        conversation = edge.conversation(exchange)
-        if conversation is not None:
-            exchange.response_headers["x-parley-conversation"] = conversation
-        converted = await edge.convert(exchange, caller, bones, conversation)
+        said = self._said(exchange, caller, way.upstream.name)
+        converted = await edge.convert(exchange, caller, bones, said)
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
-        _tell(exchange, converted)
-        if converted.plan.choices > 1:
-            await FanOutCall(edge, exchange, caller, converted).run(bones, body)
-            return
+        request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, body=body)
         try:
-            await ChatCall(edge, exchange, caller, converted, 1).run(bones, body)
-        except Stale:
-            whole = await self._plain(exchange, caller, bones, conversation, converted)
-            _tell(exchange, whole)
-            await ChatCall(edge, exchange, caller, whole, 2).run(bones, body)
+            await self._call(request, converted, attempt=1)
+        except Stale as stale:
+            await self._call(request, await self._plain(request, converted, stale), attempt=2)
 
-    async def _plain(
-        self, exchange: Exchange, caller: Caller, bones: Skeleton, conversation: str | None, stale: Converted
-    ) -> Converted:
-        """Forget what the upstream forgot, and convert the request again, whole."""
-        if stale.plan.commit is not None and stale.entry is not None:
-            self._edge.forget(exchange, caller, stale.plan.commit.scope, stale.entry)
-        whole = await self._edge.convert(exchange, caller, bones, conversation, mode="plain")
-        assert isinstance(whole, Converted)  # what was converted once does not become native
-        return whole
+    def _said(self, exchange: Exchange, caller: Caller, upstream: str) -> Said:
+        """What the request says; an upstream that cannot chain is not asked to, unless the client insists."""
+        said = self._edge.said(exchange, caller)
+        if said.continuity is None and upstream in self._edge.unchained:
+            return msgspec.structs.replace(said, continuity="replay")
+        return said
+
+    async def _call(self, request: _Request, converted: Converted, *, attempt: int) -> None:
+        """Make one try. Raises TranslationError, Stale."""
+        edge, exchange, caller = self._edge, request.exchange, request.caller
+        _tell(exchange, converted)
+        tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.said.hint)
+        if converted.plan.choices > 1:
+            first = 1 + (attempt - 1) * converted.plan.choices
+            await FanOutCall(edge, exchange, caller, converted, first).run(request.bones, request.body)
+        else:
+            await ChatCall(edge, exchange, caller, converted, attempt).run(request.bones, request.body)
+
+    async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
+        """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""
+        edge, exchange, caller, said = self._edge, request.exchange, request.caller, request.said
+        if stale.unchained:
+            edge.unchained.note(converted.upstream)
+        if not converted.whole:
+            raise missing_parent(converted, said, find_name(edge.config.conversation, exchange))
+        entries = stale_entries(converted, stale)
+        state.delete_entries(edge, exchange, caller, entries)
+        metrics.FALLBACKS.labels(str(stale.told.code)).inc()
+        log.info("fallback", request_id=exchange.request_id, code=str(stale.told.code), entries=len(entries))
+        plain = await edge.convert(exchange, caller, request.bones, said, mode="plain", token=converted.conversation)
+        assert isinstance(plain, Converted)  # what was converted once does not become native
+        return plain
 
 
 def _tell(exchange: Exchange, converted: Converted) -> None:
@@ -77,5 +111,6 @@ def _tell(exchange: Exchange, converted: Converted) -> None:
     continuity = converted.continuity
     headers = exchange.response_headers
     headers["x-parley-continuity"] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
+    headers["x-parley-conversation"] = to_header(converted.conversation)
     if converted.dropped:
         headers["x-parley-dropped"] = ",".join(converted.dropped)

@@ -14,39 +14,31 @@ import aiohttp
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.bus import Converted, Turn
-from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.bus import Converted
 from libs.schemas.output import Response
 from libs.schemas.records import Outcome
-from libs.translate import fingerprint, items
-from libs.translate.completion import COMPLETION_ENCODER, to_completion, to_message
+from libs.translate import items
+from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError
 from libs.translate.finish import finish_reason
 from libs.translate.lift import Skeleton, splice
 from libs.translate.sse import FrameParser, FrameTooLarge
-from libs.translate.upstream_errors import is_stale
 from services.edge import calls, failures
 from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, chat_error_frame
+from services.edge.keep import Keeper
 from services.edge.model_call import ModelCall, UpstreamRefused, decode_response, read_response
 from services.edge.polling import settled
 from services.edge.push import Pushed
+from services.edge.stale import find_stale
 from services.edge.tenants import Caller
-from services.edge.upstream import (
-    UPSTREAM_ERROR,
-    UpstreamTruncated,
-    error_headers,
-)
+from services.edge.upstream import UPSTREAM_ERROR, UpstreamTruncated, error_headers
 
 MAX_LOSSES_TOLD = 32  # headers must stay small
 _UNSAFE = re.compile(r"[^\w.:\[\]-]", re.ASCII)  # in a header: the names of item types are the upstream's
 DRAIN_SECONDS = 5.0  # for the usage of an answer that a stop sequence ended
 _OUTCOMES: dict[str | None, Outcome] = {"incomplete": "incomplete", "failed": "failed", "cancelled": "failed"}
-
-
-class Stale(Exception):
-    """The upstream no longer knows what the request continues, and said so before any output."""
 
 
 class ChatCall:
@@ -59,7 +51,8 @@ class ChatCall:
         self._converted = converted
         self._plan = converted.plan
         self._attempt = attempt
-        self._continues = converted.previous_response_id is not None
+        self._continues = bool(converted.plan.replayed)
+        self._keeper = Keeper(edge, exchange, caller, converted.plan)
         self._call: ModelCall
         self._record: calls.Call
 
@@ -78,8 +71,8 @@ class ChatCall:
                 await self._call.check(answer)
                 await (self._stream(answer) if self._plan.stream else self._whole(answer))
         except TranslationError as error:
+            self._check_stale(error)
             if isinstance(error, UpstreamRefused):
-                self._check_stale(error.status, error.told)
                 exchange.response_headers.update(error.headers)
             self._record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
             raise
@@ -91,13 +84,12 @@ class ChatCall:
 
     # -- answers ------------------------------------------------------------------------------------
 
-    def _check_stale(self, status: int, error: UpstreamErrorBody) -> None:
+    def _check_stale(self, error: TranslationError) -> None:
         """Raise Stale where the upstream cannot continue what the request does, and nothing went out yet."""
-        if not self._continues or self._exchange.status != 0 or not is_stale(error):
-            return
-        self._record.end("refused", status=status, error_code=str(error.code))
-        metrics.FALLBACKS.labels(str(error.code)).inc()
-        raise Stale
+        stale = find_stale(self._converted, self._exchange, error)
+        if stale is not None:
+            self._record.end("refused", status=error.status, error_code=error.error.code)
+            raise stale
 
     async def _whole(self, answer: aiohttp.ClientResponse) -> None:
         response, body = await read_response(answer)
@@ -177,7 +169,7 @@ class ChatCall:
 
     def _fail(self, error: TranslationError, told: bytes) -> None:
         """The upstream failed within its answer; `told` is the event that said so."""
-        self._check_stale(error.status, UpstreamErrorBody(message=error.error.message, code=error.error.code))
+        self._check_stale(error)  # before the headers of this answer are those of the next
         headers = error_headers(told, error.error)
         self._exchange.response_headers.update(headers)  # while there is a status to send
         self._exchange.error_frame = partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR))
@@ -198,17 +190,5 @@ class ChatCall:
         outcome = _OUTCOMES.get(response.status, "ok")
         code = None if response.error is None or response.error.code is None else str(response.error.code)
         self._record.end(outcome, error_code=code, response=response, finish_reason=reason, tool_calls=len(call_ids))
-        plan = self._plan.commit
-        if plan is None or outcome != "ok":
-            return
-        now = int(time.time())
-        turn = Turn(
-            response_id=response.id,
-            account=plan.account,
-            model=plan.model,
-            call_ids=call_ids,
-            created=now,
-            expires=now + self._edge.config.state.turn_ttl_seconds,
-        )
-        prefix = fingerprint.answered(plan.prefix, to_message(output, self._plan))
-        await self._edge.commit(self._exchange, self._caller, plan, prefix, turn)
+        self._keeper.ended(response, output, outcome)
+        await self._keeper.kept()

@@ -26,7 +26,7 @@ class ConvertEndpoint:
         caller = edge.tenants.identify(exchange.headers)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await skeleton(body)
-        converted = await edge.convert(exchange, caller, bones, edge.conversation(exchange))
+        converted = await edge.convert(exchange, caller, bones, edge.said(exchange, caller))
         if isinstance(converted, Native):
             told = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
             await exchange.send(200, _ENCODER.encode(told))
@@ -35,6 +35,7 @@ class ConvertEndpoint:
             "upstream": converted.upstream,
             "model": converted.model,
             "continuity": converted.continuity,
+            "conversation": converted.conversation,
             "dropped": converted.dropped,
             "request": Raw(b"".join(splice(converted.body, bones, body))),
         }

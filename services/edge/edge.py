@@ -1,6 +1,6 @@
 """What the edge's endpoints share: configuration, bus, upstreams, tenants, records, live streams.
 
-It also asks the other services for them: one method for each question.
+It also asks the converter for them; what is asked of the state service stands in `state.py`.
 """
 
 import asyncio
@@ -10,31 +10,23 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.runtime import metrics
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge
+from libs.runtime.errors import BusError, MessageTooLarge
 from libs.runtime.logs import Log
-from libs.schemas.bus import (
-    CommitRequest,
-    Converted,
-    ConvertRequest,
-    ForgetRequest,
-    Native,
-    PlanUnsupported,
-    Refused,
-    Turn,
-)
+from libs.schemas.bus import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
 from libs.schemas.config import Config
 from libs.schemas.errors import ErrorBody
-from libs.schemas.plan import PLAN_VERSION, CommitPlan, Format
-from libs.schemas.subjects import COMMIT, CONVERT, FORGET
+from libs.schemas.plan import PLAN_VERSION, Format
+from libs.schemas.subjects import CONVERT
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import Skeleton
 from services.edge.calls import RecordSink
 from services.edge.exchange import Exchange
+from services.edge.said import read_said
 from services.edge.streams import Streams
 from services.edge.tenants import Caller, Tenants
+from services.edge.unchained import Unchained
 from services.edge.upstream import Upstreams
 
 FORMAT_HEADER = "x-parley-format"
@@ -64,6 +56,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: Upstreams
     sink: RecordSink
     streams: Streams
+    unchained: Unchained = msgspec.field(default_factory=Unchained)
     background: set[asyncio.Task[Any]] = msgspec.field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -73,26 +66,22 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         task.add_done_callback(self.background.discard)
         return task
 
-    def conversation(self, exchange: Exchange) -> str | None:
-        """Return the name that the request gives its conversation. Raises InvalidRequest for a bad one."""
-        for name in self.config.conversation.name_headers:
-            value = exchange.headers.get(name.lower(), "").strip()
-            if len(value) > 512:
-                raise InvalidRequest(f"Invalid '{name}': must have at most 512 characters.", name, "invalid_value")
-            if value:
-                return value
-        return None
+    def said(self, exchange: Exchange, caller: Caller) -> Said:
+        """Return what the request says of its conversation outside its body. Raises InvalidRequest."""
+        return read_said(self.config.conversation, exchange, retain=caller.retain)
 
     async def convert(
         self,
         exchange: Exchange,
         caller: Caller,
         skeleton: Skeleton,
-        conversation: str | None,
+        said: Said,
         mode: Literal["auto", "plain"] = "auto",
+        token: str | None = None,
     ) -> Converted | Native:
         """Return the conversion of a chat body, or that the upstream must answer it natively.
 
+        `mode` and `token` are those of `ConvertRequest`.
         Raises InvalidRequest for a refusal that the client must hear, Overloaded when nobody converts.
         """
         asked = ConvertRequest(
@@ -101,12 +90,13 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             lifted=skeleton.lifted,
             tenant=caller.tenant,
             accounts=self.tenants.accounts(caller),
-            conversation=conversation,
+            said=said,
             mode=mode,
+            token=token,
             format=_format(exchange),
         )
         try:
-            reply = await self.bus.call(CONVERT, asked, _call(exchange, caller, bounded=True))
+            reply = await self.bus.call(CONVERT, asked, travels(exchange, caller, seconds=_patience(exchange)))
         except MessageTooLarge as error:
             raise InvalidRequest(
                 f"The text of your request exceeds the limit of {error.limit} bytes.",
@@ -125,31 +115,6 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             raise Overloaded
         return reply
 
-    async def commit(self, exchange: Exchange, caller: Caller, plan: CommitPlan, prefix: str, turn: Turn) -> None:
-        """Have a turn kept before its answer is released; after `commit_timeout_seconds` it goes on alone."""
-        request = CommitRequest(scope=plan.scope, prefix=prefix, conversation=plan.conversation, turn=turn)
-        task = self.spawn(self._commit(request, _call(exchange, caller)))
-        await asyncio.wait({task}, timeout=self.config.edge.commit_timeout_seconds)
-
-    async def _commit(self, request: CommitRequest, call: Call) -> None:
-        result = "ok"
-        try:
-            await self.bus.call(COMMIT, request, call)
-        except BusError as error:
-            result = "timeout" if isinstance(error, CallTimeout) else "failed"
-            log.warning("commit_failed", request_id=call.request_id, error=type(error).__name__)
-        metrics.COMMITS.labels(result).inc()
-
-    def forget(self, exchange: Exchange, caller: Caller, scope: str, prefix: str) -> None:
-        """Have a turn dropped that the upstream does not know any more; not waited for."""
-        self.spawn(self._forget(ForgetRequest(scope=scope, prefix=prefix), _call(exchange, caller)))
-
-    async def _forget(self, request: ForgetRequest, call: Call) -> None:
-        try:
-            await self.bus.call(FORGET, request, call)
-        except BusError as error:
-            log.warning("forget_failed", request_id=call.request_id, error=type(error).__name__)
-
 
 def _format(exchange: Exchange) -> Format | None:
     told = exchange.headers.get(FORMAT_HEADER)
@@ -160,12 +125,18 @@ def _format(exchange: Exchange) -> Format | None:
     return None if told is None else _FORMATS[told]
 
 
-def _call(exchange: Exchange, caller: Caller, *, bounded: bool = False) -> Call:
-    """Return what travels with a request; `bounded` ones are not worth more time than the client waits."""
-    deadline = 0
-    if bounded and exchange.patience_seconds is not None:
-        left = exchange.patience_seconds - exchange.milliseconds() / 1000
-        deadline = int((time.time() + left) * 1000)
+def _patience(exchange: Exchange) -> float | None:
+    """How many seconds the client still waits: a conversion is not worth more."""
+    if exchange.patience_seconds is None:
+        return None
+    return exchange.patience_seconds - exchange.milliseconds() / 1000
+
+
+def travels(exchange: Exchange, caller: Caller, *, seconds: float | None = None) -> Call:
+    """Return what travels with a request on the bus, which is given up after `seconds`."""
     return Call(
-        tenant=caller.tenant, request_id=exchange.request_id, traceparent=exchange.traceparent, deadline=deadline
+        tenant=caller.tenant,
+        request_id=exchange.request_id,
+        traceparent=exchange.traceparent,
+        deadline=0 if seconds is None else int((time.time() + seconds) * 1000),
     )

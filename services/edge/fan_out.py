@@ -1,13 +1,15 @@
 """n > 1: one upstream call for each choice, merged into one answer (translation reference A.7).
 
 The status waits until each choice has begun; the failure of one is the failure of all. Each call has a
-record of its own, and none becomes a parent.
+record of its own, and each answer is kept by itself.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import aiohttp
+from msgspec import Raw
 
 from libs.schemas.bus import Converted
 from libs.schemas.events import Keepalive
@@ -22,7 +24,9 @@ from services.edge import calls, failures
 from services.edge.answers import decode
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.keep import Keeper
 from services.edge.model_call import ModelCall, UpstreamRefused, read_response
+from services.edge.stale import find_stale
 from services.edge.tap import end as end_record
 from services.edge.tenants import Caller
 from services.edge.upstream import UpstreamTruncated
@@ -35,34 +39,37 @@ _Read = tuple[int, list[Frame] | TranslationError | None]
 
 
 class FanOutCall:
-    """All upstream calls of one request."""
+    """All upstream calls of one try of one request; `attempt` is the number of the first."""
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted) -> None:
+    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, attempt: int) -> None:
         self._edge = edge
         self._exchange = exchange
         self._caller = caller
         self._converted = converted
         self._plan = converted.plan
+        self._attempt = attempt
+        self._keeper = Keeper(edge, exchange, caller, converted.plan)
         self._calls: list[ModelCall] = []
         self._reads: asyncio.Queue[_Read] = asyncio.Queue(QUEUED_READS)
         self._readers: list[asyncio.Task[None]] = []
 
     async def run(self, bones: Skeleton, original: bytes) -> None:
-        """Answer the client. Raises TranslationError."""
+        """Answer the client. Raises TranslationError, and Stale where a plain retry may help."""
         edge, exchange = self._edge, self._exchange
         for choice in range(self._plan.choices):
             pieces = splice(self._converted.body, bones, original)
-            self._calls.append(ModelCall(edge, exchange, self._caller, self._converted, choice + 1, pieces))
+            self._calls.append(ModelCall(edge, exchange, self._caller, self._converted, self._attempt + choice, pieces))
         exchange.response_headers["x-parley-fanout"] = str(self._plan.choices)
         edge.streams.add(exchange, streamed=self._plan.stream)
         try:
             await (self._stream() if self._plan.stream else self._whole())
         except TranslationError as error:
-            if isinstance(error, UpstreamRefused):
+            stale = find_stale(self._converted, exchange, error)
+            if isinstance(error, UpstreamRefused) and stale is None:
                 exchange.response_headers.update(error.headers)
             for call in self._calls:
                 call.record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
-            raise
+            raise (stale or error) from None
         except asyncio.CancelledError:
             aborted = exchange.aborted
             for call in self._calls:
@@ -83,7 +90,8 @@ class FanOutCall:
         merged = merge_completions([to_completion(response, self._plan) for response in responses])
         for call, response in zip(self._calls, responses, strict=True):
             call.record.first_output()
-            end_record(call.record, response)
+            self._ended(call, response, response.output)
+        await self._keeper.kept()
         await self._exchange.send(200, COMPLETION_ENCODER.encode(merged))
 
     async def _ask(self, call: ModelCall) -> Response:
@@ -140,6 +148,7 @@ class FanOutCall:
                 drain_ends = asyncio.get_running_loop().time() + DRAIN_SECONDS
         for choice in open_choices:
             self._calls[choice].record.end("ok", finish_reason="stop")
+        await self._keeper.kept()
         await self._exchange.write(DONE_FRAME, more=False)
 
     def _feed(self, merged: FanOut, choice: int, frames: list[Frame], open_choices: set[int]) -> Chunks:
@@ -157,9 +166,13 @@ class FanOutCall:
                     self._leave(choice, open_choices)
                     break
             if stream.response is not None:
-                end_record(self._calls[choice].record, stream.response)
+                self._ended(self._calls[choice], stream.response, stream.output())
                 open_choices.discard(choice)
         return chunks
+
+    def _ended(self, call: ModelCall, response: Response, output: Sequence[Raw]) -> None:
+        """The answer of one choice is whole: nobody waits for it to be kept before all of them are."""
+        self._keeper.ended(response, output, end_record(call.record, response))
 
     def _leave(self, choice: int, open_choices: set[int]) -> None:
         """Close the upstream of a choice that needs no more."""

@@ -71,7 +71,7 @@ class ModelCall:
             streamed=self._stream,
             request_bytes=self._length,
             previous_response_id=converted.previous_response_id,
-            conversation=converted.plan.commit.conversation if converted.plan.commit else None,
+            conversation=converted.conversation,
         )
 
     def ask(self) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:

@@ -14,14 +14,15 @@ from libs.runtime import metrics
 from libs.runtime.bus import Bus
 from libs.runtime.errors import MessageTooLarge
 from libs.runtime.logs import Log
-from libs.schemas.records import CallRecord
-from libs.schemas.subjects import RECORDS_CALL, REPUBLISHED_HEADER
-from services.edge.spool import Spool, Waiting
+from libs.schemas.records import CallRecord, Record
+from libs.schemas.subjects import RECORDS_CALL, RECORDS_HANDOFF, REPUBLISHED_HEADER
+from services.edge.spool import Kind, Spool, Waiting
 
 MAX_IN_FLIGHT = 256
 ACK_SECONDS = 5.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 COMPLAINT_SECONDS = 60.0
+_SUBJECTS: dict[Kind, str] = {"call": RECORDS_CALL, "handoff": RECORDS_HANDOFF}
 
 log = Log("parley.edge.publish")
 
@@ -43,8 +44,8 @@ class Publisher:
         """Keep what is to be reported should this process die during the call."""
         self._spool.open(record)
 
-    def close(self, record: CallRecord) -> None:
-        """Keep the record of a call that has ended, and publish it in the background."""
+    def close(self, record: Record) -> None:
+        """Keep the record, opened before or not, and publish it in the background."""
         self._spool.close(record)
         self._wake.set()
 
@@ -86,19 +87,19 @@ class Publisher:
             headers[REPUBLISHED_HEADER] = "1"
         try:
             self._bus.check_size(waiting.data, headers)
-            await self._until_taken(waiting.data, headers)
+            await self._until_taken(_SUBJECTS[waiting.kind], waiting.data, headers)
             metrics.RECORDS_PUBLISHED.inc()
         except MessageTooLarge as error:
             metrics.SPOOL_DROPPED.inc()
             log.error("record_too_large", size=error.size, limit=error.limit)
         self._spool.acknowledge(waiting.event_id)
 
-    async def _until_taken(self, data: bytes, headers: dict[str, str]) -> None:
+    async def _until_taken(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
             if self._bus.connected:  # else the client would only queue it, once more with every try
                 try:
-                    await self._js.publish(RECORDS_CALL, data, headers=dict(headers))
+                    await self._js.publish(subject, data, headers=dict(headers))
                     return
                 except (NatsError, OSError, TimeoutError) as error:
                     # It may be in the stream: the answer alone may have been lost.

@@ -1,12 +1,18 @@
-"""Any other /v1 path: relayed to the default upstream, bodies streamed both ways."""
+"""Any other /v1 path: relayed to the upstream that owns the id in it, else the first; bodies streamed both ways."""
 
+import re
 from collections.abc import AsyncIterator
 from urllib.parse import unquote
 
+from libs.schemas.config import Upstream
 from libs.translate.errors import InvalidRequest
+from services.edge import state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.passthrough import forwarded_headers, pass_through
+from services.edge.tenants import Caller
+
+_OWNED = re.compile(r"/(?:responses|conversations)/([^/?]+)")
 
 
 class RelayEndpoint:
@@ -19,7 +25,8 @@ class RelayEndpoint:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
         caller = edge.tenants.identify(exchange.headers)
-        upstream = edge.config.upstream[0]
+        path = _path(exchange)
+        upstream = await self._upstream(exchange, caller, path)
         headers = forwarded_headers(edge, exchange, caller, upstream)
         body = None
         if exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers:
@@ -28,7 +35,13 @@ class RelayEndpoint:
                 headers["content-length"] = exchange.headers["content-length"]
         else:
             exchange.watch()
-        await pass_through(edge, exchange, upstream, path=_path(exchange), headers=headers, body=body)
+        await pass_through(edge, exchange, upstream, path=path, headers=headers, body=body)
+
+    async def _upstream(self, exchange: Exchange, caller: Caller, path: str) -> Upstream:
+        edge = self._edge
+        found = _OWNED.match(path)
+        owner = await state.owner(edge, exchange, caller, unquote(found[1])) if found else None
+        return owner or edge.config.upstream[0]
 
 
 async def _body(exchange: Exchange, idle_seconds: float) -> AsyncIterator[bytes]:

@@ -9,24 +9,35 @@ from libs.schemas.chat import ChatEnvelope
 from libs.schemas.records import Surface
 from libs.translate.body import decode_body, is_given
 from libs.translate.routing import Route, route
-from services.edge import calls
+from services.edge import calls, state
 from services.edge.calls import Call
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.media import skeleton
 from services.edge.passthrough import Tap, forwarded_headers, pass_through
-from services.edge.tap import BodyTap, StreamTap
+from services.edge.tap import BodyTap, Identified, StreamTap
 from services.edge.tenants import Caller
 
-_ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
-# Path upstream, and how to read along: a whole body, or a stream.
-_SURFACES: dict[Surface, tuple[str, tuple[Callable[[Call], Tap], Callable[[Call], Tap]]]] = {
-    "responses": ("/responses", (BodyTap, StreamTap)),
-    "chat": ("/chat/completions", (ChatBodyTap, ChatStreamTap)),
+_PATHS: dict[Surface, str] = {"responses": "/responses", "chat": "/chat/completions"}
+# How to read along, by surface and whether the answer is a stream.
+_TAPS: dict[tuple[Surface, bool], Callable[[Call, Identified], Tap]] = {
+    ("responses", False): BodyTap,
+    ("responses", True): StreamTap,
+    ("chat", False): lambda record, _: ChatBodyTap(record),
+    ("chat", True): lambda record, _: ChatStreamTap(record),
 }
+
+
+class _Envelope(ChatEnvelope, frozen=True):
+    """Of a Responses body also whether the upstream is to keep the answer; it does unless told not to."""
+
+    store: Raw = Raw(b"true")
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 
 class ResponsesEndpoint:
@@ -41,10 +52,25 @@ class ResponsesEndpoint:
         settings = edge.config.edge
         caller = edge.tenants.identify(exchange.headers)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
-        envelope: ChatEnvelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
+        envelope: _Envelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
-        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope)
+        kept = bytes(envelope.store) != b"false"
+        claim = _claim(edge, exchange, caller, way) if kept else _nobody
+        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope, identified=claim)
+
+
+def _claim(edge: Edge, exchange: Exchange, caller: Caller, way: Route) -> Identified:
+    """Return what has the upstream remembered as the owner of a response."""
+
+    def claim(response_id: str) -> None:
+        state.claim(edge, exchange, caller, response_id, way.upstream)
+
+    return claim
+
+
+def _nobody(response_id: str) -> None:
+    """Nobody is told of a response that is not kept."""
 
 
 async def relay_call(
@@ -56,12 +82,12 @@ async def relay_call(
     *,
     surface: Surface,
     envelope: ChatEnvelope,
+    identified: Identified = _nobody,
 ) -> None:
-    """Pass a call to the upstream's own endpoint for `surface`, and record it.
+    """Pass a call to the upstream's own endpoint for `surface`, and record it; `identified` is told a response's id.
 
     Raises TranslationError as `pass_through` does.
     """
-    path, taps = _SURFACES[surface]
     unchanged = way.model == envelope.model and not is_given(envelope.parley)
     sent = body if unchanged else _rewritten(body, way.model)
     record = calls.begin(
@@ -83,11 +109,11 @@ async def relay_call(
         edge,
         exchange,
         way.upstream,
-        path=path,
+        path=_PATHS[surface],
         headers=headers,
         body=[sent],
         record=record,
-        tap=taps[bool(envelope.stream)](record),
+        tap=_TAPS[surface, bool(envelope.stream)](record, identified),
     )
 
 

@@ -15,6 +15,7 @@ from libs.runtime.errors import StartError
 from libs.runtime.health import Readiness, Server
 from libs.runtime.jetstream import ensure_stream, prepared
 from libs.runtime.logs import Log
+from libs.runtime.secret import load_secret
 from libs.runtime.service import first, spare_collector, stop_event
 from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
@@ -23,7 +24,7 @@ from services.edge.edge import Edge
 from services.edge.publish import Publisher
 from services.edge.spool import Spool
 from services.edge.streams import Streams
-from services.edge.tenants import Tenants, load_secret
+from services.edge.tenants import Tenants
 from services.edge.upstream import Upstreams
 
 BACKGROUND_SECONDS = 5.0  # for commits that outlived their answers
@@ -37,7 +38,7 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     if not config.upstream:
         raise StartError("no upstream: set OPENAI_API_KEY, or list an [[upstream]] in parley.toml")
     stop = stop_event()
-    tenants = Tenants(load_secret(environ, config.edge.secret_file), config.upstream, environ)
+    tenants = Tenants(load_secret(environ, config.edge.secret_file), config.upstream, environ, config.tenant)
     listener = _listen(config)
     bus = await Bus.connect(config.nats, "edge")
 

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import msgspec
@@ -18,13 +19,16 @@ import msgspec
 from libs.runtime import metrics
 from libs.runtime.errors import StartError
 from libs.runtime.logs import Log
-from libs.schemas.records import RECORD_ENCODER, CallRecord
+from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_SEGMENTS_OF_OPEN_CALLS = 4  # an older segment with nothing but open calls is written again and removed
 COMPLAINT_SECONDS = 60.0
 _OPEN, _CLOSE, _ACK = b'{"open":', b'{"close":', b'{"ack":'
 _END = b"}\n"
+
+Kind = Literal["call", "handoff"]
+_KINDS: dict[type[Record], Kind] = {CallRecord: "call", HandoffRecord: "handoff"}
 
 log = Log("parley.edge.spool")
 
@@ -35,18 +39,22 @@ class _Line(msgspec.Struct):
     ack: str | None = None
 
 
-class _Id(msgspec.Struct):
+class _Head(msgspec.Struct):
+    """All of a record that must be known to find it and to publish it."""
+
     event_id: str
+    kind: Kind
 
 
 _LINE = msgspec.json.Decoder(_Line)
-_ID = msgspec.json.Decoder(_Id)
+_HEAD = msgspec.json.Decoder(_Head)
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A record to publish, as JSON; `recovered` when it is a dead process's and may be in the stream."""
 
     event_id: str
+    kind: Kind
     data: bytes
     recovered: bool
 
@@ -60,14 +68,15 @@ class _Segment:
         self.live: set[str] = set()
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the newest line of a record is; `offset` and `length` of the record's own JSON, in bytes."""
 
+    kind: Kind
     segment: _Segment
     offset: int
     length: int
     closed: bool
-    recovered: bool
+    recovered: bool = False
 
 
 class _Folder:
@@ -118,14 +127,14 @@ class Spool:
     def open(self, record: CallRecord) -> None:
         """A call begins. `record` says what to report if this process dies: its outcome is `lost`."""
         if record.event_id not in self._places:
-            self._append(_OPEN, record.event_id, RECORD_ENCODER.encode(record))
+            self._append(_OPEN, record)
 
-    def close(self, record: CallRecord) -> None:
-        """A call has ended: from now on the record waits to be published. Again: no effect."""
+    def close(self, record: Record) -> None:
+        """From now on the record waits to be published, whether or not it was opened. Again: no effect."""
         place = self._places.get(record.event_id)
         if place is not None and place.closed:
             return
-        if self._append(_CLOSE, record.event_id, RECORD_ENCODER.encode(record)):
+        if self._append(_CLOSE, record):
             self._queue.append(record.event_id)
             return
         metrics.SPOOL_DROPPED.inc()
@@ -153,7 +162,7 @@ class Spool:
                 continue
             data = self._read(place)
             if data is not None:
-                return Waiting(event_id=event_id, data=data, recovered=place.recovered)
+                return Waiting(event_id=event_id, kind=place.kind, data=data, recovered=place.recovered)
             metrics.SPOOL_DROPPED.inc()
             self._forget(event_id)
         return None
@@ -168,8 +177,9 @@ class Spool:
 
     # -- writing ------------------------------------------------------------------------------------
 
-    def _append(self, kind: bytes, event_id: str, data: bytes) -> bool:
-        line = kind + data + _END
+    def _append(self, mark: bytes, record: Record) -> bool:
+        data = RECORD_ENCODER.encode(record)
+        line = mark + data + _END
         if self._bytes + len(line) > self._max_bytes:
             self._complain("spool_full", bytes=self._bytes)
             return False
@@ -177,7 +187,8 @@ class Spool:
             return False
         segment = self._own.segments[-1]
         offset = segment.size - len(_END) - len(data)
-        self._put(event_id, _Place(segment, offset, len(data), kind is _CLOSE, False))
+        kind, closed = _KINDS[type(record)], mark is _CLOSE
+        self._put(record.event_id, _Place(kind=kind, segment=segment, offset=offset, length=len(data), closed=closed))
         return True
 
     def _write(self, line: bytes) -> bool:
@@ -214,7 +225,8 @@ class Spool:
             return
         newest = self._own.segments[-1]
         for event_id in list(segment.live):
-            data = self._read(self._places[event_id])
+            place = self._places[event_id]
+            data = self._read(place)
             if data is None:
                 return
             line = _OPEN + data + _END
@@ -222,7 +234,8 @@ class Spool:
                 raise OSError("short write")
             newest.size += len(line)
             self._count(len(line))
-            self._put(event_id, _Place(newest, newest.size - len(_END) - len(data), len(data), False, False))
+            offset = newest.size - len(_END) - len(data)
+            self._put(event_id, msgspec.structs.replace(place, segment=newest, offset=offset))
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -289,9 +302,9 @@ class Spool:
             segment = _Segment(file, file.stat().st_size)
             folder.segments.append(segment)
             self._bytes += segment.size
-            for event_id, offset, length, kind in _lines(file.read_bytes()):
-                if kind is not _ACK:
-                    self._put(event_id, _Place(segment, offset, length, kind is _CLOSE, True))
+            for event_id, place in _lines(file.read_bytes(), segment):
+                if place is not None:
+                    self._put(event_id, place)
                 elif event_id in self._places:
                     self._places.pop(event_id).segment.live.discard(event_id)
         return folder
@@ -310,17 +323,31 @@ class Spool:
             self._remove_finished(folder)
 
 
-def _lines(content: bytes) -> Iterator[tuple[str, int, int, bytes]]:
-    """Yield (event id, offset, length, kind) of every whole line; half a line is what a crash leaves."""
+def _lines(content: bytes, segment: _Segment) -> Iterator[tuple[str, _Place | None]]:
+    """Yield the event id of every whole line and the place of its record, None for one that is acknowledged.
+
+    Half a line is what a crash leaves.
+    """
     offset, skipped = 0, 0
     for line in content.split(b"\n"):
         try:
             found = _LINE.decode(line) if line else _Line()
             if found.ack is not None:
-                yield found.ack, 0, 0, _ACK
-            for kind, raw in ((_OPEN, found.open), (_CLOSE, found.close)):
+                yield found.ack, None
+            for mark, raw in ((_OPEN, found.open), (_CLOSE, found.close)):
                 if data := bytes(raw):
-                    yield _ID.decode(data).event_id, offset + len(kind), len(data), kind
+                    head, start = _HEAD.decode(data), offset + len(mark)
+                    yield (
+                        head.event_id,
+                        _Place(
+                            kind=head.kind,
+                            segment=segment,
+                            offset=start,
+                            length=len(data),
+                            closed=mark is _CLOSE,
+                            recovered=True,
+                        ),
+                    )
         except (msgspec.MsgspecError, UnicodeDecodeError):
             skipped += 1
         offset += len(line) + 1

@@ -1,18 +1,24 @@
 """/healthz, /readyz, /metrics and /status of the edge."""
 
+import asyncio
+import time
+from typing import Any
+
 import msgspec
 
 from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.health import Readiness
-from libs.schemas.bus import ConvertRequest
+from libs.schemas.bus import ConvertRequest, StateStatus
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT, MAX_MESSAGE_BYTES
+from services.edge import state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 
 VERSION = "0.1.0"
+STATE_SECONDS = 1.0  # how long an answer of the state service is good for
 _TEXT = {"content-type": "text/plain"}
 _ENCODER = msgspec.json.Encoder()
 
@@ -23,6 +29,8 @@ class Status:
     def __init__(self, edge: Edge, readiness: Readiness) -> None:
         self._edge = edge
         self._readiness = readiness
+        self._state: dict[str, Any] = {}
+        self._state_until = 0.0
         readiness.add("nats", edge.bus.alive)
         readiness.add("converter", self._converter)
 
@@ -51,7 +59,7 @@ class Status:
     async def status(self, exchange: Exchange) -> None:
         """Limits and parts of this deployment; no secret, and nothing of any tenant."""
         config = self._edge.config
-        ready, checks = await self._readiness.report()
+        (ready, checks), kept = await asyncio.gather(self._readiness.report(), self._state_report())
         report = {
             "version": VERSION,
             "ready": ready,
@@ -65,7 +73,7 @@ class Status:
                 "first_byte_timeout_seconds": config.edge.first_byte_timeout_seconds,
                 "grace_seconds": config.edge.grace_seconds,
             },
-            "state": {"store": "jetstream", "turn_ttl_seconds": config.state.turn_ttl_seconds},
+            "state": kept,
             "upstreams": [
                 {
                     "name": up.name,
@@ -78,3 +86,16 @@ class Status:
             ],
         }
         await exchange.send(200, _ENCODER.encode(report))
+
+    async def _state_report(self) -> dict[str, Any]:
+        """How the state service is; asked at most once a second, however often /status is."""
+        if time.monotonic() >= self._state_until:
+            told = await state.status(self._edge)
+            self._state = {"available": False} if told is None else _told(told)
+            self._state_until = time.monotonic() + STATE_SECONDS
+        return self._state
+
+
+def _told(told: StateStatus) -> dict[str, Any]:
+    asked = told.hits + told.misses
+    return {"available": True, **msgspec.structs.asdict(told), "hit_rate": told.hits / asked if asked else None}

@@ -24,6 +24,7 @@ from libs.translate.stored import (
     to_stored_messages,
 )
 from libs.translate.upstream_errors import read_error, to_chat_error
+from services.edge import state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.model_call import MAX_RESPONSE_BYTES, decode_response
@@ -60,15 +61,19 @@ class StoredEndpoint:
         if show is None or upstream_id is None or "/" in name:
             raise _not_found(f"Invalid URL ({method} {exchange.scope['path']})" if show is None else None, name)
         exchange.watch()
-        for upstream in self._edge.config.upstream:
-            if upstream.api == "chat":
-                continue
+        for upstream in await self._upstreams(exchange, caller, upstream_id):
             try:
                 await exchange.send(200, await show(_Stored(self._edge, exchange, caller, upstream), name, upstream_id))
                 return
             except _Missing:
                 continue
         raise _not_found(None, name)
+
+    async def _upstreams(self, exchange: Exchange, caller: Caller, upstream_id: str) -> list[Upstream]:
+        """All that may have it, its owner first."""
+        owner = await state.owner(self._edge, exchange, caller, upstream_id)
+        upstreams = [upstream for upstream in self._edge.config.upstream if upstream.api != "chat"]
+        return sorted(upstreams, key=lambda upstream: owner is None or upstream.name != owner.name)
 
 
 class _Stored:

@@ -3,6 +3,8 @@
 Of a stream only the frames that begin and end it are parsed; of a body, its end state.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from libs.runtime import metrics
@@ -14,6 +16,8 @@ from libs.translate.finish import event_failure, finish_reason, response_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
 
+Identified = Callable[[str], None]
+
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _READ = (b"response.created", b"response.completed", b"response.incomplete", b"response.failed", b"error")
@@ -21,10 +25,11 @@ _OUTCOMES: dict[str | None, Outcome] = {"completed": "ok", "incomplete": "incomp
 
 
 class StreamTap:
-    """Follows the event stream of one `/v1/responses` call."""
+    """Follows the event stream of one `/v1/responses` call; `identified` is told the response's id."""
 
-    def __init__(self, record: Call) -> None:
+    def __init__(self, record: Call, identified: Identified) -> None:
         self._record = record
+        self._identified = identified
         self._parser: FrameParser | None = FrameParser()
 
     def feed(self, data: bytes) -> None:
@@ -44,6 +49,7 @@ class StreamTap:
         event = decode_event(name, payload)
         if isinstance(event, ResponseCreated):
             self._record.identify(event.response)
+            self._identified(event.response.id)
         elif isinstance(event, ErrorEvent):
             _fail(self._record, event_failure(event))
         elif isinstance(event, ResponseFailed):
@@ -57,10 +63,11 @@ class StreamTap:
 
 
 class BodyTap:
-    """Collects the JSON body of one `/v1/responses` call."""
+    """Collects the JSON body of one `/v1/responses` call; `identified` is told the response's id."""
 
-    def __init__(self, record: Call) -> None:
+    def __init__(self, record: Call, identified: Identified) -> None:
         self._record = record
+        self._identified = identified
         self._chunks: list[bytes] | None = []
         self._size = 0
 
@@ -76,20 +83,24 @@ class BodyTap:
     def finish(self) -> None:
         """The body is whole."""
         try:
-            end(self._record, RESPONSE_DECODER.decode(b"".join(self._chunks or ())))
+            response = RESPONSE_DECODER.decode(b"".join(self._chunks or ()))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._record.end("ok")
+            return
+        end(self._record, response)
+        self._identified(response.id)
 
 
-def end(record: Call, response: Response) -> None:
-    """End a record with a response as the upstream gave it."""
+def end(record: Call, response: Response) -> Outcome:
+    """End a record with a response as the upstream gave it; return how it ended."""
     calls = sum(isinstance(decode_item(item), FunctionCallItem) for item in response.output)
     if response.status == "failed":
         _fail(record, response_failure(response), response)
-        return
+        return "failed"
     outcome = _OUTCOMES.get(response.status, "ok")
     reason = finish_reason(response, has_calls=calls > 0)
     record.end(outcome, response=response, finish_reason=reason, tool_calls=calls)
+    return outcome
 
 
 def _fail(record: Call, error: TranslationError, response: Response | None = None) -> None:

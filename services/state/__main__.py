@@ -1,27 +1,76 @@
 """Runs the state service: `python -m services.state`."""
 
+import os
+from typing import Any
+
 from libs.runtime import service
 from libs.runtime.jetstream import ensure_bucket, prepared
-from libs.schemas.subjects import COMMIT, FORGET, HEADS, RESOLVE, TURNS
+from libs.runtime.secret import load_previous_secret, load_secret
+from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, READ, RESOLVE, STATE, STATE_STATUS
+from services.state.cache import Cache
+from services.state.eviction import Evictions
 from services.state.handlers import State
-from services.state.store import JetStreamStore
+from services.state.sealing import Seals
+from services.state.stores.base import Store
+from services.state.stores.jetstream import TIMEOUT_SECONDS, JetStreamStore
+from services.state.stores.memory import MemoryStore
+from services.state.stores.redis import RedisStore
+from services.state.vault import Vault
+
+
+async def open_jetstream(worker: service.Worker) -> Store:
+    """Make the bucket, and again whenever the server may have lost it."""
+    js = worker.bus.jetstream(TIMEOUT_SECONDS)
+    settings = worker.config.nats
+
+    async def ensure() -> None:
+        await ensure_bucket(js, STATE, settings.replicas)
+
+    await prepared(ensure, settings.connect_timeout_seconds)
+    worker.bus.on_reconnect(ensure)
+    return await JetStreamStore.open(worker.bus, settings.replicas)
+
+
+async def open_redis(worker: service.Worker) -> Store:
+    """Connect to Redis."""
+    store = await RedisStore.open(worker.config.state.redis_url, worker.config.nats.connect_timeout_seconds)
+    worker.after_drain.push_async_callback(store.close)
+    return store
+
+
+async def open_memory(worker: service.Worker) -> Store:
+    """Keep all in this process."""
+    return MemoryStore()
+
+
+OPEN = {"jetstream": open_jetstream, "redis": open_redis, "memory": open_memory}
+
+
+def seals(worker: service.Worker) -> Seals:
+    """Seal with the deployment's secret, and open what the one before it sealed."""
+    previous = load_previous_secret(os.environ)
+    secret = load_secret(os.environ, worker.config.edge.secret_file)
+    return Seals(secret) if previous is None else Seals(secret, previous)
 
 
 async def set_up(worker: service.Worker) -> None:
-    """Make the buckets, then serve."""
-    js = worker.bus.jetstream(timeout_seconds=1.0)
+    """Open the store, then serve."""
     settings = worker.config.state
-
-    async def ensure_buckets() -> None:
-        for bucket in (TURNS, HEADS):
-            await ensure_bucket(js, bucket, worker.config.nats.replicas)
-
-    await prepared(ensure_buckets, worker.config.nats.connect_timeout_seconds)
-    worker.bus.on_reconnect(ensure_buckets)
-    state = State(JetStreamStore(js, settings.turn_ttl_seconds))
-    await worker.bus.serve(RESOLVE, state.resolve, concurrency=settings.concurrency)
-    await worker.bus.serve(COMMIT, state.commit, concurrency=settings.concurrency)
-    await worker.bus.serve(FORGET, state.forget, concurrency=settings.concurrency)
+    cache = Cache(settings.cache_bytes)
+    store = await OPEN[settings.store](worker)
+    evictions = await Evictions.join(worker.bus, cache)
+    state = State(Vault(store, seals(worker), cache, evictions.tell), settings)
+    handlers: tuple[tuple[Any, Any], ...] = (
+        (RESOLVE, state.resolve),
+        (COMMIT, state.commit),
+        (READ, state.read),
+        (CLAIM, state.claim),
+        (LIST, state.list),
+        (DELETE, state.delete),
+        (STATE_STATUS, state.status),
+    )
+    for subject, handler in handlers:
+        await worker.bus.serve(subject, handler, concurrency=settings.concurrency)
 
 
 if __name__ == "__main__":

@@ -1,57 +1,95 @@
-"""Answers what other services ask about kept turns; owns no rule about when to continue."""
+"""Answers what other services ask about kept turns; owns no rule about when to continue.
 
-from typing import Protocol
+All requests are safe to repeat. All raise BusDown while the store is away, and
+msgspec.ValidationError for a tenant or digest that is none.
+"""
 
-from libs.runtime import metrics
+import time
+from collections.abc import Callable
+
 from libs.runtime.call import Call
 from libs.schemas.bus import (
+    ClaimReply,
+    ClaimRequest,
     CommitReply,
     CommitRequest,
-    ForgetReply,
-    ForgetRequest,
+    DeleteReply,
+    DeleteRequest,
+    ListReply,
+    ListRequest,
+    ReadReply,
+    ReadRequest,
     ResolveReply,
     ResolveRequest,
-    Turn,
+    StateStatus,
+    StateStatusRequest,
 )
-
-
-class Store(Protocol):
-    """Where turns and heads are kept. All methods raise BusError when the store is away."""
-
-    async def newest(self, scope: str, prefixes: list[str]) -> tuple[int, Turn] | None:
-        """Return (index, turn) of the first of `prefixes` that is known."""
-
-    async def put_turn(self, scope: str, prefix: str, turn: Turn) -> None:
-        """Keep a turn."""
-
-    async def delete_turn(self, scope: str, prefix: str) -> None:
-        """Forget a turn."""
-
-    async def move_head(self, scope: str, conversation: str, prefix: str, turn: Turn) -> int:
-        """Make a turn the head of its conversation; return how many answers that has."""
+from libs.schemas.config import State as Settings
+from services.state import conversations
+from services.state.committing import Committing
+from services.state.keys import Keys
+from services.state.records import Owner
+from services.state.resolving import MAX_TURNS, Resolving
+from services.state.tenancy import Tenancy
+from services.state.vault import Vault
 
 
 class State:
-    """Handles RESOLVE, COMMIT and FORGET. All are safe to repeat."""
+    """Handles the seven subjects of the state service."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, vault: Vault, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._vault = vault
+        self._settings = settings
+        self._tenancy = Tenancy(vault)
+        self._clock = clock
+        self._hits = 0
+        self._misses = 0
 
     async def resolve(self, request: ResolveRequest, call: Call) -> ResolveReply:
-        """Return the newest known turn among the request's digests."""
-        found = await self._store.newest(request.scope, request.prefixes)
-        metrics.STATE_RESOLVES.labels("miss" if found is None else "hit").inc()
-        return ResolveReply() if found is None else ResolveReply(index=found[0], turn=found[1])
+        """Return what is known of a history, and the head of its conversation."""
+        reply = await Resolving(self._vault, Keys(call.tenant), self._clock()).resolve(request)
+        self._hits += len(reply.found)
+        self._misses += min(len(request.turns), MAX_TURNS) - len(reply.found)
+        return reply
 
     async def commit(self, request: CommitRequest, call: Call) -> CommitReply:
-        """Keep the turn first, then move the head: a head never names a turn that is not there."""
-        await self._store.put_turn(request.scope, request.prefix, request.turn)
-        if request.conversation is None:
-            return CommitReply(turns=0)
-        turns = await self._store.move_head(request.scope, request.conversation, request.prefix, request.turn)
-        return CommitReply(turns=turns)
+        """Keep a turn."""
+        keys, now = Keys(call.tenant), int(self._clock())
+        return await Committing(self._vault, self._tenancy, self._settings, keys, now).commit(request)
 
-    async def forget(self, request: ForgetRequest, call: Call) -> ForgetReply:
-        """Drop the turn."""
-        await self._store.delete_turn(request.scope, request.prefix)
-        return ForgetReply()
+    async def read(self, request: ReadRequest, call: Call) -> ReadReply:
+        """Return what is held of a conversation, and the owner of an id."""
+        return await conversations.read(self._vault, Keys(call.tenant), request)
+
+    async def claim(self, request: ClaimRequest, call: Call) -> ClaimReply:
+        """Remember the owner of an id."""
+        key = Keys(call.tenant).owner(request.upstream_id)
+        await self._vault.write(key, Owner(upstream=request.upstream), self._settings.link_ttl_seconds)
+        return ClaimReply()
+
+    async def list(self, request: ListRequest, call: Call) -> ListReply:
+        """Return a page of the tenant's conversations."""
+        return await conversations.page(self._vault, Keys(call.tenant), request.after, request.limit)
+
+    async def delete(self, request: DeleteRequest, call: Call) -> DeleteReply:
+        """Erase a conversation, or single turns."""
+        keys = Keys(call.tenant)
+        self._tenancy.forget(keys)
+        if request.conversation is not None:
+            return await conversations.delete(self._vault, keys, request.conversation)
+        return await conversations.delete_entries(self._vault, keys, request.entries)
+
+    async def status(self, request: StateStatusRequest, call: Call) -> StateStatus:
+        """Return the store, its limits and how often it was of use."""
+        totals = await self._vault.totals()
+        return StateStatus(
+            store=self._vault.store.name,
+            entries=totals.entries,
+            bytes=totals.bytes,
+            link_ttl_seconds=self._settings.link_ttl_seconds,
+            items_ttl_seconds=self._settings.items_ttl_seconds,
+            max_items_bytes=self._settings.max_items_bytes,
+            max_tenant_turns=self._settings.max_tenant_turns,
+            hits=self._hits,
+            misses=self._misses,
+        )

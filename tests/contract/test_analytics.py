@@ -27,7 +27,7 @@ from libs.runtime.errors import BusError
 from libs.runtime.jetstream import KeyValue, ensure_bucket, ensure_stream
 from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
-from libs.schemas.records import RECORD_ENCODER, CallRecord
+from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record
 from libs.schemas.subjects import (
     CURSOR,
     DEAD_REASON_HEADER,
@@ -36,6 +36,7 @@ from libs.schemas.subjects import (
     RECORDS,
     RECORDS_CALL,
     RECORDS_DURABLE,
+    RECORDS_HANDOFF,
     REPUBLISHED_HEADER,
 )
 from services.analytics import source as source_module
@@ -47,10 +48,31 @@ LEASE_SECONDS = 1.0
 CURSOR_SUBJECT = f"$KV.{CURSOR.name}.records"
 
 
-class Service:
-    """One `python -m services.analytics`; `log` holds what it wrote."""
+# The service, but killed around the insert that fills the second table of a batch.
+KILLED_AT_HANDOFFS = """
+import os, runpy
+from services.analytics.writer import Writer
 
-    def __init__(self, nats: NatsServer, folder: Path, name: str = "a", **settings: object) -> None:
+insert = Writer.insert
+
+async def killed(self, table, rows, token):
+    if {after} or table != "handoffs":
+        await insert(self, table, rows, token)
+    if table == "handoffs":
+        os.kill(os.getpid(), 9)
+
+Writer.insert = killed
+runpy.run_module("services.analytics", run_name="__main__")
+"""
+
+
+class Service:
+    """One `python -m services.analytics`, or the same as `code`; `log` holds what it wrote."""
+
+    def __init__(
+        self, nats: NatsServer, folder: Path, name: str = "a", code: str | None = None, **settings: object
+    ) -> None:
+        self._arguments = ["-m", "services.analytics"] if code is None else ["-c", code]
         self.log_path = folder / f"{name}.log"
         self._environment = {
             **os.environ,
@@ -69,7 +91,7 @@ class Service:
         """Start, and wait for its ready line."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.analytics"],
+                [sys.executable, *self._arguments],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=subprocess.PIPE,
@@ -140,13 +162,27 @@ def record(event_id: str, **changes: Any) -> CallRecord:
     return CallRecord(**{**fields, **changes})
 
 
+def handoff(event_id: str) -> HandoffRecord:
+    return HandoffRecord(
+        event_id=event_id,
+        ts=int(time.time() * 1000),
+        tenant="t1",
+        request_id=f"req_{event_id}",
+        upstream="openai",
+        model="gpt",
+        mode="chain",
+        reason="matched",
+    )
+
+
 async def publish(bus: Bus, event_id: str, *, msg_id: str | None = None, republished: bool = False) -> None:
-    """Publish a record until the stream has it."""
+    """Publish a record until the stream has it: a handoff where the id begins with `h`, else a call."""
     headers = {"Nats-Msg-Id": msg_id or event_id}
     if republished:
         headers[REPUBLISHED_HEADER] = "1"
-    data = RECORD_ENCODER.encode(record(event_id))
-    await bus.jetstream().publish(RECORDS_CALL, data, headers=headers)
+    told: Record = handoff(event_id) if event_id.startswith("h") else record(event_id)
+    subject = RECORDS_HANDOFF if isinstance(told, HandoffRecord) else RECORDS_CALL
+    await bus.jetstream().publish(subject, RECORD_ENCODER.encode(told), headers=headers)
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
@@ -173,13 +209,24 @@ async def ask(bus: Bus, sql: str) -> list[list[Any]] | None:
 
 
 async def counts(bus: Bus) -> tuple[int, int]:
-    """Return (rows, distinct ids); (-1, -1) while nobody answers."""
-    rows = await ask(bus, "SELECT count(), uniqExact(event_id) FROM calls")
+    """Return (rows, distinct ids) of all tables; (-1, -1) while nobody answers."""
+    both = "SELECT event_id FROM calls UNION ALL SELECT event_id FROM handoffs"
+    rows = await ask(bus, f"SELECT count(), uniqExact(event_id) FROM ({both})")
     return (rows[0][0], rows[0][1]) if rows else (-1, -1)
 
 
+async def by_table(bus: Bus) -> dict[str, list[str]]:
+    """Return the ids in each table, sorted, as often as they are there."""
+    found = {}
+    for table in ("calls", "handoffs"):
+        # One row: a reply has no more of them than the query's limit.
+        rows = await ask(bus, f"SELECT arraySort(groupArray(event_id)) FROM {table}")
+        found[table] = rows[0][0] if rows else []
+    return found
+
+
 async def settled(bus: Bus, wanted: int, seconds: float = 20.0) -> tuple[int, int]:
-    """Wait until the table has `wanted` distinct ids or more; return `counts`."""
+    """Wait until the tables have `wanted` distinct ids or more; return `counts`."""
 
     async def enough() -> tuple[int, int] | None:
         found = await counts(bus)
@@ -196,13 +243,16 @@ async def cursor(bus: Bus) -> dict[str, Any]:
 
 @asynccontextmanager
 async def publishing(bus: Bus, pause_seconds: float) -> AsyncIterator[list[str]]:
-    """Publish records while the block runs, every seventh twice; yields the ids that the stream has."""
+    """Publish records while the block runs, every third a handoff, every seventh twice.
+
+    Yields the ids that the stream has.
+    """
     ids: list[str] = []
     done = False
 
     async def loop() -> None:
         while not done:
-            event_id = f"e{len(ids)}"
+            event_id = f"{'h' if len(ids) % 3 == 2 else 'e'}{len(ids)}"
             await publish(bus, event_id)
             if len(ids) % 7 == 0:
                 await publish(bus, event_id)
@@ -254,7 +304,7 @@ async def ready(service: Service, wanted: int = 200) -> None:
     assert await eventually(holds), service.log()
 
 
-async def test_every_record_is_in_the_table_once_whenever_the_service_is_killed(
+async def test_every_record_is_in_its_table_once_whenever_the_service_is_killed(
     nats: NatsServer, bus: Bus, tmp_path: Path
 ) -> None:
     dice = random.Random(20260101)
@@ -270,9 +320,29 @@ async def test_every_record_is_in_the_table_once_whenever_the_service_is_killed(
             pending_found += (await cursor(bus)).get("pending") is not None
     with running(Service(nats, tmp_path)):
         assert await settled(bus, len(ids), 30) == (len(ids), len(ids))
-        strange = await ask(bus, f"SELECT count() FROM calls WHERE toUInt32(substring(event_id, 2)) >= {len(ids)}")
-        assert strange == [[0]]
+        assert await by_table(bus) == {
+            "calls": sorted(event_id for event_id in ids if event_id.startswith("e")),
+            "handoffs": sorted(event_id for event_id in ids if event_id.startswith("h")),
+        }
     assert len(ids) > 1000 and pending_found > 3, "the kills must have had something to break"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["between the inserts", "after both"])
+async def test_killed_at_its_second_table_a_mixed_batch_is_completed_once(
+    nats: NatsServer, bus: Bus, tmp_path: Path, after: bool
+) -> None:
+    ids = [f"{kind}{number}" for number in range(20) for kind in "eh"]
+    for event_id in ids:
+        await publish(bus, event_id, republished=event_id.endswith("7"))
+    code = KILLED_AT_HANDOFFS.format(after=after)
+    for _ in range(2):  # the second dies while it repeats what the first left
+        with running(Service(nats, tmp_path, "dying", code, batch_rows=40, batch_seconds=20)) as dying:
+            assert dying.process is not None
+            assert await asyncio.to_thread(dying.process.wait, 30) == -signal.SIGKILL
+        assert (await cursor(bus))["pending"] == [1, 40]
+    with running(Service(nats, tmp_path)):
+        assert await settled(bus, 40) == (40, 40)
+        assert await by_table(bus) == {"calls": sorted(ids[::2]), "handoffs": sorted(ids[1::2])}
 
 
 @asynccontextmanager
@@ -344,6 +414,21 @@ async def test_a_record_published_again_after_the_window_is_left_out(
         await publish(bus, "c")
         assert await settled(bus, 3) == (4, 3), "b, which does not say so, shows that the stream took both"
         assert await ask(bus, "SELECT count() FROM calls WHERE event_id = 'a'") == [[1]]
+
+
+async def test_a_handoff_published_again_after_the_window_is_one_row(
+    nats: NatsServer, bus: Bus, tmp_path: Path
+) -> None:
+    with running(Service(nats, tmp_path)):
+        for event_id in ("h1", "h2", "a"):
+            await publish(bus, event_id)
+        assert await settled(bus, 3) == (3, 3)
+        await publish(bus, "h1")  # the stream itself knows it still
+        await publish(bus, "h1", msg_id="h1 again", republished=True)
+        await publish(bus, "h2", msg_id="h2 again", republished=True)
+        await publish(bus, "h3")
+        assert await settled(bus, 4) == (4, 4)
+        assert await by_table(bus) == {"calls": ["a"], "handoffs": ["h1", "h2", "h3"]}
 
 
 async def test_a_standby_is_ready_and_takes_over_from_one_that_was_killed(
@@ -450,26 +535,32 @@ async def test_nats_comes_back_with_or_without_its_store(
 async def test_a_lost_cursor_doubles_nothing(nats: NatsServer, bus: Bus, tmp_path: Path) -> None:
     with running(Service(nats, tmp_path)) as service:
         for number in range(30):
-            await publish(bus, f"e{number}")
+            await publish(bus, f"{'eh'[number % 2]}{number}")
         assert await settled(bus, 30) == (30, 30)
         await bus.jetstream().delete_stream(f"KV_{CURSOR.name}")
         for number in range(30, 40):
-            await publish(bus, f"e{number}")
+            await publish(bus, f"{'eh'[number % 2]}{number}")
         assert await settled(bus, 40) == (40, 40)
         assert "cursor_was_lost" in service.log()
 
 
 async def test_poison_goes_to_the_dead_records_with_its_reason(nats: NatsServer, bus: Bus, tmp_path: Path) -> None:
     js = bus.jetstream()
-    poison = [b"{", b"", RECORD_ENCODER.encode(record("x", input_tokens=-1)), b'{"kind":"call","event_id":7}']
+    poison = [
+        b"{",
+        b"",
+        RECORD_ENCODER.encode(record("x", input_tokens=-1)),
+        b'{"kind":"call","event_id":7}',
+        RECORD_ENCODER.encode(msgspec.structs.replace(handoff("hx"), matched=-1)),
+    ]
     with running(Service(nats, tmp_path)):
         await active(bus)
         await publish(bus, "a")
         for data in poison:
             await js.publish(RECORDS_CALL, data)
-        await publish(bus, "b")
+        await publish(bus, "h")
         assert await settled(bus, 2) == (2, 2)
-        kept = [await js.get_msg(DEAD_RECORDS.name, seq) for seq in range(1, 5)]
+        kept = [await js.get_msg(DEAD_RECORDS.name, seq) for seq in range(1, 6)]
         assert [msg.data or b"" for msg in kept] == poison
         reasons = [(msg.headers or {})[DEAD_REASON_HEADER] for msg in kept]
         assert [reason.partition(":")[0] for reason in reasons] == [
@@ -477,6 +568,7 @@ async def test_poison_goes_to_the_dead_records_with_its_reason(nats: NatsServer,
             "not a record",
             "input_tokens is out of range",
             "not a record",
+            "matched is out of range",
         ]
 
 

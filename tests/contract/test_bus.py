@@ -14,13 +14,15 @@ from nats.aio.msg import Msg
 from libs.runtime import errors
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import ForgetReply, ForgetRequest, ResolveReply, ResolveRequest
+from libs.schemas.bus import ClaimReply, ClaimRequest, Found, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
-from libs.schemas.subjects import DEADLINE_HEADER, FORGET, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
+from libs.schemas.subjects import CLAIM, DEADLINE_HEADER, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually
+from tests.support.turns import TURN
 
-ASK = ResolveRequest(scope="s", prefixes=["a", "b"])
+ASK = ResolveRequest(scope="s", head="a")
+ZERO, ONE = (ResolveReply(found=[Found(index=index, exact=True, turn=TURN)]) for index in (0, 1))
 
 # As RESOLVE, but it may not be repeated: what a caller sees when nothing hides a lost connection.
 ONCE: Subject[ResolveRequest, ResolveReply] = Subject(
@@ -62,13 +64,13 @@ async def connect(server: NatsServer) -> AsyncIterator[Connect]:
 
 
 async def first_candidate(request: ResolveRequest, call: Call) -> ResolveReply:
-    return ResolveReply(index=0)
+    return ZERO
 
 
 async def test_call_returns_the_reply_of_a_worker(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
     await worker.serve(RESOLVE, first_candidate, concurrency=4)
-    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+    assert await caller.call(RESOLVE, ASK, Call()) == ZERO
 
 
 async def test_worker_is_known_to_the_server_when_serve_returns(connect: Connect) -> None:
@@ -76,7 +78,7 @@ async def test_worker_is_known_to_the_server_when_serve_returns(connect: Connect
     for _ in range(60):
         worker = await connect("state")
         await worker.serve(RESOLVE, first_candidate, concurrency=4)
-        assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+        assert await caller.call(RESOLVE, ASK, Call()) == ZERO
         await worker.drain(1)
 
 
@@ -133,14 +135,14 @@ async def test_subject_without_workers_fails_at_once(connect: Connect) -> None:
 
 async def test_call_finds_a_worker_that_comes_within_the_patience(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
-    call = asyncio.create_task(caller.call(FORGET, ForgetRequest(scope="s", prefix="p"), Call()))
+    call = asyncio.create_task(caller.call(CLAIM, ClaimRequest(upstream_id="resp_1", upstream="a"), Call()))
     await asyncio.sleep(0)  # the first try goes out before anybody serves
 
-    async def handler(request: ForgetRequest, call: Call) -> ForgetReply:
-        return ForgetReply()
+    async def handler(request: ClaimRequest, call: Call) -> ClaimReply:
+        return ClaimReply()
 
-    await worker.serve(FORGET, handler, concurrency=1)
-    assert await call == ForgetReply()
+    await worker.serve(CLAIM, handler, concurrency=1)
+    assert await call == ClaimReply()
 
 
 async def test_call_that_timed_out_is_tried_once_more_on_a_worker_that_is_alive(
@@ -157,26 +159,26 @@ async def test_call_that_timed_out_is_tried_once_more_on_a_worker_that_is_alive(
     await frozen.flush()
     await well.serve(RESOLVE, first_candidate, concurrency=8)
     calls = (caller.call(RESOLVE, ASK, Call()) for _ in range(8))
-    assert await asyncio.gather(*calls) == [ResolveReply(index=0)] * 8
+    assert await asyncio.gather(*calls) == [ZERO] * 8
     assert taken  # one of eight random picks at the least
     await frozen.close()
 
 
 async def test_expired_request_is_dropped(connect: Connect, server: NatsServer) -> None:
     worker = await connect("state")
-    handled: list[list[str]] = []
+    handled: list[str | None] = []
 
     async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
-        handled.append(request.prefixes)
+        handled.append(request.head)
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=4)
     raw = await nats.connect(server.url)
-    late, fresh = ResolveRequest(scope="s", prefixes=["late"]), ResolveRequest(scope="s", prefixes=["fresh"])
+    late, fresh = ResolveRequest(scope="s", head="late"), ResolveRequest(scope="s", head="fresh")
     now = int(time.time() * 1000)
     await raw.publish(RESOLVE.name, RESOLVE.encoder.encode(late), reply="x", headers={DEADLINE_HEADER: str(now - 1)})
     await raw.request(RESOLVE.name, RESOLVE.encoder.encode(fresh), headers={DEADLINE_HEADER: str(now + 5000)})
-    assert handled == [["fresh"]]
+    assert handled == ["fresh"]
     await raw.close()
 
 
@@ -207,18 +209,18 @@ async def test_request_of_another_shape_is_refused_and_the_worker_lives(connect:
     raw = await nats.connect(server.url)
     msg = await raw.request(RESOLVE.name, b"\xc1 not MessagePack", timeout=2)
     assert (msg.headers or {})[STATUS_HEADER] == "invalid"
-    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+    assert await caller.call(RESOLVE, ASK, Call()) == ZERO
     await raw.close()
 
 
 async def test_message_too_large_with_its_headers_is_refused_and_the_link_stays(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
     await worker.serve(RESOLVE, first_candidate, concurrency=4)
-    just_a_payload = ResolveRequest(scope="s" * (SERVER_MAX_PAYLOAD - 100), prefixes=[])
+    just_a_payload = ResolveRequest(scope="s" * (SERVER_MAX_PAYLOAD - 100))
     assert len(RESOLVE.encoder.encode(just_a_payload)) < SERVER_MAX_PAYLOAD
     with pytest.raises(errors.MessageTooLarge):
         await caller.call(RESOLVE, just_a_payload, Call())
-    assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+    assert await caller.call(RESOLVE, ASK, Call()) == ZERO
 
 
 async def test_drain_finishes_what_was_taken(connect: Connect, server: NatsServer) -> None:
@@ -229,14 +231,14 @@ async def test_drain_finishes_what_was_taken(connect: Connect, server: NatsServe
     async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
         taken.set()
         await release.wait()
-        return ResolveReply(index=1)
+        return ONE
 
     await worker.serve(RESOLVE, handler, concurrency=8)
     calls = [asyncio.create_task(caller.call(RESOLVE, ASK, Call())) for _ in range(5)]
     await taken.wait()
     draining = asyncio.create_task(worker.drain(grace_seconds=5))
     release.set()
-    assert await asyncio.gather(*calls) == [ResolveReply(index=1)] * 5
+    assert await asyncio.gather(*calls) == [ONE] * 5
     await draining
     with pytest.raises(errors.NoWorkers):
         await caller.call(RESOLVE, ASK, Call())
@@ -247,13 +249,13 @@ async def test_drain_hands_new_requests_to_the_other_worker(connect: Connect, se
     leaving = await Bus.connect(Nats(url=server.url), "state")
 
     async def second(request: ResolveRequest, call: Call) -> ResolveReply:
-        return ResolveReply(index=1)
+        return ONE
 
     await leaving.serve(RESOLVE, first_candidate, concurrency=8)
     await other.serve(RESOLVE, second, concurrency=8)
     await leaving.drain(grace_seconds=1)
     replies = [await caller.call(RESOLVE, ASK, Call()) for _ in range(10)]
-    assert replies == [ResolveReply(index=1)] * 10
+    assert replies == [ONE] * 10
 
 
 async def test_lost_connection_fails_the_call_under_way_at_once(connect: Connect, server: NatsServer) -> None:
@@ -283,9 +285,9 @@ async def test_call_rides_out_a_restart_of_the_server(connect: Connect, server: 
     server.start()
     await eventually(lambda: _is(worker.connected), what="worker reconnected")
     try:
-        assert await call == ResolveReply(index=0)
+        assert await call == ZERO
     except errors.NoWorkers:  # the caller was back first
-        assert await caller.call(RESOLVE, ASK, Call()) == ResolveReply(index=0)
+        assert await caller.call(RESOLVE, ASK, Call()) == ZERO
 
 
 async def test_reconnect_runs_what_was_registered(connect: Connect, server: NatsServer) -> None:

@@ -14,14 +14,13 @@ import pytest
 from libs.runtime.bus import Bus
 from libs.runtime.jetstream import ensure_stream
 from libs.schemas.config import Nats
-from libs.schemas.records import RECORD_DECODER
-from libs.schemas.subjects import RECORDS, REPUBLISHED_HEADER
+from libs.schemas.subjects import RECORDS, RECORDS_CALL, RECORDS_HANDOFF, REPUBLISHED_HEADER
 from services.edge import publish
 from services.edge.publish import Publisher
 from services.edge.spool import Spool
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually
-from tests.unit.services.edge.test_spool import done, files, record
+from tests.unit.services.edge.test_spool import done, files, handoff, record, told
 
 REPOSITORY = Path(__file__).parents[2]
 SPOOL_BYTES = 64 * 1024 * 1024
@@ -52,15 +51,15 @@ async def publishing(bus: Bus, root: Path) -> AsyncIterator[Publisher]:
 
 
 async def in_stream(bus: Bus) -> list[tuple[str, str, bool]]:
-    """Return (event id, outcome, republished) of every message of the stream."""
+    """Return (event id, what it tells, republished) of every message of the stream, on whatever subject."""
     js = bus.jetstream()
     state = (await js.stream_info(RECORDS.name)).state
     found = []
     for seq in range(state.first_seq, state.last_seq + 1):
         msg = await js.get_msg(RECORDS.name, seq)
         assert msg.data is not None
-        entry = RECORD_DECODER.decode(msg.data)
-        found.append((entry.event_id, str(entry.outcome), (msg.headers or {}).get(REPUBLISHED_HEADER) == "1"))
+        headers = msg.headers or {}
+        found.append((headers["Nats-Msg-Id"], told(msg.data), headers.get(REPUBLISHED_HEADER) == "1"))
     return found
 
 
@@ -92,6 +91,21 @@ async def test_closed_records_reach_the_stream_and_leave_the_spool(bus: Bus, tmp
     assert waiting is not None and waiting.event_id == "open", "only the call that did not end is left"
     assert again.take() is None
     again.release()
+
+
+async def test_each_kind_goes_to_its_subject_under_its_own_id(bus: Bus, tmp_path: Path) -> None:
+    async with publishing(bus, tmp_path / "spool") as publisher:
+        publisher.close(handoff("h"))
+        publisher.open(record("a"))
+        publisher.close(done("a"))
+        await has(bus, 2)
+    js = bus.jetstream()
+    messages = [await js.get_msg(RECORDS.name, seq) for seq in (1, 2)]
+    assert {(msg.subject, (msg.headers or {})["Nats-Msg-Id"]) for msg in messages} == {
+        (RECORDS_HANDOFF, "h"),
+        (RECORDS_CALL, "a"),
+    }
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 async def test_while_nats_is_away_nothing_waits_and_later_every_record_arrives_once(
@@ -147,17 +161,23 @@ async def test_a_killed_edges_records_are_published_marked_by_the_next(
 ) -> None:
     script = (
         "import os\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
-        "from tests.unit.services.edge.test_spool import done, record\n"
+        "from tests.unit.services.edge.test_spool import done, handoff, record\n"
         f"spool = Spool(Path({str(tmp_path / 'spool')!r}), {SPOOL_BYTES})\n"
         "for e in ('ended', 'running', 'published'): spool.open(record(e))\n"
         "for e in ('ended', 'published'): spool.close(done(e))\n"
-        "spool.acknowledge('published')\nos.kill(os.getpid(), 9)\n"
+        "for e in ('kept', 'told'): spool.close(handoff(e))\n"
+        "for e in ('published', 'told'): spool.acknowledge(e)\nos.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY).returncode == -9
     async with publishing(bus, tmp_path / "spool") as publisher:
         publisher.close(done("new"))
-        await has(bus, 3)
-    assert sorted(await in_stream(bus)) == [("ended", "ok", True), ("new", "ok", False), ("running", "lost", True)]
+        await has(bus, 4)
+    assert sorted(await in_stream(bus)) == [
+        ("ended", "ok", True),
+        ("kept", "chain", True),
+        ("new", "ok", False),
+        ("running", "lost", True),
+    ]
     assert list((tmp_path / "spool").iterdir()) == []
 
 

@@ -200,7 +200,7 @@ def test_convert_shows_the_request_and_sends_nothing(cluster: Cluster) -> None:
     assert status == 200
     assert shown["request"]["instructions"] == "Be brief."
     assert (shown["dropped"], shown["upstream"], shown["model"]) == (["seed"], "openai", MODEL)
-    assert shown["continuity"]["reason"] == "unnamed"
+    assert shown["continuity"]["reason"] == "first_turn"
     assert len(cluster.simulator.ledger()) == received
 
 

@@ -35,7 +35,7 @@ RULES = {
         ours=("libs",), drivers=("msgspec", "aiohttp", "nats", "starlette", "uvicorn", "uvloop", "yarl")
     ),
     "services/converter": Rule(ours=("libs",)),
-    "services/state": Rule(ours=("libs",), drivers=("msgspec", "nats")),
+    "services/state": Rule(ours=("libs",), drivers=("msgspec", "cryptography", "nats", "redis")),
     "services/analytics": Rule(ours=("libs",), drivers=("msgspec", "chdb", "clickhouse_connect", "nats")),
     # The simulator must not share a mistake with what it tests.
     "deploy/local/simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),

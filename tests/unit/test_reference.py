@@ -13,7 +13,7 @@ from libs.runtime import metrics, settings
 from libs.schemas.chat import ChatRequest
 from libs.schemas.config import DEFAULT_POLICIES, ModelRule, Upstream
 from libs.schemas.records import CallRecord
-from libs.translate import chain
+from libs.translate import continuity
 from services.edge.app import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -83,12 +83,12 @@ def test_reference_names_every_header_of_our_own() -> None:
 
 
 def test_reference_names_every_reason() -> None:
-    assert named(*chain.REASONS) == []
+    assert named(*continuity.REASONS) == []
 
 
 def test_reasons_are_all_listed() -> None:
-    constants = {value for name, value in vars(chain).items() if name.isupper() and isinstance(value, str)}
-    assert constants == set(chain.REASONS)
+    constants = {value for name, value in vars(continuity).items() if name.isupper() and isinstance(value, str)}
+    assert constants == set(continuity.REASONS)
 
 
 def test_reference_names_every_error_code() -> None:

@@ -135,7 +135,8 @@ def _calls(asked: _Asked, found: list[Hosted]) -> list[OutputItem]:
     declared = {tool["name"]: tool for tool in request.tools if "name" in tool}
     planned = plan.calls
     is_open = plan.text is None and not plan.refuses and not found and not plan.outputs
-    if not planned and is_open and seen.ends_with_user(asked.context):
+    may_call = seen.ends_with_user(asked.context) or request.tool_choice == "required"
+    if not planned and is_open and may_call:
         planned = [PlannedCall(tool["name"], "") for tool in _chosen_tools(request, asked.user_text)]
     return [] if plan.refuses else [_to_call(call, declared.get(call.name, {}), asked) for call in planned]
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from libs.schemas.completion import AssistantMessage
 from libs.translate.completion import to_message
-from libs.translate.fingerprint import History, answered, history, scope
+from libs.translate.fingerprint import Answer, History, after, answered, context, entry, history, scope
 from libs.translate.lift import MIN_BYTES, lift
 from libs.translate.messages import to_input
+from libs.translate.parts import Terms
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, messages, system, text, tool, user
 
@@ -22,9 +23,15 @@ LONG = "YWJj" * (MIN_BYTES // 4)
 IMAGE = "data:image/png;base64," + LONG
 
 
-def _history(given_messages: list[Json], owner: str = OWNER, media: dict[str, str] | None = None) -> History:
+def _history(
+    given_messages: list[Json], owner: str = OWNER, media: dict[str, str] | None = None, start: str | None = None
+) -> History:
     decoded = messages(*given_messages)
-    return history(decoded, to_input(decoded).hoisted, owner, media or {})
+    return history(decoded, to_input(decoded, Terms(continues=True)).hoisted, owner, media or {}, start)
+
+
+def _newest(turns: list[Json], owner: str = OWNER) -> Answer:
+    return _history(turns, owner).answers[-1]
 
 
 # -- owners -----------------------------------------------------------------------------------------
@@ -37,8 +44,23 @@ def test_owners_never_share_a_digest() -> None:
 
 def test_histories_of_two_owners_never_meet() -> None:
     turns = [USER, assistant("Yes."), USER]
-    mine, theirs = _history(turns), _history(turns, scope("tenant", "account", "ann"))
-    assert mine.whole != theirs.whole and mine.answers != theirs.answers
+    turns += [calling("c"), tool("c"), USER]
+    mine, theirs = (_digests(_history(turns, owner)) for owner in (OWNER, scope("tenant", "account", "ann")))
+    assert len(mine) == len(theirs) == 6 and mine.isdisjoint(theirs)
+
+
+def test_what_follows_a_parent_never_meets_a_whole_history() -> None:
+    turns = [USER, assistant("Yes."), USER]
+    seeds = [None, after(OWNER, "resp_1"), after(OWNER, "resp_2"), after(OWNER, "conv_1"), after(OWNER, "")]
+    found = [_history(turns, start=seed) for seed in seeds]
+    assert len({each.whole for each in found} | {each.answers[0].prefix for each in found}) == 2 * len(seeds)
+    assert len({OWNER, *seeds}) == len(seeds) + 1
+    assert after(OWNER, "resp_1") != after(scope("tenant", "account", "ann"), "resp_1")
+
+
+def _digests(found: History) -> set[str]:
+    answers_ = [(answer.prefix, answer.end, answer.loose) for answer in found.answers]
+    return {found.start, found.whole, *(digest for each in answers_ for digest in each)}
 
 
 # -- places -----------------------------------------------------------------------------------------
@@ -46,8 +68,22 @@ def test_histories_of_two_owners_never_meet() -> None:
 
 def test_every_answer_has_a_digest_oldest_first() -> None:
     found = _history([system("x"), USER, assistant("a"), user("b"), calling("c"), tool("c"), assistant("d"), USER])
-    assert [index for index, _ in found.answers] == [2, 4, 6]
-    assert len({digest for _, digest in found.answers} | {found.whole}) == 4
+    assert [answer.index for answer in found.answers] == [2, 4, 6]
+    assert len({answer.prefix for answer in found.answers} | {found.whole}) == 4
+    assert found.start == found.answers[-1].end
+
+
+def test_a_history_without_answers_starts_with_its_owner() -> None:
+    found = _history([system("x"), USER, user("b")])
+    assert (found.answers, found.start) == ([], OWNER)
+    seed = after(OWNER, "resp_1")
+    assert _history([USER], start=seed).start == seed
+
+
+def test_what_is_new_goes_on_from_the_end_of_what_it_follows() -> None:
+    turns = [USER, calling("c", arguments='{"a":1}'), tool("c"), user("b")]
+    known = _newest(turns)
+    assert _history(turns[2:], start=known.end).whole == _history(turns).whole
 
 
 def test_a_longer_history_begins_with_the_digests_of_the_shorter() -> None:
@@ -279,6 +315,10 @@ def _swap_calls(turns: list[Json]) -> None:
     turns[6]["tool_calls"].reverse()
 
 
+def _set_call_id(turns: list[Json]) -> None:
+    turns[6]["tool_calls"][0]["id"] = turns[7]["tool_call_id"] = "c3"
+
+
 EDITS: dict[str, Callable[[list[Json]], None]] = {
     "user_text": _set([3, "content"], "c"),
     "user_trailing_space": _set([3, "content"], "b "),
@@ -297,6 +337,8 @@ EDITS: dict[str, Callable[[list[Json]], None]] = {
     "file_id": _set([5, "content", 0, "file", "file_id"], "file_2"),
     "file_data": _set([5, "content", 1, "file", "file_data"], IMAGE + "AAAA"),
     "file_name": _set([5, "content", 1, "file", "filename"], "b"),
+    "call_arguments": _set([6, "tool_calls", 0, "function", "arguments"], '{"a": 2}'),
+    "call_id": _set_call_id,
     "call_name": _set([6, "tool_calls", 0, "function", "name"], "listen"),
     "result": _set([7, "content"], "eins"),
     "swapped_users": _swap_users,
@@ -313,13 +355,85 @@ def test_any_real_edit_changes_every_digest_after_it(name: str) -> None:
     edited = copy.deepcopy(STORY)
     EDITS[name](edited)
     assert _history(edited).whole != _history(STORY).whole
-    assert _history(edited).answers[-1][1] != _history(STORY).answers[-1][1]
+    assert _newest(edited).prefix != _newest(STORY).prefix
+    assert _newest(edited).end != _newest(STORY).end
 
 
 def test_an_edit_leaves_the_digests_before_it() -> None:
     edited = copy.deepcopy(STORY)
     edited[3]["content"] = "c"
     assert _history(edited).answers[0] == _history(STORY).answers[0]
+
+
+THINNED = calling("c", arguments='{"a":1}')
+FULL = calling("c", arguments='{"a":1,"b":2}')
+
+
+def test_arguments_of_the_newest_call_do_not_count_in_its_prefix() -> None:
+    thinned, full = (_history([USER, call, tool("c")]) for call in (THINNED, FULL))
+    assert thinned.answers[0].prefix == full.answers[0].prefix
+    assert thinned.answers[0].loose == full.answers[0].loose
+    assert thinned.answers[0].end != full.answers[0].end
+    assert thinned.whole != full.whole
+
+
+def test_arguments_of_an_older_call_change_all_that_follows() -> None:
+    thinned, full = (_history([USER, call, tool("c"), assistant("x"), USER]) for call in (THINNED, FULL))
+    assert thinned.answers[0].prefix == full.answers[0].prefix
+    assert thinned.answers[1].prefix != full.answers[1].prefix
+    assert thinned.whole != full.whole
+
+
+# -- without its history ----------------------------------------------------------------------------
+
+
+def test_calls_are_known_again_in_another_history() -> None:
+    one = [user("a"), calling("c", content="Looking."), tool("c")]
+    other = [user("A summary."), assistant("b"), user("d"), calling("c", content="Looking."), tool("c", "other")]
+    assert _newest(one).loose == _newest(other).loose
+    assert _newest(one).prefix != _newest(other).prefix
+    assert _newest(one).loose != _newest(one, scope("tenant", "account", "ann")).loose
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        calling("c", content="Looking!"),
+        calling("d", content="Looking."),
+        calling("c", "d", content="Looking."),
+        assistant("Looking.", tool_calls=[{"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]),
+    ],
+)
+def test_calls_with_another_id_name_or_text_are_others(changed: Json) -> None:
+    results = [tool(call["id"]) for call in changed["tool_calls"]]
+    first = _newest([USER, calling("c", content="Looking."), tool("c")])
+    assert _newest([USER, changed, *results]).loose != first.loose
+
+
+def test_an_answer_without_calls_is_known_by_its_history_alone() -> None:
+    loose = [_newest([user(said), assistant("Yes."), USER]).loose for said in "aab"]
+    assert loose[0] == loose[1] != loose[2]
+
+
+def test_a_call_without_an_id_is_known_by_its_history_alone() -> None:
+    legacy = assistant(function_call={"name": "look", "arguments": "{}"})
+    result = {"role": "function", "name": "look", "content": "x"}
+    loose = [_newest([user(said), legacy, result]).loose for said in "ab"]
+    assert loose[0] != loose[1]
+
+
+def test_a_context_is_instructions_and_tool_names_in_any_order() -> None:
+    assert context("x", ["b", "a"]) == context("x", ["a", "b"])
+    contexts = [
+        context("x", ["a"]),
+        context("y", ["a"]),
+        context("x", ["b"]),
+        context("x", []),
+        context("", ["x", "a"]),
+    ]
+    contexts += [context("x", ["a"], "c"), context("x", ["a"], "d")]  # the same words in two conversations
+    assert len(set(contexts)) == len(contexts)
+    assert len({entry("a", one) for one in contexts} | {entry("b", one) for one in contexts}) == 2 * len(contexts)
 
 
 @given(HISTORIES, HISTORIES)
@@ -355,21 +469,23 @@ def _echo(message: AssistantMessage) -> Json:
 def test_an_answer_is_known_again_in_the_next_request(output: list[Json]) -> None:
     turns = [system("x"), user("a"), assistant("b"), user("c")]
     made = to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
-    kept = answered(_history(turns).whole, made)
+    kept = answered(OWNER, _history(turns).whole, "ctx", made)
+    assert kept.entry == entry(kept.prefix, "ctx")
+    known = Answer(index=4, prefix=kept.prefix, end=kept.end, loose=kept.loose)
     echo = _echo(made)
     results = [tool(call["id"]) for call in echo.get("tool_calls", ())]
     later = [*turns, echo, *results, user("d")]
-    assert _history(later).answers[-1] == (4, kept)
+    assert _history(later).answers[-1] == known
     skeleton = lift(json.dumps(later).encode(), "f" * 32)
     media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
-    assert _history(json.loads(skeleton.body), media=media).answers[-1] == (4, kept)
+    assert _history(json.loads(skeleton.body), media=media).answers[-1] == known
 
 
 def test_an_answer_after_tool_results_is_known_again() -> None:
     turns = [USER, calling("a", "b"), tool("b", "2"), tool("a", "1")]
-    kept = answered(_history(turns).whole, AssistantMessage(content="Done."))
+    kept = answered(OWNER, _history(turns).whole, "", AssistantMessage(content="Done."))
     reordered = [USER, calling("a", "b"), tool("a", "1"), tool("b", "2")]
-    assert _history([*reordered, assistant("Done."), USER]).answers[-1][1] == kept
+    assert _newest([*reordered, assistant("Done."), USER]).prefix == kept.prefix
 
 
 def test_digests_do_not_change_between_runs() -> None:
@@ -436,4 +552,14 @@ def test_custom_calls_and_questions_are_known_again_too() -> None:
     made = to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
     turns = [user("a")]
     echo = [*turns, _echo(made), tool("call_1"), tool("mcpr_1", "approve"), user("b")]
-    assert _history(echo).answers[-1][1] == answered(_history(turns).whole, made)
+    kept = answered(OWNER, _history(turns).whole, "", made)
+    assert _newest(echo) == Answer(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)
+
+
+def test_a_legacy_call_is_known_again_too() -> None:
+    plan = msgspec.structs.replace(answers.PLAN, functions=True)
+    made = to_message([msgspec.Raw(json.dumps(answers.call("c", arguments='{"a": 1}')).encode())], plan)
+    turns = [user("a")]
+    echo = [*turns, _echo(made), {"role": "function", "name": "look", "content": "x"}]
+    kept = answered(OWNER, _history(turns).whole, "", made)
+    assert _newest(echo) == Answer(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)

@@ -1,9 +1,11 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.schemas.config import Profile
-from tests.support.chats import USER, Json, refusal, sent, system, translated, user
+from libs.translate.request import parse, translate
+from tests.support.chats import USER, Json, body, refusal, sent, system, translated, user
 
 SCHEMA: Json = {"type": "object", "properties": {"b": {}, "a": {}}}
 
@@ -61,7 +63,9 @@ def test_the_word_json_is_not_hoisted_out_of_the_input() -> None:
 
 
 def test_what_a_named_parent_said_may_have_held_the_word() -> None:
-    assert sent(USER, previous_response_id="resp_1", profile=KEEP, **ASKED)["text"]["format"] == {"type": "json_object"}
+    parsed = parse(body(USER, **ASKED))
+    made = translate(parsed, model="m", profile=KEEP, continues=True)
+    assert msgspec.to_builtins(made.body)["text"]["format"] == {"type": "json_object"}
 
 
 # -- a schema ---------------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -6,11 +7,13 @@ from hypothesis import strategies as st
 
 from libs.schemas.config import Profile
 from libs.schemas.responses import Reasoning
-from libs.translate.request import encode, wanted_format
+from libs.translate.assembly import ENCRYPTED_REASONING
+from libs.translate.request import encode, parse, translate, wanted_format
 from tests.support.chats import (
     USER,
     Json,
     assistant,
+    body,
     calling,
     refusal,
     request,
@@ -23,6 +26,15 @@ from tests.support.chats import (
 )
 
 TOOL: Json = {"type": "function", "function": {"name": "look"}}
+
+
+def _sent(data: bytes, **options: Any) -> Json:
+    """What goes up for a request that follows others, or is followed."""
+    parsed = parse(data)
+    made = translate(parsed, model=parsed.chat.model, **options)
+    up: Json = json.loads(encode(made.body, made.forwarded))
+    return up
+
 
 # -- translating ------------------------------------------------------------------------------------
 
@@ -125,7 +137,6 @@ def test_nothing_about_calls_is_said_without_tools() -> None:
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"previous_response_id": "resp_1", "conversation": "conv_1"}, "previous_response_id"),
         ({"parley": {"format": "xml"}}, "parley.format"),
     ],
 )
@@ -226,9 +237,20 @@ def test_encrypted_reasoning_is_not_asked_of_an_upstream_that_has_none() -> None
 @pytest.mark.parametrize("parent", [{"previous_response_id": "resp_1"}, {"conversation": {"id": "conv_1"}}])
 def test_a_named_parent_goes_up_with_what_is_new(parent: Json) -> None:
     (name,) = parent
-    up = sent(tool("call_1"), **parent)
+    up = _sent(body(tool("call_1"), **parent), continues=True)
     assert up[name] == parent[name]
     assert [item["type"] for item in up["input"]] == ["function_call_output"]
+
+
+def test_a_result_without_its_call_is_refused_where_nothing_stands_before_it() -> None:
+    assert refusal(tool("call_1")).error.param == "messages[0].role"
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_reasoning_that_is_to_be_sent_again_is_asked_for(stored: bool) -> None:
+    assert _sent(body(), store=stored, replays=True)["include"] == [ENCRYPTED_REASONING]
+    assert "include" not in _sent(body(model="gpt-4o"), store=stored, replays=True)
+    assert "include" not in _sent(body(), store=True)
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,20 @@ from services.analytics.consumer import Consumer
 from services.analytics.lease import Cursor, Lease, LeaseLost
 from services.analytics.rows import Row, Stored
 from services.analytics.source import Gap, Source
+from services.analytics.tables import COLUMNS
 from services.analytics.writer import InsertError, Writer
-from tests.unit.services.analytics.test_rows import record
+from tests.unit.services.analytics.test_rows import handoff, record
 
 EPOCH = "epoch-1"
 
 
 def message(seq: int, event_id: str | None = None, *, republished: bool = False) -> Stored:
     data = b"{" if event_id == "poison" else RECORD_ENCODER.encode(record(event_id=event_id or f"e{seq}"))
+    return Stored(seq=seq, stored_ms=0, data=data, republished=republished)
+
+
+def told(seq: int, event_id: str, *, republished: bool = False) -> Stored:
+    data = RECORD_ENCODER.encode(handoff(event_id=event_id))
     return Stored(seq=seq, stored_ms=0, data=data, republished=republished)
 
 
@@ -87,28 +93,29 @@ class FakeLease(Lease):
 
 
 class FakeWriter(Writer):
-    """A table that knows its tokens; `on_insert` runs before an insert, `on_answer` after it."""
+    """Tables that know their tokens; `on_insert` runs before an insert, `on_answer` after it."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+        self.tables: dict[str, dict[str, Row]] = {table: {} for table in COLUMNS}
+        self.rows = self.tables["calls"]
         self.tokens: list[str] = []
         self.on_insert: list[Callable[[], None]] = []
         self.on_answer: list[Callable[[], None]] = []
         self.table_position = (0, 0)
 
-    async def insert(self, rows: Collection[Row], token: str) -> None:
+    async def insert(self, table: str, rows: Collection[Row], token: str) -> None:
         if self.on_insert:
             self.on_insert.pop(0)()
         if token not in self.tokens:
             for row in rows:
-                assert row[0] not in self.rows, "a record would be in the table twice"
-                self.rows[str(row[0])] = row
+                assert row[0] not in self.tables[table], "a record would be in the table twice"
+                self.tables[table][str(row[0])] = row
         self.tokens.append(token)
         if self.on_answer:
             self.on_answer.pop(0)()
 
-    async def known(self, event_ids: list[str]) -> set[str]:
-        return set(event_ids) & set(self.rows)
+    async def known(self, table: str, event_ids: Collection[str]) -> set[str]:
+        return set(event_ids) & set(self.tables[table])
 
     async def position(self, epoch: str) -> tuple[int, int]:
         return self.table_position
@@ -145,7 +152,7 @@ async def test_records_are_inserted_in_batches_each_after_its_intent_and_acknowl
     source, lease, writer = FakeSource([message(seq) for seq in (1, 2, 3, 4, 6)]), known_cursor(), FakeWriter()
     await consumed(source, lease, writer)
     assert lease.intents == [(1, 3), (4, 6)]
-    assert writer.tokens == [f"{EPOCH}:1-3", f"{EPOCH}:4-6"]
+    assert writer.tokens == [f"{EPOCH}:1-3:calls", f"{EPOCH}:4-6:calls"]
     assert sorted(writer.rows) == ["e1", "e2", "e3", "e4", "e6"]
     assert (source.acked, lease.cursor.next_seq) == (6, 7)
 
@@ -155,16 +162,47 @@ async def test_an_insert_without_an_answer_is_repeated_with_the_same_token() -> 
     writer.on_insert = [fail]
     writer.on_answer = [fail, fail]
     consumer = await consumed(source, lease, writer)
-    assert writer.tokens == [f"{EPOCH}:1-2"] * 3
+    assert writer.tokens == [f"{EPOCH}:1-2:calls"] * 3
     assert len(writer.rows) == 2
     assert consumer.well
+
+
+async def test_a_mixed_batch_goes_to_both_tables_each_under_its_token() -> None:
+    source, lease, writer = FakeSource([message(1), told(2, "h2"), message(3)]), known_cursor(), FakeWriter()
+    await consumed(source, lease, writer)
+    assert lease.intents == [(1, 3)]
+    assert writer.tokens == [f"{EPOCH}:1-3:calls", f"{EPOCH}:1-3:handoffs"]
+    assert {table: list(rows) for table, rows in writer.tables.items()} == {"calls": ["e1", "e3"], "handoffs": ["h2"]}
+
+
+async def test_ended_between_two_inserts_the_range_is_completed_by_its_repetition() -> None:
+    messages = [message(1), told(2, "h2", republished=True), message(3, republished=True)]
+    source, lease, writer = FakeSource(messages), known_cursor(), FakeWriter()
+
+    def lose() -> None:
+        lease.lost = True
+        fail()
+
+    writer.on_insert = [lambda: None, lose]
+    with pytest.raises(LeaseLost):
+        await consumed(source, lease, writer)
+    assert (list(writer.tables["calls"]), list(writer.tables["handoffs"])) == (["e1", "e3"], [])
+    await consumed(source, FakeLease(lease.cursor), writer)
+    assert (list(writer.tables["calls"]), list(writer.tables["handoffs"])) == (["e1", "e3"], ["h2"])
+
+
+async def test_a_republished_handoff_is_looked_up_in_its_own_table() -> None:
+    messages = [message(1, "x"), told(2, "x", republished=True), told(3, "x", republished=True), told(4, "y")]
+    source, lease, writer = FakeSource(messages), known_cursor(), FakeWriter()
+    await consumed(source, lease, writer, rows=2)
+    assert {table: list(rows) for table, rows in writer.tables.items()} == {"calls": ["x"], "handoffs": ["x", "y"]}
 
 
 async def test_a_pending_range_is_inserted_again_before_anything_else() -> None:
     source, writer = FakeSource([message(seq) for seq in range(1, 8)]), FakeWriter()
     lease = known_cursor(pending=(2, 4), next_seq=5)
     await consumed(source, lease, writer, rows=100)
-    assert writer.tokens == [f"{EPOCH}:2-4", f"{EPOCH}:5-7"]
+    assert writer.tokens == [f"{EPOCH}:2-4:calls", f"{EPOCH}:5-7:calls"]
     assert source.restarts == [5]
     assert sorted(writer.rows) == ["e2", "e3", "e4", "e5", "e6", "e7"]
 
@@ -202,14 +240,14 @@ async def test_poison_is_put_aside_and_a_batch_of_nothing_else_is_no_insert() ->
     source, lease, writer = FakeSource(messages), known_cursor(), FakeWriter()
     await consumed(source, lease, writer)
     assert source.aside == [1, 2, 3, 5]
-    assert (writer.tokens, source.acked) == ([f"{EPOCH}:4-5"], 5)
+    assert (writer.tokens, source.acked) == ([f"{EPOCH}:4-5:calls"], 5)
 
 
 async def test_a_new_stream_starts_a_new_epoch_and_keeps_the_table(caplog: pytest.LogCaptureFixture) -> None:
     source, writer = FakeSource([message(1), message(2)], epoch="epoch-2"), FakeWriter()
     lease = known_cursor(pending=(900, 950), next_seq=951)
     await consumed(source, lease, writer)
-    assert writer.tokens == ["epoch-2:1-2"]
+    assert writer.tokens == ["epoch-2:1-2:calls"]
     assert (lease.cursor.epoch, lease.cursor.next_seq) == ("epoch-2", 3)
     assert "new_stream_of_records" in caplog.text
 
@@ -220,7 +258,7 @@ async def test_a_stream_put_back_from_a_copy_doubles_nothing() -> None:
         known_cursor(),
         FakeWriter(),
     )
-    await writer.insert([("e1",), ("e2",)], "before")
+    await writer.insert("calls", [("e1",), ("e2",)], "before")
     writer.table_position = (0, 2)
     await consumed(source, lease, writer)
     assert sorted(writer.rows) == ["e1", "e2", "e3"]
@@ -228,7 +266,7 @@ async def test_a_stream_put_back_from_a_copy_doubles_nothing() -> None:
 
 async def test_after_a_lost_cursor_what_the_table_has_is_not_inserted_again(caplog: pytest.LogCaptureFixture) -> None:
     source, lease, writer = FakeSource([message(seq) for seq in range(1, 7)]), FakeLease(Cursor()), FakeWriter()
-    await writer.insert([("e1",), ("e2",), ("e4",)], "before")
+    await writer.insert("calls", [("e1",), ("e2",), ("e4",)], "before")
     writer.table_position = (4, 0)
     await consumed(source, lease, writer, rows=100)
     assert sorted(writer.rows) == [f"e{seq}" for seq in range(1, 7)]

@@ -27,7 +27,7 @@ def tables(client: Client) -> set[str]:
 def test_the_migrations_are_applied_once(client: Client) -> None:
     assert migrate(client) == [path.stem for path in sorted(MIGRATIONS.glob("*.sql"))]
     assert migrate(client) == []
-    assert tables(client) >= {"calls", "migrations"}
+    assert tables(client) >= {"calls", "handoffs", "migrations"}
 
 
 def test_a_later_file_is_applied_after_those_before_it(client: Client, tmp_path: Path) -> None:

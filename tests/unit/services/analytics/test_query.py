@@ -12,7 +12,7 @@ from libs.schemas.bus import QueryFailed, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
 from services.analytics.query import MAX_ROWS, REPLY_ROOM, Queries, Refused, to_reply
 from services.analytics.writer import Writer
-from tests.unit.services.analytics.test_writer import row
+from tests.unit.services.analytics.test_writer import handoff_row, row
 
 REPLY_BYTES = 256 * 1024
 
@@ -21,7 +21,8 @@ REPLY_BYTES = 256 * 1024
 async def queries(settings: Analytics) -> AsyncIterator[Queries]:
     writer = Writer(settings)
     await writer.open()
-    await writer.insert([row(f"e{number}", number, tenant=f"t{number % 2}") for number in range(10)], "e:0-9")
+    await writer.insert("calls", [row(f"e{number}", number, tenant=f"t{number % 2}") for number in range(10)], "e:0-9")
+    await writer.insert("handoffs", [handoff_row("h1")], "e:0-9")
     queries = Queries(settings, REPLY_BYTES)
     queries.enabled = True
     yield queries
@@ -49,6 +50,13 @@ async def test_a_query_gives_its_columns_and_rows(queries: Queries) -> None:
         queries, "SELECT tenant, count() AS calls FROM calls GROUP BY tenant ORDER BY tenant -- all\n;"
     )
     assert (reply.columns, rows(reply), reply.truncated) == (["tenant", "calls"], [["t0", 5], ["t1", 5]], False)
+
+
+async def test_handoffs_are_asked_for_and_joined_like_calls(queries: Queries) -> None:
+    reply = await answer(
+        queries, "SELECT h.mode, count() FROM handoffs AS h JOIN calls AS c USING (request_id) GROUP BY h.mode"
+    )
+    assert rows(reply) == [["chain", 10]]
 
 
 async def test_values_become_what_json_has(queries: Queries) -> None:

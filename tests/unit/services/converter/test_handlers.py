@@ -1,6 +1,7 @@
 """What the converter decides, by what the state service knows."""
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -9,37 +10,82 @@ import pytest
 
 from libs.runtime.call import Call
 from libs.runtime.errors import CallTimeout
+from libs.runtime.logs import setup
 from libs.schemas.bus import (
     Converted,
     ConvertReply,
     ConvertRequest,
+    Found,
+    HeadTurns,
+    KeptCall,
     Lifted,
     Native,
     PlanUnsupported,
     Refused,
     ResolveReply,
     ResolveRequest,
+    Said,
     Turn,
 )
-from libs.schemas.config import Config, ModelRule, Upstream
-from libs.schemas.plan import PLAN_VERSION
-from services.converter.handlers import Converter
+from libs.schemas.config import Config, Conversation, ModelRule, Upstream
+from libs.schemas.plan import PLAN_VERSION, CommitPlan
+from libs.translate import continuity, fingerprint
+from libs.translate.arguments import outline
+from services.converter.handlers import MAX_ANSWERS, Converter
+from tests.support.chats import Json, assistant, calling, messages, system, tool, user
 
-HISTORY = [
-    {"role": "system", "content": "Be kind."},
-    {"role": "user", "content": "One"},
-    {"role": "assistant", "content": "Two"},
-    {"role": "user", "content": "Three"},
+HISTORY = [system("Be kind."), user("One"), assistant("Two"), user("Three")]
+LONGER = [*HISTORY, assistant("Four"), user("Five")]
+CALLED = [user("One"), calling("c"), tool("c")]
+ENCRYPTED = ["reasoning.encrypted_content"]
+OWNER = fingerprint.scope("t", "acc", "")
+ORIGINAL: list[Json] = [
+    {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
+    {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Two"}]},
 ]
-TURN = Turn(response_id="resp_1", account="a", model="m", created=0, expires=int(time.time()) + 1000)
+
+
+def turn(**fields: Any) -> Turn:
+    """A turn that may be continued."""
+    defaults: dict[str, Any] = {
+        "entry": "e",
+        "response_id": "resp_1",
+        "upstream": "a",
+        "account": "acc",
+        "model": "m",
+        "prefix": "",
+        "end": "ee",
+        "asked": "asked",
+        "start": "5a",
+        "context": "",
+        "conversation": "found",
+        "parent": True,
+        "stored": True,
+        "created": 0,
+        "expires": int(time.time()) + 1000,
+    }
+    return Turn(**{**defaults, **fields})
+
+
+def known(turns: list[Json] = HISTORY, *, hoisted: int = 1, items: list[Json] | None = None, **fields: Any) -> Found:
+    """The newest answer of a history, as it was kept."""
+    decoded = messages(*turns)
+    answer = fingerprint.history(decoded, hoisted, OWNER, {}).answers[-1]
+    calls = [
+        KeptCall(id=id_, name=name, outline=outline(arguments))
+        for id_, name, arguments in fingerprint.calls_of(decoded[answer.index])
+    ]
+    kept = turn(**{"prefix": answer.prefix, "end": answer.end, "calls": calls, **fields})
+    raw = None if items is None else [json.dumps(item).encode() for item in items]
+    return Found(index=0, exact=True, turn=kept, items=raw)
 
 
 class State:
-    """Knows the given turn at the given place of what it is asked, and keeps the questions."""
+    """Knows what it is given, and keeps the questions."""
 
-    def __init__(self, turn: Turn | None = None, index: int = 0) -> None:
+    def __init__(self, *found: Found, head: HeadTurns | None = None) -> None:
         self.asked: list[ResolveRequest] = []
-        self._reply = ResolveReply() if turn is None else ResolveReply(index=index, turn=turn)
+        self._reply = ResolveReply(found=list(found), head=head)
 
     async def resolve(self, request: ResolveRequest, call: Call) -> ResolveReply:
         self.asked.append(request)
@@ -56,26 +102,31 @@ def upstream(**fields: Any) -> Upstream:
 
 async def convert(
     state: State | None = None,
-    messages: Any = HISTORY,
+    turns: list[Json] = HISTORY,
     *,
-    conversation: str | None = "c",
+    said: Json | None = None,
     up: Upstream | None = None,
     mode: Any = "auto",
+    token: str | None = None,
     format_: Any = None,
+    request_id: str = "req_1",
+    settings: Conversation | None = None,
     **fields: Any,
 ) -> ConvertReply:
-    body = json.dumps({"model": "m", "messages": messages, **fields}).encode()
+    body = json.dumps({"model": "m", "messages": turns, **fields}).encode()
     request = ConvertRequest(
         plan_version=PLAN_VERSION,
         body=body,
         tenant="t",
         accounts={"a": "acc"},
-        conversation=conversation,
+        said=Said(**(said or {})),
         mode=mode,
+        token=token,
         format=format_,
     )
+    config = Config(upstream=[up or upstream()], conversation=settings or Conversation())
     resolve = away if state is None else state.resolve
-    return await Converter(Config(upstream=[up or upstream()]), resolve).convert(request, Call())
+    return await Converter(config, resolve).convert(request, Call(request_id=request_id))
 
 
 async def converted(*args: Any, **kwargs: Any) -> Converted:
@@ -84,104 +135,391 @@ async def converted(*args: Any, **kwargs: Any) -> Converted:
     return reply
 
 
-def sent(reply: Converted) -> dict[str, Any]:
-    body: dict[str, Any] = msgspec.json.decode(reply.body)
+async def refused(*args: Any, **kwargs: Any) -> Refused:
+    reply = await convert(*args, **kwargs)
+    assert isinstance(reply, Refused), reply
+    return reply
+
+
+def sent(reply: Converted) -> Json:
+    body: Json = msgspec.json.decode(reply.body)
     return body
 
 
-async def test_known_answer_is_continued_with_what_is_new() -> None:
-    reply = await converted(State(TURN))
-    assert reply.previous_response_id == "resp_1"
-    assert sent(reply)["previous_response_id"] == "resp_1"
+def told(reply: Converted) -> tuple[str, str, int]:
+    return reply.continuity.mode, reply.continuity.reason, reply.continuity.matched
+
+
+def commit(reply: Converted) -> CommitPlan:
+    assert reply.plan.commit is not None
+    return reply.plan.commit
+
+
+NAMED: Json = {"conversation": "c"}
+DELTA: Json = {"conversation": "c", "delta": True}
+CHAINS = upstream(continuity="chain")
+
+# -- chain ------------------------------------------------------------------------------------------
+
+
+async def test_known_answer_of_a_named_conversation_is_continued_with_what_is_new() -> None:
+    reply = await converted(State(known()), said=NAMED)
+    assert told(reply) == ("chain", "matched", 1)
+    assert reply.previous_response_id == sent(reply)["previous_response_id"] == "resp_1"
     assert [item["content"] for item in sent(reply)["input"]] == ["Three"]
     assert sent(reply)["instructions"] == "Be kind."
-    assert (reply.continuity.mode, reply.continuity.reason, reply.continuity.matched) == ("chain", "matched", 1)
-    assert reply.plan.items == [3]
+    assert (reply.plan.items, reply.whole, reply.continuity.new_items) == ([3], True, 1)
+    assert [(each.entry, each.ids) for each in reply.plan.replayed] == [("e", ["resp_1"])]
+
+
+async def test_chained_answer_is_kept_as_one_of_the_whole_history() -> None:
+    reply, whole = await converted(State(known()), said=NAMED), await converted(State(), said=NAMED)
+    assert commit(reply) == commit(whole)
+    history = fingerprint.history(messages(*HISTORY), 1, OWNER, {})
+    assert (commit(reply).asked, commit(reply).start) == (history.whole, history.start)
+
+
+async def test_upstream_that_chains_needs_no_name() -> None:
+    reply = await converted(State(known()), up=CHAINS)
+    assert told(reply) == ("chain", "matched", 1)
+    assert sent(reply)["store"] is True
+
+
+@pytest.mark.parametrize(
+    ("reason", "fields", "stored"),
+    [(continuity.STORE_FALSE, {"store": False}, False), (continuity.CHOICES, {"n": 2}, False)],
+)
+async def test_what_is_not_to_be_stored_is_replayed(reason: str, fields: Json, stored: bool) -> None:
+    reply = await converted(State(known(items=ORIGINAL)), said=NAMED, **fields)
+    assert told(reply) == ("replay", reason, 1)
+    assert sent(reply)["store"] is stored and "previous_response_id" not in sent(reply)
+    assert commit(reply).stored is stored
+
+
+# -- replay -----------------------------------------------------------------------------------------
+
+
+async def test_known_answer_is_replayed() -> None:
+    reply = await converted(State(known(items=ORIGINAL)))
+    assert told(reply) == ("replay", "matched", 1)
+    assert sent(reply)["input"][1:3] == ORIGINAL
+    assert reply.plan.items == [1, 2, 2, 3] and reply.previous_response_id is None
+    assert [(each.entry, each.ids) for each in reply.plan.replayed] == [("e", ["rs_1", "msg_1"])]
+
+
+async def test_state_is_asked_newest_first() -> None:
+    short, long = State(), State()
+    await converted(short)
+    await converted(long, LONGER)
+    assert len(long.asked[0].turns) == 2
+    assert long.asked[0].turns[1:] == short.asked[0].turns
+    assert (long.asked[0].scope, long.asked[0].head) == (OWNER, None)
+
+
+async def test_so_much_is_asked_for_as_the_configuration_says() -> None:
+    state = State()
+    turns = [message for k in range(MAX_ANSWERS + 9) for message in (user("a"), assistant(str(k)))]
+    await converted(state, [*turns, user("b")], settings=Conversation(replay_bytes=7))
+    assert (state.asked[0].items_bytes, len(state.asked[0].turns)) == (7, MAX_ANSWERS)
+    newest = fingerprint.history(messages(*turns), 0, OWNER, {}).answers[-1]
+    assert state.asked[0].turns[0].loose == newest.loose
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tools": [{"type": "function", "function": {"name": "look"}}]},
+        {"instructions": "Be brief."},
+        {"said": NAMED},
+        {"turns": [system("Be cold."), *HISTORY[1:]]},
+    ],
+)
+async def test_another_context_has_another_entry(changed: Json) -> None:
+    one, other = State(), State()
+    await converted(one)
+    await converted(other, **changed)
+    first, second = one.asked[0].turns[0], other.asked[0].turns[0]
+    assert first.entry != second.entry and first.loose == second.loose
+
+
+async def test_token_that_was_issued_is_no_other_context() -> None:
+    one, other = State(), State()
+    await converted(one)
+    await converted(other, said={"conversation": "pc_1"})
+    assert one.asked[0].turns == other.asked[0].turns
+
+
+@pytest.mark.parametrize("field", ["user", "safety_identifier"])
+async def test_end_users_share_nothing(field: str) -> None:
+    one, other = State(), State()
+    await converted(one)
+    await converted(other, **{field: "ann"})
+    assert one.asked[0].scope != other.asked[0].scope
+    assert one.asked[0].turns[0].entry != other.asked[0].turns[0].entry
+
+
+async def test_what_is_not_known_goes_plain() -> None:
+    reply = await converted(State())
+    assert told(reply) == ("none", continuity.NO_MATCH, 0)
+    assert len(sent(reply)["input"]) == 3
+
+
+# -- why the state service is not asked -------------------------------------------------------------
+
+EARLY: list[tuple[str, Json]] = [
+    (continuity.FIRST_TURN, {"turns": HISTORY[:2]}),
+    (continuity.FIRST_TURN, {"turns": HISTORY[:2], "said": NAMED}),
+    (continuity.PLAIN_RETRY, {"mode": "plain"}),
+    (continuity.CLIENT_PARENT, {"previous_response_id": "resp_0"}),
+    (continuity.CLIENT_PARENT, {"said": {"conversation": "conv_1"}}),
+    (continuity.OFF, {"up": upstream(continuity="off")}),
+    (continuity.OFF, {"said": {"continuity": "off"}}),
+    (continuity.OFF, {"up": upstream(continuity="off"), "said": {**NAMED, "continuity": "chain"}}),
+]
+
+
+@pytest.mark.parametrize(("reason", "options"), EARLY)
+async def test_nothing_is_asked_where_nothing_can_be_known(reason: str, options: Json) -> None:
+    state = State(known(items=ORIGINAL))
+    reply = await converted(state, **options)
+    assert told(reply) == ("none", reason, 0)
+    assert state.asked == []
+
+
+async def test_whole_history_goes_plain_while_state_is_away() -> None:
+    reply = await converted(None, said=NAMED)
+    assert told(reply) == ("none", continuity.STATE_UNAVAILABLE, 0)
+    assert len(sent(reply)["input"]) == 3 and reply.whole
+    assert commit(reply).parent
+
+
+async def test_the_converters_own_reasons_are_reached_here() -> None:
+    reached = {reason for reason, _ in EARLY} | {continuity.STATE_UNAVAILABLE}
+    assert reached == {
+        *(continuity.OFF, continuity.FIRST_TURN, continuity.CLIENT_PARENT),
+        *(continuity.STATE_UNAVAILABLE, continuity.PLAIN_RETRY),
+    }
+
+
+# -- what is stored, and kept -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turns", [HISTORY[:2], HISTORY], ids=["first", "later"])
+@pytest.mark.parametrize(
+    ("stored", "options"),
+    [
+        (False, {}),
+        (True, {"said": NAMED}),
+        (True, {"conversation_id": "c"}),
+        (True, {"up": CHAINS}),
+        (True, {"said": {"continuity": "chain"}}),
+        (True, {"said": {"conversation": "pc_1", "continuity": "chain"}}),
+        (True, {"said": {"conversation": "conv_1"}}),
+        (True, {"previous_response_id": "resp_0"}),
+        (True, {"store": True}),
+        (True, {"store": True, "said": {"continuity": "off"}}),
+        (False, {"said": {"conversation": "pc_1"}}),
+        (False, {"said": {"hint": "session"}}),
+        (False, {"said": {**NAMED, "continuity": "replay"}}),
+        (False, {"said": {"continuity": "replay"}, "up": CHAINS}),
+        (False, {"said": NAMED, "store": False}),
+        (False, {"up": CHAINS, "store": False}),
+        (False, {"said": NAMED, "n": 2}),
+        (False, {"said": {**NAMED, "retain": False}}),
+        (False, {"said": NAMED, "parley": {"retain": "none"}}),
+        (False, {"said": {**NAMED, "continuity": "off"}}),
+        (False, {"said": NAMED, "up": upstream(continuity="off")}),
+    ],
+)
+async def test_answers_are_stored_where_they_are_to_be_chained(stored: bool, options: Json, turns: list[Json]) -> None:
+    reply = await converted(State(), turns, **options)
+    assert sent(reply)["store"] is stored
+    if reply.plan.commit is not None:
+        assert reply.plan.commit.stored is stored
+
+
+@pytest.mark.parametrize("store", [None, False, True])
+async def test_reasoning_is_asked_for_wherever_it_may_be_replayed(store: bool | None) -> None:
+    fields: Json = {} if store is None else {"store": store}
+    for said in ({}, NAMED):
+        assert sent(await converted(State(), said=said, model="gpt-5", **fields))["include"] == ENCRYPTED
+        assert "include" not in sent(await converted(State(), said=said, model="gpt-4o", **fields))
+    kept_nowhere = await converted(State(), said={"retain": False}, model="gpt-5", store=True)
+    assert "include" not in sent(kept_nowhere)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"said": {"retain": False}},
+        {"parley": {"retain": "none"}},
+        {"said": {"continuity": "off"}},
+        {"up": upstream(continuity="off")},
+    ],
+)
+async def test_where_nothing_may_be_kept_nothing_is_planned(options: Json) -> None:
+    assert (await converted(State(), **options)).plan.commit is None
 
 
 async def test_plan_names_where_the_turn_is_to_be_kept() -> None:
     state = State()
-    reply = await converted(state)
-    assert reply.plan.commit is not None
-    assert reply.plan.commit.scope == state.asked[0].scope
-    assert (reply.plan.commit.conversation, reply.plan.commit.account) == ("c", "acc")
-    assert sent(reply)["store"] is True
-
-
-async def test_state_is_asked_newest_first() -> None:
-    longer = [*HISTORY, {"role": "assistant", "content": "Four"}, {"role": "user", "content": "Five"}]
-    short, long = State(), State()
-    await converted(short)
-    await converted(long, longer)
-    assert long.asked[0].prefixes[1:] == short.asked[0].prefixes
-
-
-async def test_older_answer_is_continued_with_all_that_follows() -> None:
-    longer = [*HISTORY, {"role": "assistant", "content": "Four"}, {"role": "user", "content": "Five"}]
-    reply = await converted(State(TURN, index=1), longer)
-    assert len(sent(reply)["input"]) == 3
-    assert reply.continuity.matched == 1
-
-
-CALLING = {"role": "assistant", "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": "{}"}}]}
-RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
+    reply = await converted(state, said=NAMED)
+    assert commit(reply).scope == state.asked[0].scope == OWNER
+    assert (commit(reply).conversation, commit(reply).upstream) == ("c", "a")
+    assert (commit(reply).account, commit(reply).model) == ("acc", "m")
+    entry = fingerprint.entry(known().turn.prefix, commit(reply).context)
+    assert state.asked[0].turns[0].entry == entry
 
 
 @pytest.mark.parametrize(
-    ("reason", "state", "options"),
-    [
-        ("no_match", State(), {}),
-        ("expired", State(msgspec.structs.replace(TURN, expires=1)), {}),
-        ("model_changed", State(msgspec.structs.replace(TURN, model="other")), {}),
-        ("nothing_new", State(TURN), {"messages": HISTORY[:3]}),
-        ("unanswered_calls", State(msgspec.structs.replace(TURN, call_ids=["call_1"])), {}),
-        ("state_unavailable", None, {}),
-    ],
+    ("options", "parent"),
+    [({}, True), ({"stop": "END"}, True), ({"n": 2}, False), ({"previous_response_id": "r"}, False)],
 )
-async def test_answer_that_may_not_be_continued_goes_plain(
-    reason: str, state: State | None, options: dict[str, Any]
-) -> None:
-    reply = await converted(state, **options)
-    assert (reply.continuity.mode, reply.continuity.reason) == ("none", reason)
-    assert "previous_response_id" not in sent(reply)
-    assert len(sent(reply)["input"]) == len(options.get("messages", HISTORY)) - 1
+async def test_only_one_answer_to_a_whole_history_may_become_a_parent(options: Json, parent: bool) -> None:
+    assert commit(await converted(State(), **options)).parent is parent
 
 
-@pytest.mark.parametrize(
-    ("reason", "options"),
-    [
-        ("unnamed", {"conversation": None}),
-        ("first_turn", {"messages": HISTORY[:2]}),
-        ("store_false", {"store": False}),
-        ("plain_retry", {"mode": "plain"}),
-        ("choices", {"n": 2}),
-        ("client_parent", {"previous_response_id": "resp_0"}),
-        ("off", {"up": upstream(continuity="off")}),
-    ],
-)
-async def test_nothing_is_asked_where_nothing_can_be_known(reason: str, options: dict[str, Any]) -> None:
-    state = State(TURN)
-    reply = await converted(state, **options)
-    assert reply.continuity.reason == reason
-    assert state.asked == []
+# -- only what is new -------------------------------------------------------------------------------
 
 
-async def test_upstream_that_chains_needs_no_name() -> None:
-    reply = await converted(State(TURN), conversation=None, up=upstream(continuity="chain"))
-    assert reply.continuity.reason == "matched"
-    assert sent(reply)["store"] is True
-
-
-async def test_unnamed_call_is_neither_stored_nor_kept() -> None:
-    reply = await converted(State(), conversation=None)
-    assert sent(reply)["store"] is False
-    assert reply.plan.commit is None
-
-
-async def test_answered_calls_are_continued() -> None:
-    state = State(msgspec.structs.replace(TURN, call_ids=["call_1"]))
-    reply = await converted(state, [HISTORY[1], CALLING, RESULT])
+async def test_what_is_new_goes_up_after_the_newest_turn() -> None:
+    state = State(head=HeadTurns(turn=turn(calls=[KeptCall(id="c", name="look", outline=b"")])))
+    reply = await converted(state, [tool("c")], said=DELTA)
+    assert (state.asked[0].head, state.asked[0].turns) == ("c", [])
+    assert told(reply) == ("chain", continuity.HEAD, 1)
+    assert sent(reply)["previous_response_id"] == reply.previous_response_id == "resp_1"
     assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
+    assert (reply.whole, reply.conversation, sent(reply)["store"]) == (False, "c", True)
+
+
+async def test_answer_to_what_is_new_is_known_again_in_the_whole_history() -> None:
+    before = known(HISTORY[:3]).turn
+    reply = await converted(State(head=HeadTurns(turn=before)), [user("Three")], said=DELTA)
+    whole = fingerprint.history(messages(*HISTORY), 1, OWNER, {})
+    assert (commit(reply).asked, commit(reply).start) == (whole.whole, whole.start)
+
+
+async def test_same_delta_again_takes_the_place_of_the_newest_turn() -> None:
+    first = turn(end="f1", response_id="resp_1")
+    asked = fingerprint.history(messages(user("b")), 0, OWNER, {}, "f1").whole
+    second = turn(start="f1", asked=asked, end="f2", response_id="resp_2")
+    reply = await converted(State(head=HeadTurns(turn=second, before=first)), [user("b")], said=DELTA)
+    assert told(reply) == ("chain", continuity.REGENERATED, 1)
+    assert sent(reply)["previous_response_id"] == "resp_1"
+    assert (commit(reply).asked, commit(reply).start) == (asked, "f1")
+
+
+async def test_first_turn_again_needs_no_parent() -> None:
+    asked = fingerprint.history(messages(user("a")), 0, OWNER, {})
+    head = HeadTurns(turn=turn(start=OWNER, asked=asked.whole))
+    reply = await converted(State(head=head), [user("a")], said=DELTA)
+    assert told(reply) == ("none", continuity.REGENERATED, 0)
+    assert "previous_response_id" not in sent(reply)
+    assert (commit(reply).asked, commit(reply).start) == (asked.whole, OWNER)
+
+
+@pytest.mark.parametrize(
+    ("reason", "head", "options"),
+    [
+        (continuity.NO_MATCH, None, {}),
+        (continuity.EXPIRED, turn(expires=1), {}),
+        (continuity.MODEL_CHANGED, turn(model="other"), {}),
+        (continuity.NOT_A_PARENT, turn(parent=False), {}),
+        (continuity.NOT_A_PARENT, turn(stored=False), {}),
+        (continuity.UNANSWERED_CALLS, turn(calls=[KeptCall(id="c", name="f", outline=b"")]), {}),
+        (continuity.OFF, turn(), {"up": upstream(continuity="off")}),
+    ],
+)
+async def test_what_follows_nothing_known_is_refused(reason: str, head: Turn | None, options: Json) -> None:
+    state = State(head=None if head is None else HeadTurns(turn=head))
+    reply = await refused(state, [user("x")], said=DELTA, **options)
+    assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
+    assert f"({reason})" in reply.error.message
+
+
+async def test_delta_without_a_name_is_refused() -> None:
+    for options in ({"said": {"delta": True}}, {"parley": {"history": "delta"}}):
+        reply = await refused(State(), **options)
+        assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
+
+
+async def test_what_is_new_is_not_sent_alone_while_state_is_away() -> None:
+    reply = await refused(None, [user("x")], said=DELTA)
+    assert (reply.status, reply.error.code) == (503, "server_is_overloaded")
+
+
+async def test_request_that_names_its_parent_is_what_is_new() -> None:
+    state = State(known())
+    reply = await converted(state, [tool("c")], said={"previous_response_id": "chatcmpl-0"})
+    assert state.asked == []
+    assert sent(reply)["previous_response_id"] == reply.previous_response_id == "resp_0"
+    assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
+    assert not reply.whole and sent(reply)["store"] is True
+    assert commit(reply).start == fingerprint.after(OWNER, "resp_0")
+
+
+async def test_conversation_of_the_upstreams_goes_up() -> None:
+    reply = await converted(State(), [tool("c")], said={"conversation": "conv_1"})
+    assert sent(reply)["conversation"] == "conv_1" and "previous_response_id" not in sent(reply)
+    assert (reply.whole, reply.conversation) == (False, "conv_1")
+
+
+# -- what the client is told ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("conversation", "options"),
+    [
+        ("c", {"said": NAMED}),
+        ("pc_1", {"said": {"conversation": "pc_1"}}),
+        ("conv_1", {"conversation": "conv_1"}),
+        ("found", {}),
+        ("found", {"token": "pc_2"}),
+        ("pc_2", {"token": "pc_2", "mode": "plain"}),
+    ],
+)
+async def test_every_answer_names_its_conversation(conversation: str, options: Json) -> None:
+    reply = await converted(State(known(items=ORIGINAL)), **options)
+    assert reply.conversation == commit(reply).conversation == conversation
+
+
+async def test_token_is_the_same_for_each_try_of_a_request() -> None:
+    first, again = await converted(State()), await converted(State(), mode="plain")
+    other = await converted(State(), request_id="req_2")
+    assert first.conversation == again.conversation != other.conversation
+    assert first.conversation.startswith("pc_") and "req_1" not in first.conversation
+
+
+@pytest.mark.parametrize(
+    ("line", "state", "options"),
+    [
+        (("chain", "matched", 1, 1), State(known()), {"said": NAMED}),
+        (("replay", "matched", 1, 4), State(known(items=ORIGINAL)), {}),
+        (("none", "no_match", 0, 3), State(), {}),
+        (("none", "state_unavailable", 0, 3), None, {}),
+        (("chain", "head", 1, 1), State(head=HeadTurns(turn=turn())), {"turns": [user("x")], "said": DELTA}),
+    ],
+)
+async def test_each_decision_is_logged_without_a_word_of_the_text(
+    line: tuple[str, str, int, int], state: State | None, options: Json, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    try:
+        setup("converter")
+        await converted(state, request_id="req_7", **options)
+    finally:
+        root.handlers[:] = before[1]
+        root.setLevel(before[0])
+    logged = capsys.readouterr().err
+    lines = [json.loads(each) for each in logged.splitlines()]
+    handoffs = [each for each in lines if each["event"] == "handoff"]
+    assert len(handoffs) == 1 and handoffs[0]["request_id"] == "req_7"
+    assert tuple(handoffs[0][name] for name in ("mode", "reason", "matched", "new_items")) == line
+    assert "Be kind" not in logged and "Three" not in logged and "gAAA" not in logged
+
+
+# -- routes, refusals, forms ------------------------------------------------------------------------
 
 
 async def test_alias_and_bridge_come_from_the_configuration() -> None:
@@ -207,23 +545,6 @@ async def test_other_plan_version_is_told_apart() -> None:
     assert reply == PlanUnsupported(supported=PLAN_VERSION)
 
 
-async def test_request_that_names_its_parent_is_what_is_new() -> None:
-    state = State(TURN)
-    reply = await converted(state, [RESULT], previous_response_id="resp_0")
-    assert state.asked == []
-    assert sent(reply)["previous_response_id"] == "resp_0"
-    assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
-    # The answer can be continued by its id alone, for its history is not here.
-    assert sent(reply)["store"] is True and reply.plan.commit is None
-
-
-@pytest.mark.parametrize(("fields", "stored"), [({"n": 2}, False), ({"stop": "END"}, True)])
-async def test_answers_that_may_not_be_whole_are_never_parents(fields: dict[str, Any], stored: bool) -> None:
-    reply = await converted(State(), **fields)
-    assert reply.plan.commit is None
-    assert sent(reply)["store"] is stored
-
-
 async def test_request_for_the_chat_endpoint_is_told_apart() -> None:
     reply = await convert(State(), modalities=["text", "audio"], up=upstream(aliases={"m": "real"}))
     assert reply == Native(upstream="a", model="real", reason="modalities")
@@ -242,9 +563,7 @@ async def test_file_that_stayed_on_the_edge_is_known_by_its_head() -> None:
     file = {"type": "file", "file": {"file_data": "parley-lift:f:0."}}
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [file]}]}).encode()
     lifted = Lifted(placeholder="parley-lift:f:0.", sha256="0" * 64, length=9, head="JVBERi0x")
-    request = ConvertRequest(
-        plan_version=PLAN_VERSION, body=body, lifted=[lifted], tenant="t", accounts={}, conversation=None
-    )
+    request = ConvertRequest(plan_version=PLAN_VERSION, body=body, lifted=[lifted], tenant="t", accounts={})
     reply = await Converter(Config(upstream=[upstream()]), State().resolve).convert(request, Call())
     assert isinstance(reply, Converted)
     part = sent(reply)["input"][0]["content"][0]

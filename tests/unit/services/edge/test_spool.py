@@ -9,7 +9,7 @@ import pytest
 
 from libs.runtime import metrics
 from libs.runtime.errors import StartError
-from libs.schemas.records import RECORD_DECODER, CallRecord
+from libs.schemas.records import RECORD_DECODER, CallRecord, HandoffRecord
 from services.edge.spool import Spool
 
 LARGE = 1024**3
@@ -34,6 +34,18 @@ def done(event_id: str) -> CallRecord:
     return record(event_id, outcome="ok", output_tokens=7)
 
 
+def handoff(event_id: str) -> HandoffRecord:
+    return HandoffRecord(
+        event_id=event_id, ts=1, tenant="t", request_id="r", upstream="u", model="m", mode="chain", reason="matched"
+    )
+
+
+def told(data: bytes) -> str:
+    """The outcome of a call, the mode of a handoff."""
+    entry = RECORD_DECODER.decode(data)
+    return entry.outcome if isinstance(entry, CallRecord) else entry.mode
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "spool"
@@ -47,10 +59,10 @@ def spool(root: Path) -> Iterator[Spool]:
 
 
 def taken(spool: Spool) -> list[tuple[str, str, bool]]:
-    """Take all; return (event id, outcome, recovered)."""
+    """Take all; return (event id, what it tells, recovered)."""
     found: list[tuple[str, str, bool]] = []
     while (waiting := spool.take()) is not None:
-        found.append((waiting.event_id, RECORD_DECODER.decode(waiting.data).outcome, waiting.recovered))
+        found.append((waiting.event_id, told(waiting.data), waiting.recovered))
     return found
 
 
@@ -63,10 +75,10 @@ def dropped() -> float:
 
 
 def killed(root: Path, code: str) -> None:
-    """Run `code`, which has `spool`, `record` and `done`, in a process that ends without a clean-up."""
+    """Run `code`, which has `spool`, `record`, `done` and `handoff`, in a process that ends without a clean-up."""
     script = (
         "import os\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
-        "from tests.unit.services.edge.test_spool import done, record\n"
+        "from tests.unit.services.edge.test_spool import done, handoff, record\n"
         f"spool = Spool(Path({str(root)!r}), {LARGE})\n{code}\nos.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[4]).returncode == -9
@@ -89,6 +101,16 @@ def test_a_record_that_was_never_opened_can_be_closed(spool: Spool) -> None:
     assert taken(spool) == [("a", "ok", False)]
 
 
+def test_each_kind_is_known_when_it_is_taken(spool: Spool) -> None:
+    spool.open(record("a"))
+    spool.close(handoff("h"))
+    spool.close(done("a"))
+    first, second = spool.take(), spool.take()
+    assert first is not None and second is not None
+    assert (first.kind, RECORD_DECODER.decode(first.data)) == ("handoff", handoff("h"))
+    assert (second.kind, RECORD_DECODER.decode(second.data)) == ("call", done("a"))
+
+
 def test_closing_or_opening_a_closed_record_changes_nothing(spool: Spool) -> None:
     spool.close(done("a"))
     spool.close(record("a"))
@@ -108,6 +130,22 @@ def test_after_a_kill_closed_records_come_back_and_open_ones_are_lost(root: Path
     spool = Spool(root, LARGE)
     assert taken(spool) == [("a", "ok", True), ("c", "ok", True), ("d", "lost", True)]
     spool.release()
+
+
+def test_after_a_kill_handoffs_come_back_unless_they_were_acknowledged(root: Path) -> None:
+    killed(
+        root,
+        'spool.open(record("a"))\nfor h in ("h1", "h2"): spool.close(handoff(h))\nspool.acknowledge("h1")',
+    )
+    for _ in range(2):  # a recovered handoff is not gone before it is acknowledged
+        spool = Spool(root, LARGE)
+        found = [waiting for waiting in (spool.take(), spool.take()) if waiting is not None]
+        assert [(waiting.event_id, waiting.kind, waiting.recovered) for waiting in found] == [
+            ("a", "call", True),
+            ("h2", "handoff", True),
+        ]
+        assert RECORD_DECODER.decode(found[1].data) == handoff("h2")
+        spool.release()
 
 
 def test_recovered_records_survive_a_second_kill_until_they_are_acknowledged(root: Path) -> None:
@@ -154,7 +192,8 @@ def test_half_a_line_at_the_end_is_tolerated(root: Path, cut: int) -> None:
 def test_rubbish_between_lines_is_skipped(root: Path) -> None:
     killed(root, 'spool.close(done("a"))')
     (path,) = files(root)
-    path.write_bytes(b'\xff\x00{"open":\n[]\n{"close":{"no":"id"}}\n' + path.read_bytes())
+    unknown = b'{"close":{"no":"id"}}\n{"close":{"event_id":"b","kind":"?"}}\n'
+    path.write_bytes(b'\xff\x00{"open":\n[]\n' + unknown + path.read_bytes())
     spool = Spool(root, LARGE)
     assert taken(spool) == [("a", "ok", True)]
     spool.release()
@@ -182,6 +221,23 @@ def test_one_long_call_does_not_keep_every_segment(root: Path) -> None:
     assert taken(spool) == []
     spool.close(done("long"))
     assert taken(spool) == [("long", "ok", False)]
+    spool.release()
+
+
+def test_a_handoff_that_waits_keeps_its_segment_and_its_kind(root: Path) -> None:
+    spool = Spool(root, LARGE, segment_bytes=1000)
+    spool.open(record("long"))
+    spool.close(handoff("h"))
+    for number in range(50):
+        spool.close(done(f"e{number}"))
+        spool.acknowledge(f"e{number}")
+    waiting = spool.take()
+    assert waiting is not None and (waiting.event_id, waiting.kind) == ("h", "handoff")
+    spool.acknowledge("h")
+    for number in range(50):
+        spool.close(done(f"f{number}"))
+        spool.acknowledge(f"f{number}")
+    assert len(files(root)) <= 6
     spool.release()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.records import CallRecord
+from libs.schemas.records import CallRecord, Record
 from services.edge.calls import begin
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.exchange import Exchange
@@ -28,6 +28,10 @@ RESPONSE: dict[str, Any] = {
 }
 
 
+def nobody(response_id: str) -> None:
+    """Nobody is told of the response."""
+
+
 class Sink:
     def __init__(self) -> None:
         self.opened: list[CallRecord] = []
@@ -36,7 +40,8 @@ class Sink:
     def open(self, record: CallRecord) -> None:
         self.opened.append(record)
 
-    def close(self, record: CallRecord) -> None:
+    def close(self, record: Record) -> None:
+        assert isinstance(record, CallRecord)
         self.closed.append(record)
 
 
@@ -74,7 +79,7 @@ async def test_call_is_opened_as_lost(sink: Sink) -> None:
 
 
 async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
-    tap = StreamTap(call(sink))
+    tap = StreamTap(call(sink), nobody)
     stream = frame("response.created", response=RESPONSE) + frame("response.completed", response=RESPONSE)
     for start in range(0, len(stream), 5):
         tap.feed(stream[start : start + 5])
@@ -106,14 +111,14 @@ async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
     ],
 )
 async def test_stream_tap_tells_how_an_answer_ended(sink: Sink, events: bytes, outcome: str, code: str) -> None:
-    tap = StreamTap(call(sink))
+    tap = StreamTap(call(sink), nobody)
     tap.feed(events)
     tap.finish()
     assert [(record.outcome, record.error_code) for record in sink.closed] == [(outcome, code)]
 
 
 async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
-    tap = StreamTap(call(sink))
+    tap = StreamTap(call(sink), nobody)
     tap.feed(frame("response.created", response=RESPONSE))
     tap.finish()
     assert [(record.outcome, record.response_id, record.model) for record in sink.closed] == [
@@ -122,7 +127,7 @@ async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
 
 
 async def test_body_tap_records_the_response(sink: Sink) -> None:
-    tap = BodyTap(call(sink, streamed=False))
+    tap = BodyTap(call(sink, streamed=False), nobody)
     body = json.dumps(RESPONSE).encode()
     tap.feed(body[:10])
     tap.feed(body[10:])
@@ -132,7 +137,7 @@ async def test_body_tap_records_the_response(sink: Sink) -> None:
 
 
 async def test_body_that_is_no_response_is_still_recorded(sink: Sink) -> None:
-    tap = BodyTap(call(sink, streamed=False))
+    tap = BodyTap(call(sink, streamed=False), nobody)
     tap.feed(b"<html>")
     tap.finish()
     assert [record.outcome for record in sink.closed] == ["ok"]
@@ -197,3 +202,15 @@ async def test_chat_body_tap_records_the_completion(sink: Sink) -> None:
     [record] = sink.closed
     assert (record.outcome, record.finish_reason, record.tool_calls) == ("ok", "tool_calls", 2)
     assert record.reasoning_tokens == 5
+
+
+async def test_id_of_a_response_is_told_when_it_is_known() -> None:
+    identified: list[str] = []
+    body = BodyTap(call(Sink(), streamed=False), identified.append)
+    body.feed(json.dumps(RESPONSE).encode())
+    assert identified == []
+    body.finish()
+    created = {"type": "response.created", "response": {**RESPONSE, "id": "resp_2", "output": []}}
+    stream = StreamTap(call(Sink()), identified.append)
+    stream.feed(b"event: response.created\ndata: %b\n\n" % json.dumps(created).encode())
+    assert identified == ["resp_1", "resp_2"]

@@ -1,14 +1,11 @@
 """Who calls: by keyed hash, and with the credentials for each upstream."""
 
-import stat
-from pathlib import Path
-
 import pytest
 
 from libs.runtime.errors import StartError
-from libs.schemas.config import Upstream
+from libs.schemas.config import Tenant, Upstream
 from libs.translate.errors import InvalidRequest
-from services.edge.tenants import Tenants, load_secret
+from services.edge.tenants import Tenants
 
 OURS = Upstream(name="ours", base_url="https://o", key_env="OUR_KEY")
 THEIRS = Upstream(name="theirs", base_url="https://t", auth="client")
@@ -58,19 +55,17 @@ def test_account_is_upstream_key_organization_and_project() -> None:
         assert accounts(**scoping)["ours"] != base["ours"]
 
 
-def test_secret_is_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "var" / "secret"
-    first = load_secret({}, str(path))
-    assert load_secret({}, str(path)) == first
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_secret({}, str(tmp_path / "other")) != first
+def test_linked_keys_are_one_tenant_and_keep_their_conversations() -> None:
+    old, new = (tenants().identify(bearer(token)).tenant for token in ("sk-old", "sk-new"))
+    linked = Tenants(b"s" * 32, [OURS, THEIRS], {"OUR_KEY": "k"}, [Tenant(digests=[old, new], retain="none")])
+    before, after = linked.identify(bearer("sk-old")), linked.identify(bearer("sk-new"))
+    assert before.tenant == after.tenant == old
+    assert linked.accounts(before) == linked.accounts(after)
+    assert (after.retain, linked.identify(bearer("sk-3")).retain) == (False, True)
+    assert linked.key(THEIRS, after) == "sk-new"
 
 
-def test_secret_of_the_environment_wins(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    assert load_secret({"PARLEY_SECRET": "x" * 16}, str(path)) != load_secret({}, str(path))
-
-
-def test_short_secret_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="less than 16"):
-        load_secret({"PARLEY_SECRET": "short"}, str(tmp_path / "secret"))
+def test_digest_in_two_tenants_stops_the_start() -> None:
+    twice = [Tenant(digests=["a", "b"]), Tenant(digests=["b"])]
+    with pytest.raises(StartError, match="digest b stands in two tenants"):
+        Tenants(b"s" * 32, [THEIRS], {}, twice)

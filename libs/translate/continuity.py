@@ -1,0 +1,235 @@
+"""How does a request go on from what is known of its history? Each answer has one reason code.
+
+*Chain* sends what is new and the id of the answer it follows; *replay* sends the whole history, with original
+items in the place of what the client echoed of them (design, "Conditions"; translation reference F.3).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from libs.schemas.bus import Found, HeadTurns, Turn
+from libs.schemas.chat import Message
+from libs.schemas.plan import Continuity, Replayed
+from libs.schemas.responses import InputItem
+from libs.translate import fingerprint, replay
+from libs.translate.arguments import agrees
+from libs.translate.fingerprint import Answer, History
+from libs.translate.messages import Input
+
+# Why a request goes the way it does; documented in the reference, counted, recorded and told.
+MATCHED = "matched"  # as wanted: chained to its newest answer, or replayed
+CLIENT_PARENT = "client_parent"  # the request names its own parent, and its messages are what is new
+HEAD = "head"  # only what is new, chained to the newest answer of its conversation
+REGENERATED = "regenerated"  # the same as before on the same parent: another answer in the place of the newest
+OFF = "off"  # the configuration or the client says so
+FIRST_TURN = "first_turn"  # the history holds no answer yet
+NO_MATCH = "no_match"  # no answer of this history is known: edited, expired, or never seen
+NOTHING_KEPT = "nothing_kept"  # answers are known, but nothing of them that could be sent again
+STATE_UNAVAILABLE = "state_unavailable"  # the state service did not answer
+PLAIN_RETRY = "plain_retry"  # the upstream did not take what was continued; asked again in full
+# Why a request is not chained though it was to be; it may still be replayed.
+CHOICES = "choices"  # several answers are asked for
+STORE_FALSE = "store_false"  # the client forbids the upstream to keep anything
+HISTORY_CHANGED = "history_changed"  # the newest answer is known from another history, or not at all
+CONTEXT_CHANGED = "context_changed"  # instructions or tools are not those of the newest answer
+ARGUMENTS_CHANGED = "arguments_changed"  # the arguments of a call were edited
+NOT_A_PARENT = "not_a_parent"  # the newest answer was cut, or is not stored
+EXPIRED = "expired"  # the upstream may have dropped it
+MODEL_CHANGED = "model_changed"  # the answer came from another model
+NOTHING_NEW = "nothing_new"  # no message follows the newest answer
+UNANSWERED_CALLS = "unanswered_calls"  # a call of the newest answer has no result among what is new
+
+REASONS = (
+    MATCHED,
+    CLIENT_PARENT,
+    HEAD,
+    REGENERATED,
+    OFF,
+    FIRST_TURN,
+    NO_MATCH,
+    NOTHING_KEPT,
+    STATE_UNAVAILABLE,
+    PLAIN_RETRY,
+    CHOICES,
+    STORE_FALSE,
+    HISTORY_CHANGED,
+    CONTEXT_CHANGED,
+    ARGUMENTS_CHANGED,
+    NOT_A_PARENT,
+    EXPIRED,
+    MODEL_CHANGED,
+    NOTHING_NEW,
+    UNANSWERED_CALLS,
+)
+
+Wish = Literal["replay", "chain"]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A translated request and what is wanted of it; `no_chain` is a reason against chaining that is known already."""
+
+    messages: Sequence[Message]
+    made: Input
+    history: History
+    context: str
+    model: str
+    wish: Wish
+    no_chain: str | None = None
+    now: int  # Unix seconds
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes up: `input`, after `parent` if there is one, and the kept turns that this relies on."""
+
+    continuity: Continuity
+    input: Input
+    parent: Turn | None = None
+    replayed: list[Replayed] = []
+
+
+def plain(asked: Asked, reason: str) -> Decision:
+    """Return the request as it is."""
+    return Decision(continuity=Continuity(reason=reason, new_items=len(asked.made.items)), input=asked.made)
+
+
+def decide(asked: Asked, found: Sequence[Found]) -> Decision:
+    """Return how to go on from what was found; `found[k].index` counts the answers from the newest one."""
+    newest_first = asked.history.answers[::-1]
+    known = {newest_first[each.index].index: (newest_first[each.index], each) for each in found}
+    if not known:
+        return plain(asked, NO_MATCH)
+    reason = MATCHED
+    if asked.wish == "chain":
+        newest = newest_first[0]
+        refusal = asked.no_chain or _refusal(asked, newest, known.get(newest.index, (newest, None))[1])
+        if refusal is None:
+            return _chained(asked, known[newest.index][1].turn, newest.index)
+        reason = refusal
+    return _replayed(asked, known, reason)
+
+
+def on_head(asked: Asked, head: HeadTurns, owner: str, again: History) -> Decision | str:
+    """Return how a request that holds only what is new goes on from the newest turn of its conversation.
+
+    `again` is its history after the turn before: the same messages on the same parent are a regeneration.
+    A string is the reason why there is no parent.
+    """
+    if again.whole == head.turn.asked:
+        if head.turn.start == owner:  # it was the first turn, and the messages are the whole history
+            return plain(asked, REGENERATED)
+        parent, reason = head.before, REGENERATED
+    else:
+        parent, reason = head.turn, HEAD
+    refusal = _not_chainable(asked, parent)
+    if parent is None or refusal is not None:
+        return refusal or NOT_A_PARENT
+    if not _answers_all(asked.messages, parent):
+        return UNANSWERED_CALLS
+    return _after(asked, asked.made, parent, reason, 1)
+
+
+# -- chain ------------------------------------------------------------------------------------------
+
+
+def _refusal(asked: Asked, answer: Answer, found: Found | None) -> str | None:
+    """Return why the request may not chain on its newest answer; None if it may."""
+    if found is None or found.turn.prefix != answer.prefix:
+        return HISTORY_CHANGED
+    if not found.exact:
+        return CONTEXT_CHANGED
+    refusal = _not_chainable(asked, found.turn)
+    if refusal is not None:
+        return refusal
+    if not _same_arguments(asked.messages[answer.index], found.turn):
+        return ARGUMENTS_CHANGED
+    new = asked.messages[answer.index + 1 :]
+    if not new:
+        return NOTHING_NEW
+    return None if _answers_all(new, found.turn) else UNANSWERED_CALLS
+
+
+def _not_chainable(asked: Asked, turn: Turn | None) -> str | None:
+    if turn is None or not (turn.parent and turn.stored):
+        return NOT_A_PARENT
+    if turn.expires <= asked.now:
+        return EXPIRED
+    return None if turn.model == asked.model else MODEL_CHANGED
+
+
+def _chained(asked: Asked, turn: Turn, answer_index: int) -> Decision:
+    """Send only what follows the answer; `instructions` are not carried over, and stay."""
+    made = asked.made
+    first = next((k for k, source in enumerate(made.sources) if source > answer_index), len(made.items))
+    new = msgspec.structs.replace(made, items=made.items[first:], sources=made.sources[first:])
+    matched = sum(answer.index <= answer_index for answer in asked.history.answers)
+    return _after(asked, new, turn, MATCHED, matched)
+
+
+def _after(asked: Asked, new: Input, turn: Turn, reason: str, matched: int) -> Decision:
+    return Decision(
+        continuity=Continuity(mode="chain", reason=reason, matched=matched, new_items=len(new.items)),
+        input=new,
+        parent=turn,
+        replayed=[Replayed(entry=turn.entry, ids=[turn.response_id])],
+    )
+
+
+def _answers_all(new: Sequence[Message], turn: Turn) -> bool:
+    answered = {answer for message in new for answer in _answers(message)}
+    return all(call.id in answered for call in turn.calls)
+
+
+def _answers(message: Message) -> tuple[str | None, ...]:
+    """The calls that a message gives the result of, by role or by type."""
+    if message.role == "function":
+        return ("",)  # the legacy form has one call at a time, without an id
+    if message.role == "tool":
+        return (message.tool_call_id,)
+    return () if message.role else (message.call_id, message.approval_request_id)
+
+
+def _same_arguments(message: Message, turn: Turn) -> bool:
+    echoed = fingerprint.calls_of(message)
+    return len(echoed) == len(turn.calls) and all(
+        id_ == kept.id and name == kept.name and agrees(arguments, kept.outline)
+        for (id_, name, arguments), kept in zip(echoed, turn.calls, strict=True)
+    )
+
+
+# -- replay -----------------------------------------------------------------------------------------
+
+
+def _replayed(asked: Asked, known: Mapping[int, tuple[Answer, Found]], reason: str) -> Decision:
+    """Put original items in the place of every turn of which they are kept and still hold."""
+    spans = replay.spans(asked.made)
+    turns: dict[int, list[bytes]] = {}
+    refusals: list[str] = []
+    used = set[str]()  # some upstreams give the items of all answers the same ids
+    for index, (_, found) in known.items():
+        refusal = _no_replay(asked, index, found, spans.get(index, []))
+        ids = replay.ids(found.items or ())
+        if refusal is None and found.items is not None and used.isdisjoint(ids):
+            turns[index] = found.items
+            used.update(ids)
+        elif refusal is not None:
+            refusals.append(refusal)
+    if not turns:
+        return plain(asked, reason if reason != MATCHED else next(iter(refusals), NOTHING_KEPT))
+    made = replay.replayed(asked.made, turns)
+    return Decision(
+        continuity=Continuity(mode="replay", reason=reason, matched=len(turns), new_items=len(made.items)),
+        input=made,
+        replayed=[Replayed(entry=known[index][1].turn.entry, ids=replay.ids(items)) for index, items in turns.items()],
+    )
+
+
+def _no_replay(asked: Asked, index: int, found: Found, plain_items: Sequence[InputItem]) -> str | None:
+    if found.items is None:
+        return NOTHING_KEPT
+    if found.turn.model != asked.model:
+        return MODEL_CHANGED  # its reasoning is sealed for the other model
+    if not _same_arguments(asked.messages[index], found.turn) or not replay.fits(plain_items, found.items):
+        return ARGUMENTS_CHANGED
+    return None

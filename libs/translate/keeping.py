@@ -1,0 +1,73 @@
+"""What of an answer is kept, so that a later request may go on from it (design, "What is kept")."""
+
+from collections.abc import Sequence
+
+from msgspec import Raw
+
+from libs.schemas.bus import CommitRequest, KeptCall, Turn
+from libs.schemas.completion import AssistantMessage
+from libs.schemas.output import Response
+from libs.schemas.plan import StreamPlan
+from libs.translate import fingerprint, replay
+from libs.translate.answer import Answer
+from libs.translate.arguments import outline
+from libs.translate.completion import sum_of
+
+
+def to_commit(
+    plan: StreamPlan,
+    output: Sequence[Raw],
+    response_id: str,
+    *,
+    whole: bool,
+    now: int,
+    link_seconds: int,
+    items_seconds: int,
+) -> CommitRequest | None:
+    """Return what the state service is to keep of an answer; None where nothing could come of it.
+
+    That is so for an answer that neither chains, nor made calls, nor would be replayed with more than
+    the client echoes, and for one that a stop sequence cut: the client has another text. An answer
+    that is not `whole` is never a parent. `now` in Unix seconds.
+    """
+    to = plan.commit
+    if to is None or not output:
+        return None
+    answer = Answer(plan)
+    message = sum_of([*answer.finish(output), *answer.closing()])
+    calls = _calls(message)
+    items = [bytes(raw) for raw in output] if replay.is_worth_it(output) and replay.is_possible(output) else []
+    if answer.cut or not (items or calls or to.stored):
+        return None
+    known = fingerprint.answered(to.scope, to.asked, to.context, message)
+    turn = Turn(
+        entry=known.entry,
+        response_id=response_id,
+        upstream=to.upstream,
+        account=to.account,
+        model=to.model,
+        prefix=known.prefix,
+        end=known.end,
+        asked=to.asked,
+        start=to.start,
+        context=to.context,
+        conversation=to.conversation,
+        parent=to.parent and whole,
+        stored=to.stored,
+        calls=calls,
+        created=now,
+        expires=now + (link_seconds if to.stored else items_seconds),
+    )
+    return CommitRequest(scope=to.scope, loose=known.loose, turn=turn, items=items)
+
+
+def withheld(response: Response) -> list[str]:
+    """Return the ids of the input items that the upstream would not use (translation reference E)."""
+    return [change.id for change in response.input_transformations or () if change.id and change.action == "removed"]
+
+
+def _calls(message: AssistantMessage) -> list[KeptCall]:
+    return [
+        KeptCall(id=id_, name=name, outline=outline(arguments))
+        for id_, name, arguments in fingerprint.calls_of(message)
+    ]

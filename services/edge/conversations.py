@@ -1,0 +1,131 @@
+"""/v1/parley/conversations: what Parley holds of a caller's conversations, to be seen and to be erased."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+
+from libs.runtime.logs import Log
+from libs.schemas.bus import ConversationInfo, DeleteRequest, ListRequest, ReadRequest, StoredResponse
+from libs.schemas.subjects import DELETE, LIST, READ
+from libs.translate.errors import InvalidRequest, TranslationError
+from services.edge import state
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.tenants import Caller
+
+PREFIX = "/v1/parley/conversations"
+MAX_PAGE = 100
+_DELETIONS = 8  # at once, of one conversation
+_DELETION_SECONDS = 10.0
+_GONE = (200, 202, 204, 404)
+
+_LIMIT = re.compile(r"\d{1,4}", re.ASCII)
+_ENCODER = msgspec.json.Encoder()
+
+log = Log("parley.edge")
+
+
+class ConversationsEndpoint:
+    """The endpoint of the list, and of everything below it."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request. Raises TranslationError."""
+        method, path = exchange.scope["method"], exchange.scope["path"]
+        caller = self._edge.tenants.identify(exchange.headers)
+        token: str = path.removeprefix(PREFIX).removeprefix("/")
+        shows = _OF_ONE if token else _OF_ALL
+        if method not in shows:
+            exchange.response_headers["allow"] = ", ".join(shows)
+            raise InvalidRequest(f"Not allowed to {method} on {path}", None, "method_not_allowed", status=405)
+        told = await shows[method](self._edge, exchange, caller, token)
+        await exchange.send(200, _ENCODER.encode(told))
+
+
+async def _list(edge: Edge, exchange: Exchange, caller: Caller, _: str) -> dict[str, Any]:
+    query = dict(parse_qsl(exchange.scope["query_string"].decode("latin-1")))
+    request = ListRequest(after=query.get("after"), limit=_limit(query.get("limit", "20")))
+    page = await state.ask(edge, exchange, caller, LIST, request)
+    data = [_shown(info) for info in page.conversations]
+    return {
+        "object": "list",
+        "data": data,
+        "has_more": page.has_more,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+    }
+
+
+async def _read(edge: Edge, exchange: Exchange, caller: Caller, token: str) -> dict[str, Any]:
+    reply = await state.ask(edge, exchange, caller, READ, ReadRequest(conversation=token))
+    if reply.conversation is None:
+        raise _not_found(token)
+    return _shown(reply.conversation)
+
+
+async def _delete(edge: Edge, exchange: Exchange, caller: Caller, token: str) -> dict[str, Any]:
+    """What was erased here is so, whatever becomes of what is upstream."""
+    reply = await state.ask(edge, exchange, caller, DELETE, DeleteRequest(conversation=token))
+    if not reply.known:
+        raise _not_found(token)
+    failures = await _delete_upstream(edge, exchange, caller, reply.responses)
+    told = {"id": token, "object": "parley.conversation.deleted", "deleted": True}
+    return {**told, "upstream_failures": failures} if failures else told
+
+
+_Show = Callable[[Edge, Exchange, Caller, str], Awaitable[dict[str, Any]]]
+_OF_ALL: dict[str, _Show] = {"GET": _list}
+_OF_ONE: dict[str, _Show] = {"GET": _read, "DELETE": _delete}
+
+
+async def _delete_upstream(edge: Edge, exchange: Exchange, caller: Caller, stored: list[StoredResponse]) -> int:
+    """Delete responses where they are stored; return how many could not be, which is logged."""
+    room = asyncio.Semaphore(_DELETIONS)
+
+    async def deleted(response: StoredResponse) -> bool:
+        async with room:
+            return await _deleted(edge, caller, response)
+
+    done = await asyncio.gather(*map(deleted, stored))
+    failures = done.count(False)
+    if failures:
+        log.warning("responses_not_deleted", request_id=exchange.request_id, failures=failures, responses=len(done))
+    return failures
+
+
+async def _deleted(edge: Edge, caller: Caller, response: StoredResponse) -> bool:
+    upstream = next((one for one in edge.config.upstream if one.name == response.upstream), None)
+    if upstream is None:
+        return False
+    headers = edge.upstreams.auth_headers(upstream, caller)
+    path = f"/responses/{quote(response.response_id, safe='')}"
+    try:
+        async with (
+            asyncio.timeout(_DELETION_SECONDS),
+            edge.upstreams.request(upstream, "DELETE", path, headers=headers) as answer,
+        ):
+            return answer.status in _GONE
+    except (TranslationError, TimeoutError):
+        return False
+
+
+def _shown(info: ConversationInfo) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.structs.asdict(info)
+    return {"id": fields.pop("id"), "object": "parley.conversation", **fields}
+
+
+def _limit(told: str) -> int:
+    if not _LIMIT.fullmatch(told) or not 1 <= int(told) <= MAX_PAGE:
+        message = f"Invalid 'limit': must be an integer between 1 and {MAX_PAGE}."
+        raise InvalidRequest(message, "limit", "invalid_value")
+    return int(told)
+
+
+def _not_found(token: str) -> InvalidRequest:
+    return InvalidRequest(f"Conversation '{token}' not found.", None, "not_found", status=404)

@@ -1,0 +1,36 @@
+"""One record per continuity decision, kept before the call that it was made for goes upstream.
+
+Nothing here waits for anything, and nothing here can fail a request.
+"""
+
+import time
+
+from libs.runtime import tracing
+from libs.schemas.bus import Converted
+from libs.schemas.records import HandoffRecord
+from services.edge.calls import RecordSink, event_id
+from services.edge.exchange import Exchange
+from services.edge.tenants import Caller
+
+
+def tell(
+    sink: RecordSink, exchange: Exchange, caller: Caller, converted: Converted, *, attempt: int, session: str
+) -> None:
+    """Record how `converted` continues; `attempt` counts from 1 within a request, `session` is the client's hint."""
+    continuity = converted.continuity
+    record = HandoffRecord(
+        event_id=event_id(exchange.request_id, str(attempt), "handoff"),
+        ts=time.time_ns() // 1_000_000,
+        tenant=caller.tenant,
+        request_id=exchange.request_id,
+        trace_id=tracing.trace_id(exchange.traceparent),
+        upstream=converted.upstream,
+        model=converted.model,
+        mode=continuity.mode,
+        reason=continuity.reason,
+        matched=continuity.matched,
+        new_items=continuity.new_items,
+        conversation=converted.conversation,
+        session=session,
+    )
+    sink.close(record)

@@ -1,0 +1,72 @@
+"""What is done with an answer once it has ended: its turn is kept, and turns that it says are of no use are not."""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+
+from msgspec import Raw
+
+from libs.runtime import metrics
+from libs.runtime.logs import Log
+from libs.schemas.bus import CommitRequest
+from libs.schemas.output import Response
+from libs.schemas.plan import StreamPlan
+from libs.schemas.records import Outcome
+from libs.translate.errors import TranslationError
+from libs.translate.keeping import to_commit, withheld
+from services.edge import state
+from services.edge.edge import Edge
+from services.edge.exchange import Exchange
+from services.edge.tenants import Caller
+
+log = Log("parley.edge")
+
+# Of which outcomes something is kept, and whether the answer was whole.
+_WHOLE: dict[Outcome, bool] = {"ok": True, "incomplete": False}
+
+
+class Keeper:
+    """Keeps the answers of one request."""
+
+    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, plan: StreamPlan) -> None:
+        self._edge = edge
+        self._exchange = exchange
+        self._caller = caller
+        self._plan = plan
+        self._commits: list[asyncio.Task[None]] = []
+
+    def ended(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> None:
+        """Begin to keep one answer, where something could come of it."""
+        self._drop(withheld(response))
+        request = self._request(response, output, outcome) if outcome in _WHOLE else None
+        if request is not None:
+            self._commits.append(state.commit(self._edge, self._exchange, self._caller, request))
+
+    async def kept(self) -> None:
+        """Wait until all is kept; after `commit_timeout_seconds` it goes on alone."""
+        if self._commits:
+            await asyncio.wait(self._commits, timeout=self._edge.config.edge.commit_timeout_seconds)
+
+    def _request(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> CommitRequest | None:
+        limits = self._edge.config.state
+        try:
+            return to_commit(
+                self._plan,
+                output,
+                response.id,
+                whole=_WHOLE[outcome],
+                now=int(time.time()),
+                link_seconds=limits.link_ttl_seconds,
+                items_seconds=limits.items_ttl_seconds,
+            )
+        except TranslationError as error:  # an answer in the upstream's own form may hold what no chat answer can
+            log.warning("not_kept", request_id=self._exchange.request_id, code=error.error.code)
+            return None
+
+    def _drop(self, ids: Collection[str]) -> None:
+        """Delete the turns whose items the upstream would not use."""
+        entries = [turn.entry for turn in self._plan.replayed if not set(ids).isdisjoint(turn.ids)]
+        if entries:
+            metrics.FALLBACKS.labels("withheld").inc()
+            log.info("withheld", request_id=self._exchange.request_id, items=len(ids), entries=len(entries))
+            state.delete_entries(self._edge, self._exchange, self._caller, entries)

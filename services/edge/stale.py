@@ -1,0 +1,66 @@
+"""What a request continues may be gone upstream: how that is recognised, and what of ours it makes stale."""
+
+import re
+
+from libs.schemas.bus import Converted, Said
+from libs.schemas.errors import UpstreamErrorBody
+from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.upstream_errors import is_stale
+from services.edge.exchange import Exchange
+from services.edge.model_call import UpstreamRefused
+from services.edge.said import PARENT_QUERY, Name
+
+_UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGNORECASE)
+
+
+class Stale(Exception):
+    """The upstream cannot continue what the request does, and said `told` before any output."""
+
+    def __init__(self, told: UpstreamErrorBody) -> None:
+        super().__init__(told.message)
+        self.told = told
+
+    @property
+    def unchained(self) -> bool:
+        """Whether the upstream knows no `previous_response_id` at all, so that nothing of ours is stale."""
+        return _UNCHAINED.search(self.told.message or "") is not None
+
+
+def find_stale(converted: Converted, exchange: Exchange, error: TranslationError) -> Stale | None:
+    """Return how `error` is to be mended; None where it is the client's to hear.
+
+    Without anything of ours in the request, such an error is about what the client itself sent.
+    """
+    told = error.told if isinstance(error, UpstreamRefused) else _told(error)
+    mendable = converted.plan.replayed and exchange.status == 0 and is_stale(told)
+    return Stale(told) if mendable else None
+
+
+def stale_entries(converted: Converted, stale: Stale) -> list[str]:
+    """Return the entries that the upstream's words are about: those whose items they name, or all of them.
+
+    A chained request has its parent's entry alone, which need not be named.
+    """
+    if stale.unchained:
+        return []
+    replayed = converted.plan.replayed
+    named = [turn.entry for turn in replayed if any(_names(stale.told.message or "", id_) for id_ in turn.ids)]
+    return named or [turn.entry for turn in replayed]
+
+
+def missing_parent(converted: Converted, said: Said, name: Name | None) -> InvalidRequest:
+    """Return the refusal of a request that sends only what is new: it is never sent without its parent."""
+    if name is not None:
+        message = f"The conversation '{name.value}' can no longer be continued. Send its whole history."
+        return InvalidRequest(message, name.param, "previous_response_not_found")
+    parent = said.previous_response_id or converted.previous_response_id
+    message = f"Previous response with id '{parent}' not found."
+    return InvalidRequest(message, PARENT_QUERY, "previous_response_not_found")
+
+
+def _told(error: TranslationError) -> UpstreamErrorBody:
+    return UpstreamErrorBody(message=error.error.message, code=error.error.code)
+
+
+def _names(message: str, id_: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(id_)}(?![\w-])", message) is not None

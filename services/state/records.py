@@ -1,0 +1,64 @@
+"""What is kept under each kind of key, before it is sealed. Times in Unix seconds."""
+
+import msgspec
+
+from libs.schemas.bus import Head, StoredResponse, Turn
+
+
+class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn; `items_bytes` is the size of its items, 0 where none are kept."""
+
+    turn: Turn
+    loose: str
+    items_bytes: int
+
+
+class KeptItems(msgspec.Struct, frozen=True, kw_only=True):
+    """The items of a turn: of use only to the turn with that response, for an entry can be written again."""
+
+    response_id: str
+    items: list[bytes]
+    expires: int
+
+
+class Pointer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loose key leads to; None where two turns have it, and so neither."""
+
+    entry: str | None
+
+
+class KeptHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A head, with what the next commit must know.
+
+    `start` and `end` are its turn's; `recent` the newest answers counted, so that a repeated commit
+    counts once though others came between.
+    """
+
+    head: Head
+    start: str
+    end: str
+    expires: int
+    recent: list[str]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a conversation; `stored` where the upstream keeps the response."""
+
+    entry: str
+    loose: str
+    stored: StoredResponse | None = None
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """The upstream an id belongs to."""
+
+    upstream: str
+
+
+ENCODER = msgspec.msgpack.Encoder()
+TURN = msgspec.msgpack.Decoder(KeptTurn)
+ITEMS = msgspec.msgpack.Decoder(KeptItems)
+POINTER = msgspec.msgpack.Decoder(Pointer)
+HEAD = msgspec.msgpack.Decoder(KeptHead)
+MEMBER = msgspec.msgpack.Decoder(Member)
+OWNER = msgspec.msgpack.Decoder(Owner)

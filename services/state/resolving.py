@@ -1,0 +1,118 @@
+"""Looks up the turns of a history: by their own keys first, then by the loose ones."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+from libs.runtime import metrics
+from libs.schemas.bus import Found, HeadTurns, ResolveReply, ResolveRequest, Wanted
+from services.state.keys import Keys
+from services.state.records import HEAD, ITEMS, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Pointer
+from services.state.vault import Vault
+
+MAX_TURNS = 300  # the newest of a history; two keys each make one batch of the store
+
+
+class _Hit(NamedTuple):
+    exact: bool
+    kept: KeptTurn
+
+
+class Resolving:
+    """One RESOLVE request of one tenant, at the time `now` in Unix seconds."""
+
+    def __init__(self, vault: Vault, keys: Keys, now: float) -> None:
+        self._vault = vault
+        self._keys = keys
+        self._now = now
+
+    async def resolve(self, request: ResolveRequest) -> ResolveReply:
+        """Return the known turns, items as far as `items_bytes` goes, and the conversation's head."""
+        wanted = request.turns[:MAX_TURNS]
+        hits, head = await asyncio.gather(self._find(wanted), self._head(request.head, request.scope))
+        metrics.STATE_TURNS.labels("hit").inc(len(hits))
+        metrics.STATE_TURNS.labels("miss").inc(len(wanted) - len(hits))
+        items = await self._items(hits, request.items_bytes)
+        found = [
+            Found(index=index, exact=hits[index].exact, turn=hits[index].kept.turn, items=items.get(index))
+            for index in sorted(hits)
+        ]
+        return ResolveReply(found=found, head=head)
+
+    async def _find(self, wanted: list[Wanted]) -> dict[int, _Hit]:
+        """Return the known turns by their place; only the newest missing one is asked of the leader too."""
+        hits = await self._read(wanted)
+        missing = next((index for index in range(len(wanted)) if index not in hits), None)
+        if missing is not None and self._vault.store.lags:
+            hit = await self._from_leader(wanted[missing])
+            if hit is not None:
+                hits[missing] = hit
+        return hits
+
+    async def _read(self, wanted: list[Wanted]) -> dict[int, _Hit]:
+        turns = [self._keys.turn(one.entry) for one in wanted]
+        pointers = [self._keys.loose(one.loose) for one in wanted]
+        asked: dict[str, Any] = dict.fromkeys(turns, TURN)
+        asked |= {loose: POINTER for turn, loose in zip(turns, pointers, strict=True) if not self._vault.cached(turn)}
+        first = await self._vault.read(asked) if asked else {}
+        hits = {index: _Hit(True, first[key]) for index, key in enumerate(turns) if self._live(first.get(key))}
+        led = {
+            index: self._keys.turn(pointer.entry)
+            for index, key in enumerate(pointers)
+            if index not in hits and isinstance(pointer := first.get(key), Pointer) and pointer.entry is not None
+        }
+        second = await self._vault.read(dict.fromkeys(led.values(), TURN)) if led else {}
+        return hits | {index: _Hit(False, second[key]) for index, key in led.items() if self._live(second.get(key))}
+
+    async def _from_leader(self, one: Wanted) -> _Hit | None:
+        turn = (await self._vault.get(self._keys.turn(one.entry), TURN)).record
+        if self._live(turn):
+            return _Hit(True, turn)
+        pointer: Pointer | None = (await self._vault.get(self._keys.loose(one.loose), POINTER)).record
+        if pointer is None or pointer.entry is None:
+            return None
+        turn = (await self._vault.get(self._keys.turn(pointer.entry), TURN)).record
+        return _Hit(False, turn) if self._live(turn) else None
+
+    async def _items(self, hits: dict[int, _Hit], budget: int) -> dict[int, list[bytes]]:
+        """Return items by place, newest first; after one that does not fit, no older ones either.
+
+        The turns say how large they are: so nothing is read that would not be sent.
+        """
+        asked = {}
+        for index in sorted(hits):
+            kept = hits[index].kept
+            budget -= kept.items_bytes
+            if budget < 0:
+                break
+            if kept.items_bytes:
+                asked[index] = self._keys.items(kept.turn.entry)
+        found = await self._vault.read(dict.fromkeys(asked.values(), ITEMS)) if asked else {}
+        return {
+            index: found[key].items
+            for index, key in asked.items()
+            if key in found and self._belongs(found[key], hits[index].kept)
+        }
+
+    def _belongs(self, items: KeptItems, kept: KeptTurn) -> bool:
+        size = sum(map(len, items.items))
+        return (items.response_id, size) == (kept.turn.response_id, kept.items_bytes) and items.expires > self._now
+
+    async def _head(self, conversation: str | None, scope: str) -> HeadTurns | None:
+        if conversation is None:
+            return None
+        kept: KeptHead | None = (await self._vault.get(self._keys.head(conversation, scope), HEAD)).record
+        if kept is None:
+            return None
+        turn, before = kept.head.entry, kept.head.before
+        asked = [self._keys.turn(entry) for entry in (turn, before) if entry is not None]
+        found = await self._vault.read(dict.fromkeys(asked, TURN))
+        if asked[0] not in found and self._vault.store.lags:
+            newest = (await self._vault.get(asked[0], TURN)).record
+            found |= {} if newest is None else {asked[0]: newest}
+        turns = [found[key].turn if self._live(found.get(key)) else None for key in asked]
+        if turns[0] is None:
+            return None
+        return HeadTurns(turn=turns[0], before=turns[1] if len(turns) > 1 else None)
+
+    def _live(self, kept: KeptTurn | None) -> bool:
+        return kept is not None and kept.turn.expires > self._now

@@ -1,0 +1,374 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.schemas.bus import Found, HeadTurns, KeptCall, Turn
+from libs.translate import continuity, fingerprint
+from libs.translate.arguments import outline
+from libs.translate.continuity import Asked, Decision, decide, on_head
+from libs.translate.messages import Input, to_input
+from libs.translate.parts import Terms
+from tests.support import answers
+from tests.support.chats import USER, Json, assistant, calling, messages, system, tool, user
+
+OWNER = fingerprint.scope("t", "a", "")
+NOW = 1000
+HISTORY = [system("Be kind."), USER, assistant("Two"), user("Three")]
+CALLS = [USER, calling("c", arguments='{"x":1,"y":2}'), tool("c")]
+LONGER = [*CALLS, assistant("Four"), user("Five")]
+
+
+def _sealed(id_: str = "rs_1") -> Json:
+    return {"type": "reasoning", "id": id_, "summary": [], "encrypted_content": "gAAA"}
+
+
+def _answer(text: str, number: int = 1) -> list[Json]:
+    return [_sealed(f"rs_{number}"), {**answers.message(text, phase="final_answer"), "id": f"msg_{number}"}]
+
+
+def _called(call_id: str = "c", number: int = 9) -> list[Json]:
+    return [_sealed(f"rs_{number}"), {**answers.call(call_id), "id": f"fc_{number}"}]
+
+
+def _asked(turns: list[Json], *, continues: bool = False, start: str | None = None, **fields: Any) -> Asked:
+    decoded = messages(*turns)
+    made = to_input(decoded, Terms(continues=continues))
+    history = fingerprint.history(decoded, made.hoisted, OWNER, {}, start)
+    defaults: dict[str, Any] = {"context": "ctx", "model": "m", "wish": "chain", "now": NOW}
+    return Asked(messages=decoded, made=made, history=history, **{**defaults, **fields})
+
+
+def _turn(answer: fingerprint.Answer | None = None, **fields: Any) -> Turn:
+    prefix, end = (answer.prefix, answer.end) if answer else ("", "")
+    defaults: dict[str, Any] = {
+        "entry": fingerprint.entry(prefix, "ctx"),
+        "response_id": f"resp_{answer.index if answer else 0}",
+        "upstream": "up",
+        "account": "acc",
+        "model": "m",
+        "prefix": prefix,
+        "end": end,
+        "asked": "asked",
+        "start": OWNER,
+        "context": "ctx",
+        "conversation": "c",
+        "parent": True,
+        "stored": True,
+        "created": 0,
+        "expires": NOW + 1,
+    }
+    return Turn(**{**defaults, **fields})
+
+
+def _found(asked: Asked, index: int = 0, *, exact: bool = True, items: list[Json] | None = None, **turn: Any) -> Found:
+    """The answer `index` from the newest, as it was kept."""
+    answer = asked.history.answers[::-1][index]
+    calls = [
+        KeptCall(id=id_, name=name, outline=outline(arguments))
+        for id_, name, arguments in fingerprint.calls_of(asked.messages[answer.index])
+    ]
+    raw = None if items is None else [json.dumps(item).encode() for item in items]
+    return Found(index=index, exact=exact, turn=_turn(answer, **{"calls": calls, **turn}), items=raw)
+
+
+def _sent(decision: Decision) -> list[Json]:
+    sent: list[Json] = json.loads(msgspec.json.encode(decision.input.items))
+    assert len(decision.input.sources) == len(sent) == decision.continuity.new_items
+    return sent
+
+
+def _types(decision: Decision) -> list[str]:
+    return [item["type"] for item in _sent(decision)]
+
+
+def _told(decision: Decision) -> tuple[str, str, int]:
+    return decision.continuity.mode, decision.continuity.reason, decision.continuity.matched
+
+
+# -- chain ------------------------------------------------------------------------------------------
+
+
+def test_a_chained_request_sends_what_follows_the_newest_answer() -> None:
+    asked = _asked(HISTORY)
+    found = _found(asked, items=_answer("Two"))
+    decision = decide(asked, [found])
+    assert _told(decision) == ("chain", "matched", 1)
+    assert [item["content"] for item in _sent(decision)] == ["Three"]
+    assert (decision.input.instructions, decision.input.sources) == ("Be kind.", [3])
+    assert decision.parent == found.turn
+    assert [(each.entry, each.ids) for each in decision.replayed] == [(found.turn.entry, ["resp_2"])]
+
+
+def test_everything_after_the_answer_is_new() -> None:
+    turns = [USER, calling("a", "b", content="Looking."), tool("b"), tool("a"), system("Now briefly."), user("c")]
+    asked = _asked(turns)
+    decision = decide(asked, [_found(asked)])
+    assert _types(decision) == ["function_call_output", "function_call_output", "message", "message"]
+    assert decision.input.sources == [2, 3, 4, 5]
+
+
+def test_all_answers_before_the_parent_are_counted() -> None:
+    asked = _asked(LONGER)
+    assert _told(decide(asked, [_found(asked)])) == ("chain", "matched", 2)
+
+
+def test_a_typed_result_answers_a_call_too() -> None:
+    typed = {"type": "function_call_output", "call_id": "c", "output": "x"}
+    asked = _asked([USER, calling("c"), typed])
+    assert _told(decide(asked, [_found(asked)])) == ("chain", "matched", 1)
+
+
+def test_a_legacy_call_is_answered_by_its_function() -> None:
+    legacy = assistant(function_call={"name": "look", "arguments": "{}"})
+    asked = _asked([USER, legacy, {"role": "function", "name": "look", "content": "x"}])
+    assert _told(decide(asked, [_found(asked)])) == ("chain", "matched", 1)
+
+
+def test_thinned_arguments_of_the_newest_call_may_be_chained() -> None:
+    asked = _asked(CALLS)
+    kept = KeptCall(id="c", name="look", outline=outline('{"y":2, "x":1.0, "z":3}'))
+    assert _told(decide(asked, [_found(asked, calls=[kept])])) == ("chain", "matched", 1)
+
+
+# -- every reason -----------------------------------------------------------------------------------
+
+EDITED = KeptCall(id="c", name="look", outline=outline('{"x":1,"y":3}'))
+RENAMED = KeptCall(id="c", name="see", outline=outline('{"x":1,"y":2}'))
+HIDDEN = KeptCall(id="h", name="look", outline=outline("{}"))
+
+# What is asked, what is found of its newest answer, why it is not chained.
+REFUSALS: list[tuple[str, list[Json], dict[str, Any], dict[str, Any]]] = [
+    (continuity.CHOICES, HISTORY, {"no_chain": continuity.CHOICES}, {}),
+    (continuity.STORE_FALSE, HISTORY, {"no_chain": continuity.STORE_FALSE}, {}),
+    (continuity.HISTORY_CHANGED, HISTORY, {}, {"prefix": "of another history", "exact": False}),
+    (continuity.CONTEXT_CHANGED, HISTORY, {}, {"exact": False}),
+    (continuity.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [EDITED]}),
+    (continuity.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [RENAMED]}),
+    (continuity.ARGUMENTS_CHANGED, CALLS, {}, {"calls": []}),
+    (continuity.ARGUMENTS_CHANGED, HISTORY, {}, {"calls": [HIDDEN]}),
+    (continuity.NOT_A_PARENT, HISTORY, {}, {"parent": False}),
+    (continuity.NOT_A_PARENT, HISTORY, {}, {"stored": False}),
+    (continuity.EXPIRED, HISTORY, {}, {"expires": NOW}),
+    (continuity.MODEL_CHANGED, HISTORY, {}, {"model": "other"}),
+    (continuity.NOTHING_NEW, HISTORY[:3], {}, {}),
+]
+
+
+@pytest.mark.parametrize(("reason", "turns", "fields", "turn"), REFUSALS)
+def test_what_may_not_be_chained_goes_up_whole(
+    reason: str, turns: list[Json], fields: dict[str, Any], turn: dict[str, Any]
+) -> None:
+    asked = _asked(turns, **fields)
+    decision = decide(asked, [_found(asked, **turn)])
+    assert _told(decision) == ("none", reason, 0)
+    assert decision.parent is None and decision.replayed == []
+    assert decision.input == asked.made
+
+
+@pytest.mark.parametrize(
+    ("reason", "turns", "fields", "turn"),
+    [each for each in REFUSALS if each[0] not in (continuity.ARGUMENTS_CHANGED, continuity.MODEL_CHANGED)],
+)
+def test_what_may_not_be_chained_is_replayed_for_the_same_reason(
+    reason: str, turns: list[Json], fields: dict[str, Any], turn: dict[str, Any]
+) -> None:
+    asked = _asked(turns, **fields)
+    decision = decide(asked, [_found(asked, items=_answer("Two"), **turn)])
+    assert _told(decision) == ("replay", reason, 1)
+    assert decision.parent is None and _types(decision)[1:3] == ["reasoning", "message"]
+
+
+def test_a_newest_answer_that_is_not_known_is_a_changed_history() -> None:
+    asked = _asked(LONGER)
+    decision = decide(asked, [_found(asked, 1, items=_called())])
+    assert _told(decision) == ("replay", continuity.HISTORY_CHANGED, 1)
+
+
+def test_calls_without_results_among_what_is_new_are_unanswered() -> None:
+    decoded = messages(USER, calling("c"), user("x"))  # as the translation itself would refuse
+    history = fingerprint.history(decoded, 0, OWNER, {})
+    asked = Asked(messages=decoded, made=Input(), history=history, context="ctx", model="m", wish="chain", now=NOW)
+    assert _told(decide(asked, [_found(asked)])) == ("none", continuity.UNANSWERED_CALLS, 0)
+
+
+@pytest.mark.parametrize("wish", ["chain", "replay"])
+def test_where_nothing_is_known_the_request_goes_up_as_it_is(wish: str) -> None:
+    asked = _asked(LONGER, wish=wish)
+    decision = decide(asked, [])
+    assert _told(decision) == ("none", continuity.NO_MATCH, 0)
+    assert decision.input == asked.made
+
+
+@pytest.mark.parametrize(
+    ("reason", "turn"),
+    [
+        (continuity.NOTHING_KEPT, {}),
+        (continuity.MODEL_CHANGED, {"model": "other", "items": _called()}),
+        (continuity.ARGUMENTS_CHANGED, {"calls": [EDITED], "items": _called()}),
+        (continuity.ARGUMENTS_CHANGED, {"items": [*_called(), answers.call("hidden")]}),
+        (continuity.ARGUMENTS_CHANGED, {"items": [_sealed(), answers.message("x")]}),
+    ],
+)
+def test_what_may_not_be_replayed_goes_up_as_the_client_wrote_it(reason: str, turn: dict[str, Any]) -> None:
+    asked = _asked(CALLS, wish="replay")
+    decision = decide(asked, [_found(asked, **turn)])
+    assert _told(decision) == ("none", reason, 0)
+    assert decision.input == asked.made and decision.replayed == []
+
+
+# -- replay -----------------------------------------------------------------------------------------
+
+
+def test_original_items_are_sent_again() -> None:
+    asked = _asked(LONGER, wish="replay")
+    found = [_found(asked, 0, items=_answer("Four")), _found(asked, 1, items=_called())]
+    decision = decide(asked, found)
+    assert _told(decision) == ("replay", "matched", 2)
+    sent = _sent(decision)
+    assert sent[1:3] == _called() and sent[4:6] == _answer("Four")
+    assert decision.input.sources == [0, 1, 1, 2, 3, 3, 4] and decision.parent is None
+    assert {each.entry: each.ids for each in decision.replayed} == {
+        found[0].turn.entry: ["rs_1", "msg_1"],
+        found[1].turn.entry: ["rs_9", "fc_9"],
+    }
+
+
+def test_what_was_found_in_another_history_is_replayed_too() -> None:
+    asked = _asked(CALLS, wish="replay")
+    decision = decide(asked, [_found(asked, exact=False, prefix="other", items=_called())])
+    assert _told(decision) == ("replay", "matched", 1)
+
+
+def test_what_is_not_stored_upstream_is_replayed_too() -> None:
+    asked = _asked(HISTORY, wish="replay")
+    decision = decide(asked, [_found(asked, items=_answer("Two"), stored=False, parent=False, expires=0)])
+    assert _told(decision) == ("replay", "matched", 1)
+
+
+def test_a_turn_that_does_not_hold_goes_plain_beside_one_that_does() -> None:
+    asked = _asked(LONGER, wish="replay")
+    found = [_found(asked, 0, items=_answer("Four")), _found(asked, 1, items=_called(), calls=[EDITED])]
+    decision = decide(asked, found)
+    assert _told(decision) == ("replay", "matched", 1)
+    assert _types(decision) == [
+        *("message", "function_call", "function_call_output"),
+        *("reasoning", "message", "message"),
+    ]
+    assert "id" not in _sent(decision)[1]
+    assert [each.entry for each in decision.replayed] == [found[0].turn.entry]
+
+
+def test_two_turns_with_the_same_item_ids_are_never_both_replayed() -> None:
+    asked = _asked(LONGER, wish="replay")
+    older = [_sealed("rs_1"), answers.call("c")]
+    found = [_found(asked, 0, items=_answer("Four")), _found(asked, 1, items=older)]
+    decision = decide(asked, found)
+    assert _told(decision) == ("replay", "matched", 1)
+    ids = [item["id"] for item in _sent(decision) if "id" in item]
+    assert ids == ["rs_1", "msg_1"]
+
+
+def test_a_call_id_that_two_turns_used_is_replayed_with_its_result() -> None:
+    turn = [calling("c"), tool("c")]
+    asked = _asked([USER, *turn, *turn], wish="replay")
+    decision = decide(asked, [_found(asked, k, items=_called(number=k)) for k in (0, 1)])
+    assert _told(decision) == ("replay", "matched", 2)
+    sent = _sent(decision)
+    calls = [item["call_id"] for item in sent if item["type"] == "function_call"]
+    assert calls == [item["call_id"] for item in sent if item["type"] == "function_call_output"]
+    assert len(set(calls)) == 2
+
+
+def test_an_image_that_left_no_trace_is_replayed() -> None:
+    asked = _asked([USER, assistant(None), user("Bigger.")], wish="replay")
+    decision = decide(asked, [_found(asked, items=[answers.image()])])
+    assert _told(decision) == ("replay", "matched", 1)
+    assert _types(decision) == ["message", "image_generation_call", "message"]
+
+
+# -- the newest turn of a conversation --------------------------------------------------------------
+
+
+def _head(asked_turns: list[Json], head: HeadTurns, **fields: Any) -> Decision | str:
+    asked = _asked(asked_turns, continues=True, **fields)
+    again = _asked(asked_turns, continues=True, start=head.turn.start).history
+    return on_head(asked, head, OWNER, again)
+
+
+def _whole(turns: list[Json], start: str) -> str:
+    return _asked(turns, continues=True, start=start).history.whole
+
+
+FIRST = _turn(asked=_whole([USER], OWNER), end="aa", response_id="resp_1", entry="1")
+SECOND = _turn(asked=_whole([user("b")], "aa"), start="aa", end="bb", response_id="resp_2", entry="2")
+
+
+def test_what_is_new_follows_the_head() -> None:
+    decision = _head([user("c")], HeadTurns(turn=SECOND, before=FIRST))
+    assert isinstance(decision, Decision)
+    assert _told(decision) == ("chain", continuity.HEAD, 1)
+    assert (decision.parent, len(_sent(decision))) == (SECOND, 1)
+    assert [(each.entry, each.ids) for each in decision.replayed] == [("2", ["resp_2"])]
+
+
+def test_the_same_again_takes_the_place_of_the_head() -> None:
+    decision = _head([user("b")], HeadTurns(turn=SECOND, before=FIRST))
+    assert isinstance(decision, Decision)
+    assert (_told(decision), decision.parent) == (("chain", continuity.REGENERATED, 1), FIRST)
+
+
+def test_the_first_again_has_no_parent() -> None:
+    decision = _head([USER], HeadTurns(turn=FIRST))
+    assert isinstance(decision, Decision)
+    assert (_told(decision), decision.parent) == (("none", continuity.REGENERATED, 0), None)
+
+
+def test_results_follow_the_calls_of_the_head() -> None:
+    head = HeadTurns(turn=msgspec.structs.replace(SECOND, calls=[HIDDEN]))
+    decision = _head([tool("h")], head)
+    assert isinstance(decision, Decision) and decision.continuity.reason == continuity.HEAD
+    assert _head([user("c")], head) == continuity.UNANSWERED_CALLS
+    assert _head([tool("other")], head) == continuity.UNANSWERED_CALLS
+
+
+@pytest.mark.parametrize(
+    ("reason", "fields"),
+    [
+        (continuity.NOT_A_PARENT, {"parent": False}),
+        (continuity.NOT_A_PARENT, {"stored": False}),
+        (continuity.EXPIRED, {"expires": NOW}),
+        (continuity.MODEL_CHANGED, {"model": "other"}),
+    ],
+)
+def test_a_head_that_is_no_parent_is_not_followed(reason: str, fields: dict[str, Any]) -> None:
+    changed = msgspec.structs.replace(SECOND, **fields)
+    assert _head([user("c")], HeadTurns(turn=changed, before=FIRST)) == reason
+    regenerated = HeadTurns(turn=SECOND, before=msgspec.structs.replace(FIRST, **fields))
+    assert _head([user("b")], regenerated) == reason
+
+
+def test_the_same_again_without_what_it_followed_is_refused() -> None:
+    assert _head([user("b")], HeadTurns(turn=SECOND)) == continuity.NOT_A_PARENT
+
+
+# -- the table --------------------------------------------------------------------------------------
+
+# Reached by the tests here, besides those of REFUSALS.
+DECIDED = {
+    *(continuity.MATCHED, continuity.HEAD, continuity.REGENERATED, continuity.NO_MATCH),
+    *(continuity.NOTHING_KEPT, continuity.UNANSWERED_CALLS),
+}
+# The converter's own, reached in its tests.
+CONVERTERS = {
+    *(continuity.OFF, continuity.FIRST_TURN, continuity.CLIENT_PARENT),
+    *(continuity.STATE_UNAVAILABLE, continuity.PLAIN_RETRY),
+}
+
+
+def test_every_reason_is_listed_once_and_reached() -> None:
+    codes = {value for name, value in vars(continuity).items() if name.isupper() and isinstance(value, str)}
+    assert codes == set(continuity.REASONS) and len(continuity.REASONS) == len(codes)
+    reached = {reason for reason, *_ in REFUSALS} | DECIDED | CONVERTERS
+    assert reached == set(continuity.REASONS)

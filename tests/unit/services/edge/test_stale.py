@@ -1,0 +1,62 @@
+"""Which errors say that a continuation is gone, and which turns they are about."""
+
+import pytest
+
+from libs.schemas.bus import Converted, Said
+from libs.schemas.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.plan import Continuity, Replayed, StreamPlan
+from libs.translate.errors import TranslationError
+from services.edge.said import Name
+from services.edge.stale import Stale, find_stale, missing_parent, stale_entries
+from services.edge.unchained import REMEMBERED_SECONDS, Unchained
+from tests.unit.services.edge.fakes import Client
+
+TURNS = [Replayed(entry="e1", ids=["rs_1", "fc_1"]), Replayed(entry="e2", ids=["rs_12"])]
+GONE = TranslationError(400, ErrorBody(message="Item with id 'rs_12' not found.", code=None))
+
+
+def converted(replayed: list[Replayed]) -> Converted:
+    plan = StreamPlan(stream=False, replayed=replayed)
+    return Converted(
+        upstream="one", model="m", body=b"{}", plan=plan, continuity=Continuity(reason="matched"),
+        previous_response_id="resp_p",
+    )  # fmt: skip
+
+
+async def test_what_was_continued_and_is_gone_is_stale_before_any_output() -> None:
+    exchange = Client("POST", "/").exchange()
+    assert find_stale(converted(TURNS), exchange, GONE) is not None
+    assert find_stale(converted([]), exchange, GONE) is None  # the client's own
+    assert find_stale(converted(TURNS), exchange, TranslationError(400, ErrorBody(message="Bad."))) is None
+    exchange.status = 200
+    assert find_stale(converted(TURNS), exchange, GONE) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "entries"),
+    [
+        ("Item with id 'rs_12' not found.", ["e2"]),
+        ("Item 'fc_1' was provided without its required 'reasoning' item: 'rs_1'.", ["e1"]),
+        ("Previous response with id 'resp_p' not found.", ["e1", "e2"]),
+        ("The encrypted content could not be verified.", ["e1", "e2"]),
+        ("Unsupported parameter: previous_response_id", []),
+    ],
+)
+def test_entries_are_those_that_the_upstream_names(message: str, entries: list[str]) -> None:
+    assert stale_entries(converted(TURNS), Stale(UpstreamErrorBody(message=message))) == entries
+
+
+def test_missing_parent_is_told_as_the_client_named_it() -> None:
+    by_name = missing_parent(converted(TURNS), Said(conversation="c"), Name("c", "x-parley-conversation")).error
+    by_id = missing_parent(converted(TURNS), Said(previous_response_id="resp_1"), None).error
+    assert (by_name.param, by_name.code) == ("x-parley-conversation", "previous_response_not_found")
+    assert (by_id.param, by_id.message) == ("previous_response_id", "Previous response with id 'resp_1' not found.")
+
+
+def test_upstream_that_cannot_chain_is_remembered_for_a_while() -> None:
+    now = 0.0
+    unchained = Unchained(lambda: now)
+    unchained.note("one")
+    assert ("one" in unchained, "two" in unchained) == (True, False)
+    now = REMEMBERED_SECONDS
+    assert "one" not in unchained

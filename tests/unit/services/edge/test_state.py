@@ -1,0 +1,59 @@
+"""What the edge asks of the state service, and that it goes on without it."""
+
+import asyncio
+import json
+
+from libs.runtime.health import Readiness
+from libs.schemas.bus import ClaimReply, ClaimRequest, DeleteReply, DeleteRequest, ReadReply, StateStatus
+from libs.schemas.subjects import CLAIM, DELETE, READ, STATE_STATUS
+from services.edge import state
+from services.edge.status import Status
+from tests.unit.services.edge.fakes import CALLER, UPSTREAMS, Client, Stage
+
+
+async def owner(stage: Stage) -> str | None:
+    found = await state.owner(stage.edge, Client("GET", "/").exchange(), CALLER, "resp_1")
+    return None if found is None else found.name
+
+
+async def test_owner_of_an_id_is_asked_for_only_among_several() -> None:
+    assert await owner(Stage({READ.name: ReadReply(upstream="two")})) == "two"
+    alone = Stage({READ.name: ReadReply(upstream="one")}, upstreams=UPSTREAMS[:1])
+    assert (await owner(alone), alone.bus.asked) == (None, [])
+
+
+async def test_owner_is_unknown_where_nobody_knows_it() -> None:
+    assert await owner(Stage({READ.name: ReadReply()})) is None
+    assert await owner(Stage({READ.name: ReadReply(upstream="unheard-of")})) is None
+    assert await owner(Stage({})) is None
+
+
+async def test_only_what_is_not_where_unknown_ids_go_is_claimed() -> None:
+    stage, exchange = Stage({CLAIM.name: ClaimReply()}), Client("POST", "/").exchange()
+    for upstream in UPSTREAMS:
+        state.claim(stage.edge, exchange, CALLER, "resp_1", upstream)
+    await asyncio.gather(*stage.edge.background)
+    assert stage.bus.asked == [(CLAIM.name, ClaimRequest(upstream_id="resp_1", upstream="two"))]
+
+
+async def test_entries_are_deleted_and_none_is_no_question() -> None:
+    stage, exchange = Stage({DELETE.name: DeleteReply()}), Client("POST", "/").exchange()
+    state.delete_entries(stage.edge, exchange, CALLER, [])
+    state.delete_entries(stage.edge, exchange, CALLER, ["e"])
+    await asyncio.gather(*stage.edge.background)
+    assert stage.bus.asked == [(DELETE.name, DeleteRequest(entries=["e"]))]
+
+
+async def test_state_report_is_cached_and_tells_when_nobody_answers() -> None:
+    reply = StateStatus(
+        store="jetstream", entries=3, link_ttl_seconds=1, items_ttl_seconds=1, max_items_bytes=1, max_tenant_turns=1,
+        hits=3, misses=1,
+    )  # fmt: skip
+    stage = Stage({STATE_STATUS.name: reply})
+    status = Status(stage.edge, Readiness())
+    report = await status._state_report()
+    assert (report["available"], report["entries"], report["hit_rate"]) == (True, 3, 0.75)
+    json.dumps(report)
+    assert await status._state_report() is report
+    assert len(stage.bus.asked) == 1
+    assert await Status(Stage({}).edge, Readiness())._state_report() == {"available": False}
