@@ -13,13 +13,19 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 _OPENAI_ERRORS = {"bad_request": "BadRequestError", "rate_limited": "RateLimitError", "broken_stream": "APIError"}
-_BASIC = ("answer", "stream", "tools", "stream_tools", "structured", "bad_request", "rate_limited", "broken_stream")
+_BASIC = (
+    *("answer", "stream", "tools", "stream_tools", "continued", "stream_continued"),
+    *("structured", "bad_request", "rate_limited", "broken_stream"),
+)
 _REASONING = ("reasoning", "stream_reasoning")
 
 
 @dataclass(frozen=True)
 class Client:
-    """`packages` are what its users install; `shows` is what it tells of an answer besides the text."""
+    """`packages` are what its users install; `shows` is what it tells of an answer besides the text.
+
+    `changes_prompt` is false for one that keeps to the first system prompt of a conversation.
+    """
 
     packages: tuple[str, ...]
     language: str
@@ -29,6 +35,7 @@ class Client:
     shows: tuple[str, ...] = ("finish", "usage")
     arguments: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
+    changes_prompt: bool = True
 
     @property
     def id(self) -> str:
@@ -89,7 +96,7 @@ CLIENTS = (
         {"bad_request": "InstructorRetryException", "rate_limited": "InstructorRetryException"},
         scenarios=(
             *("answer", "structured", "structured_native", "structured_as_json", "stream_structured"),
-            *("asked_again", "bad_request", "rate_limited"),
+            *("asked_again", "asked_by_tool", "bad_request", "rate_limited"),
         ),
         shows=(),
     ),
@@ -134,5 +141,6 @@ CLIENTS = (
         {"bad_request": "exit 1", "rate_limited": "exit 1", "broken_stream": "exit 1"},
         scenarios=_BASIC,
         shows=("usage",),
+        changes_prompt=False,
     ),
 )

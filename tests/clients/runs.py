@@ -31,10 +31,13 @@ class Ran:
 
     def sent(self, text: str, *, stream: bool | None = None) -> list[Json]:
         """Return the bodies that went upstream with this text in them, in order; with `stream`, only those."""
+        return [entry["body"] for entry in self.entries(text, stream=stream)]
+
+    def entries(self, text: str, *, stream: bool | None = None) -> list[Json]:
+        """Return what the ledger has of the requests of `sent`."""
         encoded = json.dumps(text, ensure_ascii=False)[1:-1]
-        bodies = [entry["body"] for entry in self.upstream]
-        found = [body for body in bodies if encoded in json.dumps(body["input"], ensure_ascii=False)]
-        return [body for body in found if stream is None or body["stream"] is stream]
+        found = [entry for entry in self.upstream if encoded in json.dumps(entry["body"]["input"], ensure_ascii=False)]
+        return [entry for entry in found if stream is None or entry["body"]["stream"] is stream]
 
 
 def run(client: Client, base_url: str, upstream: Simulator, home: Path) -> Ran:

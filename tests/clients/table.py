@@ -15,6 +15,7 @@ COLUMNS = {
     "streamed": ("stream",),
     "tool loop": ("tools",),
     "streamed tool loop": ("stream_tools",),
+    "continues": ("continued", "stream_continued", "asked_by_tool"),
     "typed answer": ("structured", "structured_native", "structured_as_json", "stream_structured", "asked_again"),
     "reasoning": ("reasoning", "stream_reasoning"),
     "errors": ("bad_request", "rate_limited", "broken_stream"),

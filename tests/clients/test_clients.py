@@ -4,7 +4,9 @@ Each test is about what a user of the client sees; the last ones are about what 
 """
 
 import json
+import re
 from collections.abc import Callable
+from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
@@ -26,6 +28,18 @@ CALLS = [
 RESULTS = ["Paris: 21 degrees", "Zürich: 21 degrees", "Paris in 2020: 2145906 people", "Oslo: 21 degrees"]
 ANSWERS = ["The tool returned: Paris in 2020: 2145906 people", "Let me look."]
 ENDS = ["tool_calls", "tool_calls", "stop", "tool_calls", "stop"]
+CONTINUITY = [f"replay;reason=matched;matched={turns}" for turns in range(1, 5)]
+MADE = {"reasoning", "function_call"}  # by the model, besides messages
+# A text of the first request by scenario; how many earlier answers each request has, where not one more each time.
+FIRST: dict[str, str] = {
+    "tools": TEXTS["tools"],
+    "stream_tools": TEXTS["tools"],
+    "continued": TEXTS["continued"][0],
+    "stream_continued": TEXTS["continued"][0],
+    "asked_again": "must be looked up again",
+    "asked_by_tool": TEXTS["asked_by_tool"],
+}
+TURNS = {"asked_again": [1], "asked_by_tool": [0, 1, 1]}  # it forgets the answer that did not pass
 ERRORS = {
     "bad_request": ("The prompt was refused.", 400, "invalid_prompt"),
     "rate_limited": ("Rate limit reached for requests.", 429, "rate_limit_exceeded"),
@@ -83,6 +97,16 @@ def test_tools_are_called_in_three_rounds(ran: Ran, scenario: str) -> None:
     assert [end.replace("-", "_") for end in told.get("finishes", ENDS)] == ENDS
 
 
+@able("continued", "stream_continued")
+def test_conversation_goes_on_under_other_prompts_and_tools(ran: Ran, scenario: str) -> None:
+    told = ran.told(scenario)
+    count, *texts = told["texts"]
+    assert count.endswith("2145906 people") and texts == ["Let me see.", "You are welcome."]
+    # Where the client shows its user the headers.
+    continuity = told.get("continuity", ["", *CONTINUITY])
+    assert continuity[1:] == CONTINUITY
+
+
 @able("structured", "structured_native", "structured_as_json", "stream_structured")
 def test_answer_is_an_object(ran: Ran, scenario: str) -> None:
     assert ran.told(scenario) == PERSON
@@ -93,6 +117,11 @@ def test_an_answer_that_does_not_pass_is_asked_for_again(ran: Ran) -> None:
     assert ran.told("asked_again") == {"tries": [1, 1]}
     again = ran.sent("must be looked up again")
     assert len(again) == 1 and TEXTS["structured"] in str(again)
+
+
+@able("asked_by_tool")
+def test_a_call_that_does_not_pass_is_asked_for_again(ran: Ran) -> None:
+    assert ran.told("asked_by_tool") == {"tries": [1, 1]}
 
 
 @able("reasoning", "stream_reasoning")
@@ -150,6 +179,46 @@ def test_history_went_up_as_items(ran: Ran, scenario: str) -> None:
     assert [output["call_id"] for output in outputs] == [call["call_id"] for call in calls]
     assert {tool["name"] for tool in bodies[-1]["tools"]} == {"get_weather", "get_population"}
     assert all("function" not in tool for tool in bodies[-1]["tools"])
+
+
+@able("tools", "stream_tools", "continued", "stream_continued", "asked_again", "asked_by_tool")
+def test_every_later_request_brought_the_reasoning_of_the_earlier_answers(ran: Ran, scenario: str) -> None:
+    entries = ran.entries(FIRST[scenario], stream=scenario.startswith("stream_"))
+    brought = [turns(entry["items"]) for entry in entries]
+    assert [len(found) for found in brought] == TURNS.get(scenario, [0, 1, 2, 3, 4])
+    for entry, found in zip(entries, brought, strict=True):
+        assert (entry["status"], entry["rule"], entry["store"]) == (200, None, False)
+        assert entry["include"] == ["reasoning.encrypted_content"] and entry["previous_response_id"] is None
+        # The simulator refuses reasoning that is not sealed for the account, and an item that is not the one after it.
+        for thought, *rest in found:
+            assert thought["type"] == "reasoning" and thought["encrypted_content"]
+            assert rest and all(item["type"] != "reasoning" and item["id"] for item in rest)
+    # What was brought once is brought again as it was.
+    if scenario not in TURNS:
+        assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(brought))
+
+
+@able("continued", "stream_continued")
+def test_calls_went_up_as_the_model_wrote_them(ran: Ran, scenario: str) -> None:
+    bodies = ran.sent(FIRST[scenario], stream=scenario == "stream_continued")
+    sent = [item["arguments"] for item in bodies[-1]["input"] if item["type"] == "function_call"]
+    assert sent == re.findall(r"\[\[call: \w+ (.*?)\]\]", " ".join(TEXTS["continued"]))
+
+
+@able("continued", "stream_continued")
+def test_prompt_and_tools_changed(ran: Ran, scenario: str) -> None:
+    bodies = ran.sent(FIRST[scenario], stream=scenario == "stream_continued")
+    one, two, three = TEXTS["systems"]
+    told = [body["instructions"] for body in bodies]
+    assert told == ([one, one, two, two, three] if ran.client.changes_prompt else [one] * 5)
+    offered = [len(body["tools"]) for body in bodies]
+    assert offered == [2, 2, 1, 1, 1] or (ran.client.changes_prompt, scenario) == (False, "stream_continued")
+
+
+def turns(items: list[Json]) -> list[list[Json]]:
+    """What a request brought of each earlier answer."""
+    runs = groupby(items, key=lambda item: item.get("role") == "assistant" or item["type"] in MADE)
+    return [list(run) for made, run in runs if made]
 
 
 @able("structured_native")

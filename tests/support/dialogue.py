@@ -25,6 +25,7 @@ class Dialogue:
         self.messages: list[Any] = []
         self.continuity = ""
         self.told = ""  # the name or token that the answer carried
+        self.request_id = ""
 
     @classmethod
     def named(cls, client: openai.OpenAI, cluster: Cluster) -> "Dialogue":
@@ -52,6 +53,7 @@ class Dialogue:
         )
         self.continuity = raw.headers["x-parley-continuity"]
         self.told = raw.headers["x-parley-conversation"]
+        self.request_id = raw.headers["x-request-id"]
         message = raw.parse().choices[0].message
         return {"role": "assistant", **message.model_dump(include=ECHOED, exclude_none=True)}
 

@@ -3,7 +3,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, Output, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
-import { TEXTS, error, run } from "./report.mjs";
+import { CONTINUITY, TEXTS, error, run } from "./report.mjs";
 import { getPopulation, getWeather, taken } from "./tools.mjs";
 
 const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey } = process.env;
@@ -82,6 +82,25 @@ async function conversation(ask) {
   return { calls: taken(), texts, finishes };
 }
 
+// Every turn has another system prompt and other tools, of which one knows less than the model says.
+async function continued(ask) {
+  const { get_weather, get_population } = tools;
+  const thinner = { ...get_population, inputSchema: z.object({ city: z.string() }) };
+  const offers = [{ get_weather, get_population: thinner }, { get_weather }, { get_population }];
+  const messages = [];
+  const texts = [];
+  const continuity = [];
+  for (const [index, content] of TEXTS.continued.entries()) {
+    messages.push({ role: "user", content });
+    const result = await ask({ messages, system: TEXTS.systems[index], tools: offers[index], stopWhen: stepCountIs(5) });
+    const [text, steps, response] = await Promise.all([result.text, result.steps, result.response]);
+    texts.push(text);
+    continuity.push(...steps.map((step) => step.response.headers[CONTINUITY]));
+    messages.push(...response.messages);
+  }
+  return { texts, continuity };
+}
+
 async function streamed_and_drained(request) {
   const result = streamed(request);
   await drained(result);
@@ -122,6 +141,8 @@ await run(["ai", provider], {
   stream,
   tools: () => conversation((request) => generateText({ ...options, ...request })),
   stream_tools: () => conversation(streamed_and_drained),
+  continued: () => continued((request) => generateText({ ...options, ...request })),
+  stream_continued: () => continued(streamed_and_drained),
   structured,
   ...(provider === "@ai-sdk/openai-compatible" && { reasoning, stream_reasoning }),
   bad_request: () => failing(() => generateText({ ...options, prompt: TEXTS.bad_request })),

@@ -73,6 +73,32 @@ def asked_again() -> Told:
     return {"tries": tries}
 
 
+def asked_by_tool() -> Told:
+    """Asked again with the call that did not pass; then with the messages that the program itself keeps."""
+    tries = []
+
+    class Checked(Person):
+        @field_validator("born")
+        @classmethod
+        def second_try(cls, born: int) -> int:
+            tries.append(born)
+            if len(tries) == 1:
+                raise ValueError("must be another year")
+            return born
+
+    messages = [{"role": "system", "content": TEXTS["systems"][0]}, {"role": "user", "content": TEXTS["asked_by_tool"]}]
+    _, completion = by_tool.chat.completions.create_with_completion(
+        model=TEXTS["model"], messages=messages, response_model=Checked, max_retries=1
+    )
+    message = completion.choices[0].message
+    messages[0] = {"role": "system", "content": TEXTS["systems"][1]}
+    messages.append(message.model_dump())
+    messages += [{"role": "tool", "tool_call_id": call.id, "content": "Noted."} for call in message.tool_calls]
+    messages.append({"role": "user", "content": "And another one."})
+    by_tool.chat.completions.create(model=TEXTS["model"], messages=messages, response_model=Person, max_retries=0)
+    return {"tries": tries}
+
+
 def failing(name: str) -> Told:
     try:
         by_tool.chat.completions.create(
@@ -102,6 +128,7 @@ run(
     structured_native,
     stream_structured,
     asked_again,
+    asked_by_tool,
     bad_request,
     rate_limited,
     structured_as_json,

@@ -7,10 +7,10 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
-from report import TEXTS, Told, error, run
+from report import CONTINUITY, TEXTS, Told, error, run
 from tools import get_population, get_weather, taken
 
-llm = ChatOpenAI(model=TEXTS["model"], max_retries=0, stream_usage=True)
+llm = ChatOpenAI(model=TEXTS["model"], max_retries=0, stream_usage=True, include_response_headers=True)
 TOOLS = {function.__name__: tool(function) for function in (get_weather, get_population)}
 
 
@@ -50,8 +50,8 @@ def stream() -> Told:
     return {**shown(whole), "pieces": pieces}
 
 
-def loop(messages: list[Any], *, streamed: bool) -> tuple[str, list[str]]:
-    bound = llm.bind_tools(list(TOOLS.values()))
+def loop(messages: list[Any], *, streamed: bool, tools: list[Any] | None = None) -> tuple[str, list[str]]:
+    bound = llm.bind_tools(list(TOOLS.values()) if tools is None else tools)
     finishes = []
     while True:
         message: AIMessage = added(bound, messages)[0] if streamed else bound.invoke(messages)
@@ -77,6 +77,29 @@ def tools() -> Told:
 
 def stream_tools() -> Told:
     return conversation(streamed=True)
+
+
+def going_on(*, streamed: bool) -> Told:
+    """Every turn has another system prompt and other tools."""
+    offers = list(TOOLS.values())
+    messages: list[Any] = [None]
+    texts = []
+    for text, system, offered in zip(
+        TEXTS["continued"], TEXTS["systems"], (offers, offers[:1], offers[1:]), strict=True
+    ):
+        messages[0] = SystemMessage(system)
+        messages.append(HumanMessage(text))
+        texts.append(loop(messages, streamed=streamed, tools=offered)[0])
+    answers = [message for message in messages if isinstance(message, AIMessage)]
+    return {"texts": texts, "continuity": [answer.response_metadata["headers"][CONTINUITY] for answer in answers]}
+
+
+def continued() -> Told:
+    return going_on(streamed=False)
+
+
+def stream_continued() -> Told:
+    return going_on(streamed=True)
 
 
 def structured() -> Told:
@@ -109,4 +132,16 @@ def broken_stream() -> Told:
     return {}
 
 
-run("langchain-openai", answer, stream, tools, stream_tools, structured, bad_request, rate_limited, broken_stream)
+run(
+    "langchain-openai",
+    answer,
+    stream,
+    tools,
+    stream_tools,
+    continued,
+    stream_continued,
+    structured,
+    bad_request,
+    rate_limited,
+    broken_stream,
+)

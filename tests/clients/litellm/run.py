@@ -58,13 +58,13 @@ def stream() -> Told:
     return {**shown(whole), "pieces": pieces}
 
 
-def loop(messages: list[Any], *, streamed: bool) -> tuple[str, list[str]]:
+def loop(messages: list[Any], *, streamed: bool, tools: list[Any] = TOOLS) -> tuple[str, list[str]]:
     finishes = []
     while True:
         if streamed:
-            completion, _ = added(messages, model=MODEL, tools=TOOLS)
+            completion, _ = added(messages, model=MODEL, tools=tools)
         else:
-            completion = litellm.completion(model=MODEL, messages=messages, tools=TOOLS)
+            completion = litellm.completion(model=MODEL, messages=messages, tools=tools)
         choice = completion.choices[0]
         finishes.append(choice.finish_reason)
         messages.append(choice.message)
@@ -89,6 +89,25 @@ def tools() -> Told:
 
 def stream_tools() -> Told:
     return conversation(streamed=True)
+
+
+def going_on(*, streamed: bool) -> Told:
+    """Every turn has another system prompt and other tools."""
+    messages: list[Any] = [{}]
+    texts = []
+    for text, system, offered in zip(TEXTS["continued"], TEXTS["systems"], (TOOLS, TOOLS[:1], TOOLS[1:]), strict=True):
+        messages[0] = {"role": "system", "content": system}
+        messages.append({"role": "user", "content": text})
+        texts.append(loop(messages, streamed=streamed, tools=offered)[0])
+    return {"texts": texts}
+
+
+def continued() -> Told:
+    return going_on(streamed=False)
+
+
+def stream_continued() -> Told:
+    return going_on(streamed=True)
 
 
 def structured() -> Told:
@@ -136,6 +155,8 @@ run(
     stream,
     tools,
     stream_tools,
+    continued,
+    stream_continued,
     structured,
     reasoning,
     stream_reasoning,

@@ -59,6 +59,24 @@ async def stream_tools() -> Told:
     return await conversation(streaming=True)
 
 
+async def going_on(*, streaming: bool) -> Told:
+    """Its memory remembers; every turn is another agent's, with its own prompt and tools."""
+    memory = Memory.from_defaults()
+    texts = []
+    for text, system, offered in zip(TEXTS["continued"], TEXTS["systems"], (TOOLS, TOOLS[:1], TOOLS[1:]), strict=True):
+        guide = FunctionAgent(llm=llm, tools=offered, system_prompt=system, streaming=streaming)
+        texts.append(str(await guide.run(text, memory=memory)))
+    return {"texts": texts}
+
+
+async def continued() -> Told:
+    return await going_on(streaming=False)
+
+
+async def stream_continued() -> Told:
+    return await going_on(streaming=True)
+
+
 def structured() -> Told:
     person = llm.structured_predict(Person, PromptTemplate(TEXTS["structured"]))
     return person.model_dump()
@@ -85,5 +103,15 @@ def broken_stream() -> Told:
 
 
 run(
-    "llama-index-llms-openai", answer, stream, tools, stream_tools, structured, bad_request, rate_limited, broken_stream
+    "llama-index-llms-openai",
+    answer,
+    stream,
+    tools,
+    stream_tools,
+    continued,
+    stream_continued,
+    structured,
+    bad_request,
+    rate_limited,
+    broken_stream,
 )

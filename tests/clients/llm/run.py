@@ -14,6 +14,9 @@ import llm  # noqa: E402
 from report import TEXTS, Told, run  # noqa: E402
 from tools import get_population, get_weather, taken  # noqa: E402
 
+FUNCTIONS = HOME / "functions.py"
+FUNCTIONS.write_text("from tools import get_population, get_weather")
+
 MODEL = {
     "model_id": "parley",
     "model_name": TEXTS["model"],
@@ -64,6 +67,31 @@ def stream_tools() -> Told:
     return conversation(streamed=True)
 
 
+def continued() -> Told:
+    """In Python."""
+    offers = [get_weather, get_population]
+    talk = llm.get_model("parley").conversation()
+    texts = []
+    for text, system, offered in zip(
+        TEXTS["continued"], TEXTS["systems"], (offers, offers[:1], offers[1:]), strict=True
+    ):
+        chain = talk.chain(text, system=system, tools=offered, stream=False)
+        texts.append([response.text() for response in chain.responses()][-1])
+    return {"texts": texts}
+
+
+def stream_continued() -> Told:
+    """At the command line, which reads the history from its log."""
+    texts = []
+    for number, (text, system) in enumerate(zip(TEXTS["continued"], TEXTS["systems"], strict=True)):
+        options = ["--continue"] if number else ["-m", "parley"]
+        done = command("prompt", *options, "-s", system, "--functions", str(FUNCTIONS), text)
+        assert done.returncode == 0, done.stderr
+        # It prints the texts of all rounds.
+        texts.append(json.loads(command("logs", "--json", "-n", "1").stdout)[0]["response"])
+    return {"texts": texts}
+
+
 def structured() -> Told:
     person: Told = json.loads(asked("structured", "--schema", "name, born int").stdout)
     return person
@@ -86,4 +114,16 @@ def broken_stream() -> Told:
     return failing("broken_stream")
 
 
-run("llm", answer, stream, tools, stream_tools, structured, bad_request, rate_limited, broken_stream)
+run(
+    "llm",
+    answer,
+    stream,
+    tools,
+    stream_tools,
+    continued,
+    stream_continued,
+    structured,
+    bad_request,
+    rate_limited,
+    broken_stream,
+)

@@ -1,5 +1,6 @@
 """The Agents SDK with its chat model: the runner drives the tool loop."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agents import (
@@ -7,6 +8,7 @@ from agents import (
     ModelSettings,
     OpenAIChatCompletionsModel,
     Runner,
+    SQLiteSession,
     function_tool,
     set_tracing_disabled,
 )
@@ -29,10 +31,9 @@ class Person(BaseModel):
 def agent(**options: Any) -> Agent:
     return Agent(
         name="Guide",
-        instructions=TEXTS["system"],
         model=OpenAIChatCompletionsModel(model=TEXTS["model"], openai_client=client),
         model_settings=ModelSettings(include_usage=True),
-        **options,
+        **{"instructions": TEXTS["system"], **options},
     )
 
 
@@ -41,8 +42,8 @@ def usage_of(result: RunResultBase) -> list[int]:
     return [usage.input_tokens, usage.output_tokens, usage.total_tokens]
 
 
-async def streamed(starting: Agent, messages: Any) -> tuple[Any, list[str]]:
-    result = Runner.run_streamed(starting, messages)
+async def streamed(starting: Agent, messages: Any, **options: Any) -> tuple[Any, list[str]]:
+    result = Runner.run_streamed(starting, messages, **options)
     pieces = []
     async for event in result.stream_events():
         if event.type == "raw_response_event" and isinstance(event.data, ResponseTextDeltaEvent):
@@ -78,6 +79,28 @@ async def stream_tools() -> Told:
     again = [*first.to_input_list(), {"role": "user", "content": TEXTS["tools_again"]}]
     second, _ = await streamed(guide, again)
     return {"calls": taken(), "texts": [first.final_output, second.final_output]}
+
+
+async def going_on(ask: Callable[..., Awaitable[str]]) -> Told:
+    """Its session remembers; every turn is another agent's, with its own instructions and tools."""
+    session = SQLiteSession("continued")
+    turns = zip(TEXTS["continued"], TEXTS["systems"], (TOOLS, TOOLS[:1], TOOLS[1:]), strict=True)
+    texts = [await ask(agent(instructions=system, tools=tools), text, session=session) for text, system, tools in turns]
+    return {"texts": texts}
+
+
+async def continued() -> Told:
+    async def ask(starting: Agent, text: str, **options: Any) -> str:
+        return str((await Runner.run(starting, text, **options)).final_output)
+
+    return await going_on(ask)
+
+
+async def stream_continued() -> Told:
+    async def ask(starting: Agent, text: str, **options: Any) -> str:
+        return str((await streamed(starting, text, **options))[0].final_output)
+
+    return await going_on(ask)
 
 
 async def structured() -> Told:
@@ -130,6 +153,8 @@ run(
     stream,
     tools,
     stream_tools,
+    continued,
+    stream_continued,
     structured,
     reasoning,
     stream_reasoning,

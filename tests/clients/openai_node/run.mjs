@@ -61,6 +61,20 @@ async function conversation(streamed) {
   return { calls: taken(), texts, finishes };
 }
 
+// Every turn has another system prompt and other tools.
+async function continued(streamed) {
+  const offers = [TOOLS, TOOLS.slice(0, 1), TOOLS.slice(1)];
+  let messages = [undefined];
+  const texts = [];
+  for (const [index, content] of TEXTS.continued.entries()) {
+    messages = [{ role: "system", content: TEXTS.systems[index] }, ...messages.slice(1), { role: "user", content }];
+    const runner = client.chat.completions.runTools({ model, messages, tools: offers[index], stream: streamed });
+    texts.push(await runner.finalContent());
+    messages = runner.messages;
+  }
+  return { texts };
+}
+
 async function structured() {
   const completion = await client.chat.completions.parse({
     model,
@@ -107,6 +121,8 @@ await run(["openai"], {
   stream,
   tools: () => conversation(false),
   stream_tools: () => conversation(true),
+  continued: () => continued(false),
+  stream_continued: () => continued(true),
   structured,
   reasoning,
   stream_reasoning,

@@ -60,14 +60,14 @@ def stream() -> Told:
     return {"text": "".join(pieces), "pieces": len(pieces), "finish": finish, "usage": usage_of(chunks[-1])}
 
 
-def loop(messages: list[Any], *, streamed: bool) -> tuple[str, list[str]]:
+def loop(messages: list[Any], *, streamed: bool, tools: list[Any] = TOOLS) -> tuple[str, list[str]]:
     finishes = []
     while True:
         if streamed:
-            with client.chat.completions.stream(model=TEXTS["model"], messages=messages, tools=TOOLS) as events:
+            with client.chat.completions.stream(model=TEXTS["model"], messages=messages, tools=tools) as events:
                 choice: Any = events.get_final_completion().choices[0]
         else:
-            choice = client.chat.completions.create(model=TEXTS["model"], messages=messages, tools=TOOLS).choices[0]
+            choice = client.chat.completions.create(model=TEXTS["model"], messages=messages, tools=tools).choices[0]
         finishes.append(choice.finish_reason)
         messages.append(choice.message)
         if not choice.message.tool_calls:
@@ -91,6 +91,25 @@ def tools() -> Told:
 
 def stream_tools() -> Told:
     return conversation(streamed=True)
+
+
+def going_on(*, streamed: bool) -> Told:
+    """Every turn has another system prompt and other tools."""
+    messages: list[Any] = [{}]
+    texts = []
+    for text, system, offered in zip(TEXTS["continued"], TEXTS["systems"], (TOOLS, TOOLS[:1], TOOLS[1:]), strict=True):
+        messages[0] = {"role": "system", "content": system}
+        messages.append({"role": "user", "content": text})
+        texts.append(loop(messages, streamed=streamed, tools=offered)[0])
+    return {"texts": texts}
+
+
+def continued() -> Told:
+    return going_on(streamed=False)
+
+
+def stream_continued() -> Told:
+    return going_on(streamed=True)
 
 
 def structured() -> Told:
@@ -142,6 +161,8 @@ run(
     stream,
     tools,
     stream_tools,
+    continued,
+    stream_continued,
     structured,
     reasoning,
     stream_reasoning,

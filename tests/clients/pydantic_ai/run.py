@@ -6,7 +6,7 @@ from typing import Any
 from openai import APIError, AsyncOpenAI
 from pydantic import BaseModel
 from pydantic_ai import Agent, AgentStreamEvent, ModelAPIError, NativeOutput, RunContext
-from pydantic_ai.messages import ModelResponse, ThinkingPart
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ThinkingPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from report import TEXTS, Told, error, run
@@ -21,7 +21,7 @@ class Person(BaseModel):
 
 
 def agent(**options: Any) -> Agent[None, Any]:
-    return Agent(OpenAIChatModel(TEXTS["model"], provider=provider), instructions=TEXTS["system"], **options)
+    return Agent(OpenAIChatModel(TEXTS["model"], provider=provider), **{"instructions": TEXTS["system"], **options})
 
 
 def usage_of(usage: Any) -> list[int]:
@@ -61,6 +61,33 @@ async def stream_tools() -> Told:
     second = await guide.run(TEXTS["tools_again"], message_history=history, event_stream_handler=watch)
     assert {"part_start", "part_delta", "function_tool_call", "function_tool_result"} <= kinds
     return {"calls": taken(), "texts": [first.output, second.output]}
+
+
+async def going_on(**options: Any) -> Told:
+    """Every turn is another agent's, with its own instructions and tools."""
+    offers = (get_weather, get_population)
+    history: list[ModelMessage] = []
+    texts = []
+    for text, system, offered in zip(
+        TEXTS["continued"], TEXTS["systems"], (offers, offers[:1], offers[1:]), strict=True
+    ):
+        result = await agent(tools=offered, instructions=system).run(text, message_history=history, **options)
+        # As a program keeps it between two requests.
+        history = ModelMessagesTypeAdapter.validate_json(result.all_messages_json())
+        texts.append(result.output)
+    return {"texts": texts}
+
+
+async def continued() -> Told:
+    return await going_on()
+
+
+async def stream_continued() -> Told:
+    async def watch(context: RunContext, events: AsyncIterable[AgentStreamEvent]) -> None:
+        async for _ in events:
+            pass
+
+    return await going_on(event_stream_handler=watch)
 
 
 async def structured() -> Told:
@@ -121,6 +148,8 @@ run(
     stream,
     tools,
     stream_tools,
+    continued,
+    stream_continued,
     structured,
     structured_native,
     reasoning,

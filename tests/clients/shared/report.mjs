@@ -1,6 +1,9 @@
 // What the scripts of all Node clients share: the texts that are asked, and telling what came of each scenario.
 import { readFileSync } from "node:fs";
 
+// The header that tells how an answer went on from the history.
+export const CONTINUITY = "x-parley-continuity";
+
 export const TEXTS = JSON.parse(readFileSync(new URL("scenarios.json", import.meta.url), "utf8"));
 
 // Run each scenario, whatever becomes of the others; print one JSON object of what they tell, by name.

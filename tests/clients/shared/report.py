@@ -12,7 +12,9 @@ from typing import Any
 
 Told = dict[str, Any]
 
-TEXTS: dict[str, str] = json.loads((Path(__file__).parent / "scenarios.json").read_text(encoding="utf-8"))
+CONTINUITY = "x-parley-continuity"  # the header that tells how an answer went on from the history
+
+TEXTS: dict[str, Any] = json.loads((Path(__file__).parent / "scenarios.json").read_text(encoding="utf-8"))
 
 
 def run(package: str, *scenarios: Callable[[], Told | Coroutine[Any, Any, Told]]) -> None:
