@@ -19,21 +19,8 @@ def load_secret(environ: Mapping[str, str], path: str) -> bytes:
     given = environ.get("PARLEY_SECRET")
     if given is None:
         given = _read_or_make(Path(path))
-    return _digest(given, f"PARLEY_SECRET or {path}")
-
-
-def load_previous_secret(environ: Mapping[str, str]) -> bytes | None:
-    """Return the secret that `PARLEY_SECRET` replaced, for what is still sealed with it; None when there is none.
-
-    Raises StartError when it is too short.
-    """
-    given = environ.get("PARLEY_SECRET_PREVIOUS")
-    return None if given is None else _digest(given, "PARLEY_SECRET_PREVIOUS")
-
-
-def _digest(given: str, source: str) -> bytes:
     if len(given) < _MIN_SECRET_BYTES:
-        raise StartError(f"the secret has less than {_MIN_SECRET_BYTES} characters ({source})")
+        raise StartError(f"the secret has less than {_MIN_SECRET_BYTES} characters (PARLEY_SECRET or {path})")
     return blake2b(given.encode(), digest_size=32).digest()
 
 

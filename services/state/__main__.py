@@ -5,7 +5,7 @@ from typing import Any
 
 from libs.runtime import service
 from libs.runtime.jetstream import ensure_bucket, prepared
-from libs.runtime.secret import load_previous_secret, load_secret
+from libs.runtime.secret import load_secret
 from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, READ, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
 from services.state.eviction import Evictions
@@ -46,20 +46,14 @@ async def open_memory(worker: service.Worker) -> Store:
 OPEN = {"jetstream": open_jetstream, "redis": open_redis, "memory": open_memory}
 
 
-def seals(worker: service.Worker) -> Seals:
-    """Seal with the deployment's secret, and open what the one before it sealed."""
-    previous = load_previous_secret(os.environ)
-    secret = load_secret(os.environ, worker.config.edge.secret_file)
-    return Seals(secret) if previous is None else Seals(secret, previous)
-
-
 async def set_up(worker: service.Worker) -> None:
     """Open the store, then serve."""
     settings = worker.config.state
     cache = Cache(settings.cache_bytes)
     store = await OPEN[settings.store](worker)
+    seals = Seals(load_secret(os.environ, worker.config.edge.secret_file))
     evictions = await Evictions.join(worker.bus, cache)
-    state = State(Vault(store, seals(worker), cache, evictions.tell), settings)
+    state = State(Vault(store, seals, cache, evictions.tell), settings)
     handlers: tuple[tuple[Any, Any], ...] = (
         (RESOLVE, state.resolve),
         (COMMIT, state.commit),

@@ -15,29 +15,27 @@ _CIPHERS = 4096  # derived keys held
 
 
 class Seals:
-    """Seals with the first of `secrets`, and opens with any of them."""
+    """Seals with keys derived from `secret`."""
 
-    def __init__(self, *secrets: bytes) -> None:
+    def __init__(self, secret: bytes) -> None:
         @lru_cache(_CIPHERS)
-        def ciphers(tenant: str) -> tuple[AESGCM, ...]:
-            return tuple(AESGCM(_derived(secret, tenant)) for secret in secrets)
+        def cipher(tenant: str) -> AESGCM:
+            return AESGCM(_derived(secret, tenant))
 
-        self._ciphers = ciphers
+        self._cipher = cipher
 
     def seal(self, key: str, value: bytes) -> bytes:
         """Return the nonce and the sealed value."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._ciphers(_tenant(key))[0].encrypt(nonce, value, key.encode())
+        return nonce + self._cipher(_tenant(key)).encrypt(nonce, value, key.encode())
 
     def open(self, key: str, sealed: bytes) -> bytes | None:
         """Return the value; None where it was sealed with another secret or for another key, or is damaged."""
         nonce, data = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        for cipher in self._ciphers(_tenant(key)):
-            try:
-                return cipher.decrypt(nonce, data, key.encode())
-            except (InvalidTag, ValueError):  # ValueError: too short to have a nonce
-                continue
-        return None
+        try:
+            return self._cipher(_tenant(key)).decrypt(nonce, data, key.encode())
+        except (InvalidTag, ValueError):  # ValueError: too short to have a nonce
+            return None
 
 
 def _tenant(key: str) -> str:

@@ -93,16 +93,16 @@ class Place:
 class Tenant:
     """The state service as one tenant meets it, with a tenant and a cache of its own."""
 
-    def __init__(self, store: Store, *, secrets: Sequence[bytes] = (SECRET,), **settings: Any) -> None:
+    def __init__(self, store: Store, *, secret: bytes = SECRET, **settings: Any) -> None:
         self.id = os.urandom(16).hex()
         self.store = store
-        self.secrets = secrets
+        self.secret = secret
         self.settings = Settings(**settings)
         self.cold()
 
-    def cold(self, *, secrets: Sequence[bytes] | None = None) -> "Tenant":
+    def cold(self, *, secret: bytes | None = None) -> "Tenant":
         """Start anew, with nothing in memory."""
-        seals = Seals(*(self.secrets if secrets is None else secrets))
+        seals = Seals(self.secret if secret is None else secret)
         self.state = State(Vault(self.store, seals, Cache(self.settings.cache_bytes), no_one), self.settings)
         return self
 
@@ -474,12 +474,11 @@ async def test_no_text_and_no_id_is_kept_in_the_clear(tenant: Tenant, place: Pla
     assert text not in raw
 
 
-async def test_secret_before_opens_and_another_is_a_miss(tenant: Tenant) -> None:
+async def test_another_secret_is_a_miss(tenant: Tenant) -> None:
     await tenant.commit(1, b"item")
-    assert await tenant.cold(secrets=[b"n" * 32]).resolve(1, items_bytes=100, head="c") == ResolveReply()
-    assert await tenant.cold(secrets=[b"n" * 32, SECRET]).items(1, items_bytes=100) == [[b"item"]]
+    assert await tenant.cold(secret=b"n" * 32).resolve(1, items_bytes=100, head="c") == ResolveReply()
     # What does not open is written over.
-    assert await tenant.cold(secrets=[b"n" * 32]).commit(1, b"new") == CommitReply(turns=1)
+    assert await tenant.cold(secret=b"n" * 32).commit(1, b"new") == CommitReply(turns=1)
     assert await tenant.items(1, items_bytes=100) == [[b"new"]]
 
 

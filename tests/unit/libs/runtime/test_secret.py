@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from libs.runtime.errors import StartError
-from libs.runtime.secret import load_previous_secret, load_secret
+from libs.runtime.secret import load_secret
 
 
 def test_secret_is_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
@@ -38,10 +38,3 @@ def test_secret_of_the_environment_wins(tmp_path: Path) -> None:
 def test_short_secret_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="less than 16"):
         load_secret({"PARLEY_SECRET": "short"}, str(tmp_path / "secret"))
-
-
-def test_previous_secret_opens_what_it_sealed_as_the_secret() -> None:
-    assert load_previous_secret({}) is None
-    assert load_previous_secret({"PARLEY_SECRET_PREVIOUS": "x" * 16}) == load_secret({"PARLEY_SECRET": "x" * 16}, "")
-    with pytest.raises(StartError, match="PARLEY_SECRET_PREVIOUS"):
-        load_previous_secret({"PARLEY_SECRET_PREVIOUS": "short"})
