@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.bench.continuity import continuity
 from tests.bench.costs import calls, memory, streamed_events
 from tests.bench.delays import first_token, history, upload
 from tests.bench.machine import Commit, Machine, read_commit, read_machine
@@ -16,7 +17,7 @@ from tests.bench.measures import Measure, Results, table
 from tests.bench.site import running_site
 from tests.bench.sizes import FULL, QUICK, Sizes
 
-SECTIONS = (streamed_events, calls, first_token, memory, history, upload)
+SECTIONS = (streamed_events, calls, first_token, memory, history, upload, continuity)
 _ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -7,14 +7,14 @@ import msgspec
 
 Surface = Literal["chat", "responses"]
 
-STREAM, STALL, JSON = "stream", "stall", "json"
+STREAM, STALL, JSON, AGENT = "stream", "stall", "json", "agent"
 ENDLESS = 1_000_000  # deltas of a stream that the generator ends
 _MEDIA_START = "data:image/png;base64,"
 _SENTENCE = "The keeper of the light climbs one hundred and nine steps each evening, and counts them aloud. "
 
 
 class Model(msgspec.Struct, frozen=True):
-    """How the upstream answers: a stream of `deltas` every `pace_ms`, one that stalls, or JSON."""
+    """How the upstream answers: a stream of `deltas` every `pace_ms`, one that stalls, JSON, or as an agent does."""
 
     kind: str
     deltas: int = 1
@@ -25,27 +25,41 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request; `image_bytes` is the length of an image in it, `conversation` the name it gives."""
+    """One request; `image_bytes` is the length of an image in it, `conversation` the name it gives.
+
+    A chat request may have `messages` of its own, JSON; the text of another is repeated up to `text_bytes`.
+    """
 
     surface: Surface
     model: Model
     image_bytes: int = 0
     conversation: str = ""
+    messages: str = ""
+    text_bytes: int = 0
 
     def encode(self) -> bytes:
         """Return the whole HTTP request."""
         chat = self.surface == "chat"
         path = "/v1/chat/completions" if chat else "/v1/responses"
         body = _chat_body(self) if chat else _responses_body(self)
-        name = f"X-Parley-Conversation: {self.conversation}\r\n" if self.conversation else ""
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer sk-bench\r\nAccept: */*\r\n"
-            f"Content-Type: application/json\r\nUser-Agent: bench\r\n{name}Content-Length: {len(body)}\r\n\r\n"
-        )
+        headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers().items())
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
         return head.encode() + body
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that do not depend on the connection."""
+        headers = {
+            "Authorization": "Bearer sk-bench",
+            "Accept": "*/*",
+            "Content-Type": "application/json",
+            "User-Agent": "bench",
+        }
+        return headers | ({"X-Parley-Conversation": self.conversation} if self.conversation else {})
 
 
 def _chat_body(request: Request) -> bytes:
+    if request.messages:
+        return chat_body(request.model, request.messages.encode())
     content: Any = _SENTENCE * 2
     if request.image_bytes:
         url = _MEDIA_START + "A" * request.image_bytes
@@ -54,8 +68,15 @@ def _chat_body(request: Request) -> bytes:
     return to_json({"model": str(request.model), "stream": request.model.kind != JSON, "messages": messages})
 
 
+def chat_body(model: Model, messages: bytes) -> bytes:
+    """Return the body of a chat request with these `messages`, JSON."""
+    stream = b"false" if model.kind == JSON else b"true"
+    return b'{"model":"%b","stream":%b,"messages":%b}' % (str(model).encode(), stream, messages)
+
+
 def _responses_body(request: Request) -> bytes:
-    parts: list[Any] = [{"type": "input_text", "text": _SENTENCE * 2}]
+    text = _SENTENCE * max(2, request.text_bytes // len(_SENTENCE))
+    parts: list[Any] = [{"type": "input_text", "text": text}]
     if request.image_bytes:
         parts.append({"type": "input_image", "image_url": _MEDIA_START + "A" * request.image_bytes, "detail": "auto"})
     body = {
@@ -89,6 +110,16 @@ def _tool_history(count: int) -> list[Any]:
         {"role": "assistant", "content": None, "tool_calls": calls},
         *results,
     ]
+
+
+def tool_result(call_id: str) -> dict[str, str]:
+    """Return the message that answers a call."""
+    return {"role": "tool", "tool_call_id": call_id, "content": _SENTENCE * 5}
+
+
+def user_message() -> dict[str, str]:
+    """Return what a user says next."""
+    return {"role": "user", "content": _SENTENCE}
 
 
 def to_json(value: Any) -> bytes:

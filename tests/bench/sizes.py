@@ -21,6 +21,13 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     image_bytes: int = 20 * 1024 * 1024
     uploads: int = 3
     upload_window_seconds: float = 3.0
+    turn_messages: int = 200
+    turn_calls: int = 60
+    resolved: tuple[int, ...] = (1, 10, 100)
+    state_calls: int = 150
+    kept_turns: int = 100
+    filled_turns: int = 100_000
+    fill_seconds: float = 180.0
 
 
 FULL = Sizes()
@@ -39,4 +46,11 @@ QUICK = Sizes(
     image_bytes=256 * 1024,
     uploads=1,
     upload_window_seconds=0.8,
+    turn_messages=14,
+    turn_calls=3,
+    resolved=(1, 10),
+    state_calls=3,
+    kept_turns=3,
+    filled_turns=200,
+    fill_seconds=10.0,
 )

@@ -7,6 +7,7 @@ import asyncio
 import random
 import re
 from functools import cache
+from itertools import count
 from typing import cast
 
 import uvloop
@@ -18,6 +19,7 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
 _BODY_HEAD_BYTES = 1024  # the model stands near the beginning
 _LAST_CHUNK = b"0\r\n\r\n"
+_NUMBERS = count()  # of the answers of agents
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nX-Request-Id: req_bench\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -71,6 +73,9 @@ class Connection(asyncio.Protocol):
         if kind == requests.JSON:
             self._transport.write(json_answer(self._model))
             return
+        if kind == requests.AGENT:
+            self._transport.write(agent_answer(self._model, next(_NUMBERS)))
+            return
         self._transport.write(stream_begin(self._model))
         self._deltas -= 1
         if kind == requests.STALL:
@@ -109,6 +114,16 @@ def stream_begin(model: str) -> bytes:
 def stream_end(model: str, deltas: int) -> bytes:
     """Return the last events and the end of the answer."""
     return _chunked(answers.stream_end(model, deltas)) + _LAST_CHUNK
+
+
+def agent_answer(model: str, number: int) -> bytes:
+    """Return a whole streamed answer of an agent."""
+    return answers.numbered(_agent_template(model, number % 3), number)
+
+
+@cache
+def _agent_template(model: str, number: int) -> bytes:
+    return _STREAM_HEAD + _chunked(answers.agent_template(model, number)) + _LAST_CHUNK
 
 
 @cache

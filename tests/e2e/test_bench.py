@@ -7,7 +7,15 @@ from pathlib import Path
 
 from tests.bench import compare
 
-SECTIONS = {"streamed event", "call", "time to first token", "memory per open stream", "convert", "upload"}
+SECTIONS = {
+    "streamed event",
+    "call",
+    "time to first token",
+    "memory per open stream",
+    "convert",
+    "upload",
+    "continuity",
+}
 
 
 def test_quick_run_writes_every_section_and_compares_with_itself(tmp_path: Path) -> None:
