@@ -154,13 +154,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class ResolveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Which of these turns are known? `turns` newest first.
 
-    `items_bytes` bounds the original output items that come back, newest first. `head` asks for the
-    newest turn of that conversation as well.
+    `items_bytes` bounds the original output items that come back, newest first; with `chains` none come
+    where the newest answer is found as it was, and may be a parent. `head` asks for the newest turn of
+    that conversation as well.
     """
 
     scope: str
     turns: list[Wanted] = []
     items_bytes: int = 0
+    chains: bool = False
     head: str | None = None
 
 

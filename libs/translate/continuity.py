@@ -17,6 +17,7 @@ from libs.translate import fingerprint, replay
 from libs.translate.arguments import agrees
 from libs.translate.fingerprint import Answer, History
 from libs.translate.messages import Input
+from libs.translate.replay import Original
 
 # Why a request goes the way it does; documented in the reference, counted, recorded and told.
 MATCHED = "matched"  # as wanted: chained to its newest answer, or replayed
@@ -204,14 +205,15 @@ def _same_arguments(message: Message, turn: Turn) -> bool:
 def _replayed(asked: Asked, known: Mapping[int, tuple[Answer, Found]], reason: str) -> Decision:
     """Put original items in the place of every turn of which they are kept and still hold."""
     spans = replay.spans(asked.made)
-    turns: dict[int, list[bytes]] = {}
+    turns: dict[int, list[Original]] = {}
     refusals: list[str] = []
     used = set[str]()  # some upstreams give the items of all answers the same ids
     for index, (_, found) in known.items():
-        refusal = _no_replay(asked, index, found, spans.get(index, []))
-        ids = replay.ids(found.items or ())
-        if refusal is None and found.items is not None and used.isdisjoint(ids):
-            turns[index] = found.items
+        items = replay.read(found.items or ())
+        refusal = _no_replay(asked, index, found.turn, items, spans.get(index, []))
+        ids = replay.ids(items)
+        if refusal is None and used.isdisjoint(ids):
+            turns[index] = items
             used.update(ids)
         elif refusal is not None:
             refusals.append(refusal)
@@ -225,11 +227,20 @@ def _replayed(asked: Asked, known: Mapping[int, tuple[Answer, Found]], reason: s
     )
 
 
-def _no_replay(asked: Asked, index: int, found: Found, plain_items: Sequence[InputItem]) -> str | None:
-    if found.items is None:
+def _no_replay(
+    asked: Asked, index: int, turn: Turn, items: Sequence[Original], plain_items: Sequence[InputItem]
+) -> str | None:
+    if not items:
         return NOTHING_KEPT
-    if found.turn.model != asked.model:
+    if turn.model != asked.model:
         return MODEL_CHANGED  # its reasoning is sealed for the other model
-    if not _same_arguments(asked.messages[index], found.turn) or not replay.fits(plain_items, found.items):
+    message = asked.messages[index]
+    if not (_echoes(message, items) or _same_arguments(message, turn)) or not replay.fits(plain_items, items):
         return ARGUMENTS_CHANGED
     return None
+
+
+def _echoes(message: Message, items: Sequence[Original]) -> bool:
+    """Whether the calls came back byte for byte, as most clients send them."""
+    given = [(item.call_id, item.arguments) for item in items if item.is_call]
+    return given == [(id_, arguments) for id_, _, arguments in fingerprint.calls_of(message)]

@@ -56,7 +56,7 @@ FATES: dict[str, Fate] = {
     "program_output": "kept",
     "compaction": "kept",
 }
-_PROGRAM = "program"
+PROGRAM = "program"
 _CITATION = "url_citation"
 
 
@@ -66,7 +66,7 @@ def kind_of(item: OutputItem) -> Kind | None:
         case MessageItem():
             return "message"
         case FunctionCallItem() | CustomCallItem():
-            return None if item.caller is not None and item.caller.type == _PROGRAM else "call"
+            return None if item.caller is not None and item.caller.type == PROGRAM else "call"
         case ApprovalItem():
             return "call"
         case ReasoningItem():

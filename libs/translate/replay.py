@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.output import (
+    Caller,
     CustomCallItem,
     FunctionCallItem,
     MessageItem,
@@ -22,7 +23,7 @@ from libs.schemas.responses import (
     InputItem,
     McpApprovalRequestIn,
 )
-from libs.translate.items import call_ids, kind_of
+from libs.translate.items import FATES, PROGRAM
 from libs.translate.messages import Input
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -31,11 +32,42 @@ _NULL = Raw(b"null")
 _CALLS = (FunctionCallItem, CustomCallItem)
 
 
-class _Id(msgspec.Struct):
+class Original(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept item, looked at once: `raw` is its JSON; `call_id` and `arguments` only of a call for the client."""
+
+    raw: bytes
     id: str | None = None
+    is_call: bool = False
+    call_id: str | None = None
+    arguments: str | None = None
 
 
-_ID = msgspec.json.Decoder(_Id)
+class _Seen(msgspec.Struct, frozen=True):
+    """What of an item has to be known."""
+
+    type: str = ""
+    id: str | None = None
+    call_id: str | None = None
+    arguments: str | None = None
+    caller: Caller | None = None
+
+
+_SEEN = msgspec.json.Decoder(_Seen)
+
+
+def read(items: Sequence[bytes]) -> list[Original]:
+    """Return kept items as they are used here."""
+    return [_read(raw) for raw in items]
+
+
+def _read(raw: bytes) -> Original:
+    try:
+        seen = _SEEN.decode(raw)
+    except msgspec.ValidationError:  # of an upstream with other ideas of an item
+        return Original(raw=raw)
+    if FATES.get(seen.type) != "call" or (seen.caller is not None and seen.caller.type == PROGRAM):
+        return Original(raw=raw, id=seen.id)
+    return Original(raw=raw, id=seen.id, is_call=True, call_id=seen.call_id, arguments=seen.arguments)
 
 
 def is_worth_it(output: Sequence[Raw | bytes]) -> bool:
@@ -53,20 +85,17 @@ def is_possible(output: Sequence[Raw | bytes]) -> bool:
     return bool(items) and sealed and not isinstance(items[-1], ReasoningItem)
 
 
-def ids(output: Sequence[Raw | bytes]) -> list[str]:
+def ids(output: Sequence[Original]) -> list[str]:
     """Return the ids of the items, by which the upstream complains of them."""
-    try:
-        return [item.id for item in map(_ID.decode, output) if item.id]
-    except msgspec.ValidationError:
-        return []
+    return [item.id for item in output if item.id]
 
 
-def fits(plain: Sequence[InputItem], output: Sequence[Raw | bytes]) -> bool:
-    """Whether `output` makes the same calls as the echoed turn, of which `plain` are the items."""
-    return len(_echoed_calls(plain)) == len(call_ids(output))
+def fits(plain: Sequence[InputItem], output: Sequence[Original]) -> bool:
+    """Whether `output` makes as many calls as the echoed turn, of which `plain` are the items."""
+    return len(_echoed_calls(plain)) == sum(item.is_call for item in output)
 
 
-def replayed(made: Input, turns: Mapping[int, Sequence[bytes]]) -> Input:
+def replayed(made: Input, turns: Mapping[int, Sequence[Original]]) -> Input:
     """Return `made` with original items in the place of the turns of these messages."""
     plain = spans(made)
     result = Input(instructions=made.instructions, hoisted=made.hoisted, dropped=made.dropped)
@@ -87,25 +116,20 @@ def spans(made: Input) -> dict[int, list[InputItem]]:
     return found
 
 
-def _originals(plain: Sequence[InputItem], output: Sequence[bytes]) -> list[InputItem]:
+def _originals(plain: Sequence[InputItem], output: Sequence[Original]) -> list[InputItem]:
     """The original items; calls get the ids under which their results stand in this input."""
     echoed = iter(_echoed_calls(plain))
-    return [_original(raw, next(echoed) if _is_call(raw) else None) for raw in output]
+    return [_original(item, next(echoed) if item.is_call else None) for item in output]
 
 
-def _original(raw: bytes, call_id: str | None) -> InputItem:
-    item = decode_item(raw)
-    renamed = call_id is not None and isinstance(item, _CALLS) and item.call_id != call_id
-    if not renamed and b"null" not in raw:
-        return Raw(raw)
-    fields = {name: value for name, value in _OBJECT.decode(raw).items() if value != _NULL}
+def _original(item: Original, call_id: str | None) -> InputItem:
+    renamed = item.call_id is not None and item.call_id != call_id
+    if not renamed and b"null" not in item.raw:
+        return Raw(item.raw)
+    fields = {name: value for name, value in _OBJECT.decode(item.raw).items() if value != _NULL}
     if renamed:
         fields["call_id"] = Raw(_ENCODER.encode(call_id))
     return Raw(_ENCODER.encode(fields))
-
-
-def _is_call(raw: bytes | Raw) -> bool:
-    return kind_of(decode_item(raw)) == "call"
 
 
 def _echoed_calls(plain: Sequence[InputItem]) -> list[str]:

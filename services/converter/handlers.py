@@ -105,6 +105,7 @@ class Converter:
                 for answer in newest_first
             ],
             items_bytes=self._config.conversation.replay_bytes,
+            chains=_may_chain(work.asked),
         )
         try:
             reply = await self._resolve(question, call)
@@ -210,6 +211,12 @@ def _no_chain(made: Translated) -> str | None:
     if made.plan.choices > 1:
         return continuity.CHOICES
     return None if made.body.store else continuity.STORE_FALSE
+
+
+def _may_chain(asked: Asked) -> bool:
+    """Whether the request will chain, and needs no items, if its newest answer is known."""
+    ends_with_answer = asked.history.answers[-1].index == len(asked.messages) - 1
+    return asked.wish == "chain" and asked.no_chain is None and not ends_with_answer
 
 
 def _early_reason(work: _Work) -> str | None:

@@ -1,7 +1,7 @@
-"""Looks up the turns of a history: by their own keys first, then by the loose ones."""
+"""Looks up the turns of a history: by their own keys first, then by the loose ones, each time in one batch."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from libs.runtime import metrics
 from libs.schemas.bus import Found, HeadTurns, ResolveReply, ResolveRequest, Wanted
@@ -9,7 +9,7 @@ from services.state.keys import Keys
 from services.state.records import HEAD, ITEMS, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Pointer
 from services.state.vault import Vault
 
-MAX_TURNS = 300  # the newest of a history; two keys each make one batch of the store
+MAX_TURNS = 300  # the newest of a history
 
 
 class _Hit(NamedTuple):
@@ -31,7 +31,8 @@ class Resolving:
         hits, head = await asyncio.gather(self._find(wanted), self._head(request.head, request.scope))
         metrics.STATE_TURNS.labels("hit").inc(len(hits))
         metrics.STATE_TURNS.labels("miss").inc(len(wanted) - len(hits))
-        items = await self._items(hits, request.items_bytes)
+        chained = request.chains and 0 in hits and _may_be_parent(hits[0])
+        items = {} if chained else await self._items(hits, request.items_bytes)
         found = [
             Found(index=index, exact=hits[index].exact, turn=hits[index].kept.turn, items=items.get(index))
             for index in sorted(hits)
@@ -49,19 +50,22 @@ class Resolving:
         return hits
 
     async def _read(self, wanted: list[Wanted]) -> dict[int, _Hit]:
-        turns = [self._keys.turn(one.entry) for one in wanted]
-        pointers = [self._keys.loose(one.loose) for one in wanted]
-        asked: dict[str, Any] = dict.fromkeys(turns, TURN)
-        asked |= {loose: POINTER for turn, loose in zip(turns, pointers, strict=True) if not self._vault.cached(turn)}
-        first = await self._vault.read(asked) if asked else {}
-        hits = {index: _Hit(True, first[key]) for index, key in enumerate(turns) if self._live(first.get(key))}
+        keys = [self._keys.turn(one.entry) for one in wanted]
+        turns = await self._vault.read(dict.fromkeys(keys, TURN)) if keys else {}
+        hits = {index: _Hit(True, turns[key]) for index, key in enumerate(keys) if self._live(turns.get(key))}
+        return hits | await self._read_loose({k: one for k, one in enumerate(wanted) if k not in hits})
+
+    async def _read_loose(self, wanted: dict[int, Wanted]) -> dict[int, _Hit]:
+        """Return those that another history or context leads to; most histories come as they were, and need none."""
+        keys = {index: self._keys.loose(one.loose) for index, one in wanted.items()}
+        pointers = await self._vault.read(dict.fromkeys(keys.values(), POINTER)) if keys else {}
         led = {
             index: self._keys.turn(pointer.entry)
-            for index, key in enumerate(pointers)
-            if index not in hits and isinstance(pointer := first.get(key), Pointer) and pointer.entry is not None
+            for index, key in keys.items()
+            if (pointer := pointers.get(key)) is not None and pointer.entry is not None
         }
-        second = await self._vault.read(dict.fromkeys(led.values(), TURN)) if led else {}
-        return hits | {index: _Hit(False, second[key]) for index, key in led.items() if self._live(second.get(key))}
+        turns = await self._vault.read(dict.fromkeys(led.values(), TURN)) if led else {}
+        return {index: _Hit(False, turns[key]) for index, key in led.items() if self._live(turns.get(key))}
 
     async def _from_leader(self, one: Wanted) -> _Hit | None:
         turn = (await self._vault.get(self._keys.turn(one.entry), TURN)).record
@@ -116,3 +120,7 @@ class Resolving:
 
     def _live(self, kept: KeptTurn | None) -> bool:
         return kept is not None and kept.turn.expires > self._now
+
+
+def _may_be_parent(hit: _Hit) -> bool:
+    return hit.exact and hit.kept.turn.parent and hit.kept.turn.stored

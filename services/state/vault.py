@@ -55,10 +55,6 @@ class Vault:
         opened = ((key, self._open(key, value, wanted[key])) for key, value in sealed.items())
         return {key: record for key, record in opened if record is not None}
 
-    def cached(self, key: str) -> bool:
-        """Whether `read` needs no store for `key`."""
-        return self._cached(key) is not None
-
     async def get(self, key: str, decoder: msgspec.msgpack.Decoder[T]) -> Versioned:
         """Return the present record, not a cached one and not a replica's."""
         with metrics.STATE_STORE_SECONDS.labels("get").time():

@@ -280,6 +280,16 @@ async def test_items_come_newest_first_until_one_turn_does_not_fit(tenant: Tenan
         assert [sum(map(len, items)) if items else None for items in found] == [*sizes, *[None] * (5 - len(sizes))]
 
 
+async def test_no_items_come_where_the_newest_turn_chains(tenant: Tenant) -> None:
+    await tenant.commit(1, b"old", stored=True)
+    await tenant.commit(2, b"new", stored=True)
+    for newest, expected in ((2, [None, None]), (3, [[b"new"], [b"old"]])):
+        turns = [Wanted(entry=f"e{number:x}", loose=f"100{number:x}") for number in (newest, 2, 1)[-2 - newest % 2 :]]
+        request = ResolveRequest(scope=SCOPE, turns=turns, items_bytes=100, chains=True)
+        reply = await tenant.state.resolve(request, tenant.call)
+        assert [found.items for found in reply.found] == expected
+
+
 async def test_turn_is_kept_without_items_that_are_too_large(store: Store) -> None:
     tenant = Tenant(store, max_items_bytes=10)
     await tenant.commit(1, b"x" * 6, b"y" * 5)

@@ -20,8 +20,12 @@ def _raw(*items: Json) -> list[bytes]:
     return [json.dumps(item).encode() for item in items]
 
 
+def _kept(*items: Json) -> list[replay.Original]:
+    return replay.read(_raw(*items))
+
+
 def _replayed(made: Input, turns: Mapping[int, list[bytes]]) -> tuple[list[Json], list[int]]:
-    result = replay.replayed(made, turns)
+    result = replay.replayed(made, {index: replay.read(items) for index, items in turns.items()})
     items: list[Json] = json.loads(msgspec.json.encode(result.items))
     assert (result.instructions, result.hoisted, result.dropped) == (made.instructions, made.hoisted, made.dropped)
     return items, result.sources
@@ -72,18 +76,18 @@ def test_reasoning_must_be_sealed_and_followed_by_its_item(output: list[Json], p
 
 
 def test_the_ids_are_those_of_the_items() -> None:
-    assert replay.ids(_raw(_sealed(), {**answers.message("a"), "id": None}, answers.call("c"))) == ["rs_1", "fc_c"]
-    assert replay.ids(_raw({"id": 7})) == []
+    assert replay.ids(_kept(_sealed(), {**answers.message("a"), "id": None}, answers.call("c"))) == ["rs_1", "fc_c"]
+    assert replay.ids(_kept({"id": 7})) == []
 
 
 def test_an_output_fits_an_echo_with_as_many_calls() -> None:
-    output = _raw(_sealed(), answers.message("x"), answers.call("a"), answers.custom("b"))
+    output = _kept(_sealed(), answers.message("x"), answers.call("a"), answers.custom("b"))
     both = made_input(calling("a", "b"), tool("a"), tool("b")).items[:2]
     assert replay.fits(both, output)
     assert not replay.fits(both[:1], output) and not replay.fits([], output)
-    assert replay.fits([], _raw(answers.message("x")))
+    assert replay.fits([], _kept(answers.message("x")))
     programmed = {**answers.call("p"), "caller": {"type": "program"}}
-    assert replay.fits(both[:1], _raw(programmed, answers.call("a")))
+    assert replay.fits(both[:1], _kept(programmed, answers.call("a")))
 
 
 # -- in the place of an echo ------------------------------------------------------------------------
@@ -110,7 +114,7 @@ def test_original_items_stand_in_the_place_of_the_echo_in_their_order() -> None:
 def test_items_go_up_as_they_came() -> None:
     made = made_input(USER, assistant("a"), USER)
     raw = b'{"type":"telepathy",  "x":[1 ,2], "type2": "\\u00e9"}'
-    result = replay.replayed(made, {1: [raw, *_raw(answers.message("a", phase="final_answer"))]})
+    result = replay.replayed(made, {1: replay.read([raw, *_raw(answers.message("a", phase="final_answer"))])})
     assert bytes(result.items[1]) == raw  # type: ignore[arg-type]
 
 

@@ -226,6 +226,21 @@ async def test_so_much_is_asked_for_as_the_configuration_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("chains", "options"),
+    [
+        (True, {"said": NAMED}),
+        (False, {}),
+        (False, {"said": NAMED, "store": False}),
+        (False, {"said": NAMED, "turns": HISTORY[:3]}),
+    ],
+)
+async def test_items_are_not_asked_for_where_the_request_will_chain(chains: bool, options: Json) -> None:
+    state = State()
+    await converted(state, **options)
+    assert state.asked[0].chains is chains
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         {"tools": [{"type": "function", "function": {"name": "look"}}]},
