@@ -31,6 +31,7 @@ from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Config
 from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, StreamPlan
+from libs.schemas.subjects import MAX_MESSAGE_BYTES
 from libs.translate import continuity, fingerprint, naming, request, tools
 from libs.translate.continuity import Asked, Decision
 from libs.translate.errors import InvalidRequest, NeedsNative, TranslationError
@@ -41,6 +42,7 @@ from libs.translate.routing import Route, route
 Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
 
 MAX_ANSWERS = 256  # of a history that are looked up, newest first
+CONVERSION_BYTES = 512 * 1024  # what a conversion may be longer than its body, items left out
 
 log = Log("parley.converter")
 
@@ -104,7 +106,7 @@ class Converter:
                 Wanted(entry=fingerprint.entry(answer.prefix, work.asked.context), loose=answer.loose)
                 for answer in newest_first
             ],
-            items_bytes=self._config.conversation.replay_bytes,
+            items_bytes=_room(self._config.conversation.replay_bytes, work.request.body),
             chains=_may_chain(work.asked),
         )
         try:
@@ -211,6 +213,11 @@ def _no_chain(made: Translated) -> str | None:
     if made.plan.choices > 1:
         return continuity.CHOICES
     return None if made.body.store else continuity.STORE_FALSE
+
+
+def _room(replay_bytes: int, body: bytes) -> int:
+    """Return how many bytes of items the conversion of `body` can take in and still be one message of the bus."""
+    return max(0, min(replay_bytes, MAX_MESSAGE_BYTES - len(body) - CONVERSION_BYTES))
 
 
 def _may_chain(asked: Asked) -> bool:

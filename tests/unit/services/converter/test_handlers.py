@@ -225,6 +225,14 @@ async def test_so_much_is_asked_for_as_the_configuration_says() -> None:
     assert state.asked[0].turns[0].loose == newest.loose
 
 
+async def test_items_leave_room_for_a_history_that_nearly_fills_a_message() -> None:
+    state = State()
+    await converted(state, [user("x" * 7_500_000), *HISTORY[1:]])
+    assert 0 < state.asked[0].items_bytes < Config().conversation.replay_bytes
+    await converted(state, [user("x" * 8_000_000), *HISTORY[1:]])
+    assert state.asked[1].items_bytes == 0
+
+
 @pytest.mark.parametrize(
     ("chains", "options"),
     [
