@@ -520,6 +520,12 @@ async def test_token_is_the_same_for_each_try_of_a_request() -> None:
         (("replay", "matched", 1, 4), State(known(items=ORIGINAL)), {}),
         (("none", "no_match", 0, 3), State(), {}),
         (("none", "state_unavailable", 0, 3), None, {}),
+        (("none", "expired", 0, 3), State(known(expires=1)), {"said": NAMED}),
+        (
+            ("none", "unanswered_calls", 0, 0),
+            State(head=HeadTurns(turn=turn(calls=[KeptCall(id="c", name="f", outline=b"")]))),
+            {"turns": [user("x")], "said": DELTA},
+        ),
         (("chain", "head", 1, 1), State(head=HeadTurns(turn=turn())), {"turns": [user("x")], "said": DELTA}),
     ],
 )
@@ -530,7 +536,7 @@ async def test_each_decision_is_logged_without_a_word_of_the_text(
     before = root.level, root.handlers[:]
     try:
         setup("converter")
-        await converted(state, request_id="req_7", **options)
+        await convert(state, request_id="req_7", **options)
     finally:
         root.handlers[:] = before[1]
         root.setLevel(before[0])
