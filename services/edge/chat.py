@@ -95,10 +95,10 @@ class ChatEndpoint:
         edge, exchange, caller, said = self._edge, request.exchange, request.caller, request.said
         if stale.unchained:
             edge.unchained.note(converted.upstream)
-        if not converted.whole:
-            raise missing_parent(converted, said, find_name(edge.config.conversation, exchange))
         entries = stale_entries(converted, stale)
         state.delete_entries(edge, exchange, caller, entries)
+        if not converted.whole:
+            raise missing_parent(converted, said, find_name(edge.config.conversation, exchange))
         metrics.FALLBACKS.labels(str(stale.told.code)).inc()
         log.info("fallback", request_id=exchange.request_id, code=str(stale.told.code), entries=len(entries))
         plain = await edge.convert(exchange, caller, request.bones, said, mode="plain", token=converted.conversation)

@@ -15,6 +15,7 @@ from tests.support.cluster import Cluster
 from tests.support.dialogue import Dialogue
 from tests.support.samples import MODEL, WEATHER_TOOL, tool_result, user
 from tests.support.simulator import Json
+from tests.support.wait import until
 
 TOOLS: Any = [WEATHER_TOOL]
 ROUNDS = 5
@@ -372,7 +373,16 @@ def test_delta_whose_parent_the_upstream_lost_is_refused_and_never_sent_alone(
     with pytest.raises(openai.BadRequestError) as caught:
         chat.ask([user("More")], headers={"x-parley-history": "delta"})
     assert caught.value.code == "previous_response_not_found"
-    assert chat.entry()["previous_response_id"] is not None
+    refused = chat.entry()
+    assert refused["previous_response_id"] is not None
+
+    def is_gone() -> bool:  # the stale turn: from now on nothing is asked of the upstream
+        with pytest.raises(openai.BadRequestError):
+            chat.ask([user("More")], headers={"x-parley-history": "delta"})
+        before, refused["number"] = refused["number"], chat.entry()["number"]
+        return bool(before == refused["number"])
+
+    until(is_gone, seconds=5, what="the stale turn gone")
 
 
 def test_upstream_conversation_is_passed_on(client: openai.OpenAI, cluster: Cluster) -> None:
