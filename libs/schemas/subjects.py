@@ -173,6 +173,9 @@ QUERY: Subject[bus.QueryRequest, bus.QueryOutcome] = Subject(
     meaning="Run a read-only query over the records.",
 )
 
+# Told by a replica of the state service to all of them: the keys it erased, for what they hold in memory.
+STATE_EVICT = "parley.state.evict"
+
 SUBJECTS: tuple[Subject[Any, Any], ...] = (
     CONVERT,
     RESOLVE,

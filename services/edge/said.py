@@ -10,6 +10,7 @@ import msgspec
 from libs.schemas.bus import Said
 from libs.schemas.config import ContinuityPolicy, Conversation
 from libs.translate.errors import InvalidRequest
+from libs.translate.naming import MAX_NAME_CHARACTERS
 from services.edge.exchange import Exchange
 
 T = TypeVar("T")
@@ -19,7 +20,6 @@ PARENT_QUERY = "previous_response_id"
 HISTORY_HEADER = "x-parley-history"
 RETAIN_HEADER = "x-parley-retain"
 CONTINUITY_HEADER = "x-parley-continuity"
-MAX_NAME_CHARACTERS = 512
 MAX_HINT_CHARACTERS = 256
 
 _DELTA = {"whole": False, "delta": True}
@@ -96,7 +96,7 @@ def _query(exchange: Exchange) -> dict[str, str]:
 def _checked(param: str, value: str | None) -> str | None:
     if value is not None and len(value) > MAX_NAME_CHARACTERS:
         message = f"Invalid '{param}': must have at most {MAX_NAME_CHARACTERS} characters."
-        raise InvalidRequest(message, param, "invalid_value")
+        raise InvalidRequest(message, param, "string_above_max_length")
     if value is not None and _CONTROL.search(value):
         raise InvalidRequest(f"Invalid '{param}': must not hold control characters.", param, "invalid_value")
     return value

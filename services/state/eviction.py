@@ -7,9 +7,9 @@ from nats.aio.msg import Msg
 
 from libs.runtime.bus import Bus
 from libs.runtime.logs import Log
+from libs.schemas.subjects import STATE_EVICT
 from services.state.cache import Cache
 
-SUBJECT = "parley.state.evict"  # to every replica, not to one of them
 _KEYS_AT_ONCE = 10_000  # of some 70 bytes each
 
 log = Log("parley.state")
@@ -29,7 +29,7 @@ class Evictions:
     async def join(cls, bus: Bus, cache: Cache) -> "Evictions":
         """Evict from `cache` what any replica erases."""
         made = cls(bus, cache)
-        await bus.listen(SUBJECT, made._on_message)
+        await bus.listen(STATE_EVICT, made._on_message)
         # What is said while the connection is away is not heard, and reads may end meanwhile.
         bus.on_lost(cache.clear)
         bus.on_reconnect(made._on_reconnected)
@@ -38,7 +38,7 @@ class Evictions:
     async def tell(self, keys: Sequence[str]) -> None:
         """Have every replica evict `keys`. Raises BusDown."""
         for start in range(0, len(keys), _KEYS_AT_ONCE):
-            await self._bus.publish(SUBJECT, _ENCODER.encode(keys[start : start + _KEYS_AT_ONCE]))
+            await self._bus.publish(STATE_EVICT, _ENCODER.encode(keys[start : start + _KEYS_AT_ONCE]))
 
     async def _on_reconnected(self) -> None:
         self._cache.clear()

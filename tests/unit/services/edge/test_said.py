@@ -45,7 +45,7 @@ async def test_what_is_said_is_heard(query: str, headers: dict[str, str], expect
     [
         ("conversation_id=a", {"x_parley_conversation": "b"}, "conversation_id", "mutually_exclusive_parameters"),
         ("conversation_id=a&previous_response_id=r", {}, "previous_response_id", "mutually_exclusive_parameters"),
-        ("", {"x_parley_conversation": "a" * 513}, "x-parley-conversation", "invalid_value"),
+        ("", {"x_parley_conversation": "a" * 513}, "x-parley-conversation", "string_above_max_length"),
         ("conversation_id=a%0d%0ab", {}, "conversation_id", "invalid_value"),
         ("", {"x_parley_history": "some"}, "x-parley-history", "invalid_value"),
         ("", {"x_parley_retain": "some"}, "x-parley-retain", "invalid_value"),
