@@ -90,10 +90,17 @@ class Native(msgspec.Struct, frozen=True, kw_only=True, tag="native"):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
-    """The request cannot be served as it is; `status` and `error` go to the client."""
+    """The request cannot be served as it is; `status` and `error` go to the client.
+
+    `continuity` says why what is new cannot go on from anything, and the rest what it was to go on with.
+    """
 
     status: int
     error: ErrorBody
+    continuity: Continuity | None = None
+    upstream: str = ""
+    model: str = ""
+    conversation: str = ""
 
 
 class PlanUnsupported(msgspec.Struct, frozen=True, kw_only=True, tag="plan_unsupported"):

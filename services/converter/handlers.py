@@ -34,7 +34,7 @@ from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, StreamPlan
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
 from libs.translate import continuity, fingerprint, naming, request, tools
 from libs.translate.continuity import Asked, Decision
-from libs.translate.errors import InvalidRequest, NeedsNative, TranslationError
+from libs.translate.errors import NeedsNative, TranslationError
 from libs.translate.naming import Named
 from libs.translate.request import Parsed, Translated
 from libs.translate.routing import Route, route
@@ -83,6 +83,16 @@ class Converter:
             way = route(self._config.upstream, parsed.chat.model)
             work = _work(request_, parsed, way)
             decision, conversation = await self._decide(work, call)
+        except _Discontinued as refused:
+            _tell(work, refused.continuity, call)
+            return Refused(
+                status=refused.status,
+                error=refused.error,
+                continuity=refused.continuity,
+                upstream=way.upstream.name,
+                model=way.model,
+                conversation=work.named.name or "",
+            )
         except TranslationError as refused:
             return Refused(status=refused.status, error=refused.error)
         except NeedsNative as native:
@@ -124,29 +134,32 @@ class Converter:
             reply = await self._resolve(ResolveRequest(scope=work.owner, head=name), call)
         except BusError as error:
             log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
-            _tell(work, Continuity(reason=continuity.STATE_UNAVAILABLE), call)
-            raise _Unavailable from None
+            raise _Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
         decided = continuity.NO_MATCH if reply.head is None else _from_head(work, reply.head)
         if isinstance(decided, Decision):
             return decided
-        _tell(work, Continuity(reason=decided), call)
-        raise InvalidRequest(
-            f"The newest answer of conversation '{name}' cannot be continued ({decided}). Send the whole history.",
-            "previous_response_id",
-            "previous_response_not_found",
+        body = ErrorBody(
+            message=f"The newest answer of conversation '{name}' cannot be continued ({decided}). "
+            "Send the whole history.",
+            param="previous_response_id",
+            code="previous_response_not_found",
         )
+        raise _Discontinued(400, body, decided)
 
 
-class _Unavailable(TranslationError):
-    """What a request goes on from cannot be looked up, and it must not be sent without it."""
+_UNAVAILABLE = ErrorBody(
+    message="What this request continues cannot be looked up at this moment. Try again shortly.",
+    type="service_unavailable_error",
+    code="server_is_overloaded",
+)
 
-    def __init__(self) -> None:
-        error = ErrorBody(
-            message="What this request continues cannot be looked up at this moment. Try again shortly.",
-            type="service_unavailable_error",
-            code="server_is_overloaded",
-        )
-        super().__init__(503, error)
+
+class _Discontinued(TranslationError):
+    """A request holds only what is new, and nothing that it could go on from; it must not be sent alone."""
+
+    def __init__(self, status: int, error: ErrorBody, reason: str) -> None:
+        super().__init__(status, error)
+        self.continuity = Continuity(reason=reason)
 
 
 def _work(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Work:

@@ -16,7 +16,7 @@ from libs.translate.lift import Skeleton
 from libs.translate.routing import route
 from services.edge import state
 from services.edge.chat_call import ChatCall
-from services.edge.edge import Edge
+from services.edge.edge import ConversionRefused, Edge
 from services.edge.exchange import Exchange
 from services.edge.fan_out import FanOutCall
 from services.edge.handoffs import tell
@@ -61,7 +61,11 @@ class ChatEndpoint:
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
         said = self._said(exchange, caller, way.upstream.name)
-        converted = await edge.convert(exchange, caller, bones, said)
+        try:
+            converted = await edge.convert(exchange, caller, bones, said)
+        except ConversionRefused as error:
+            tell(edge.sink, exchange, caller, error.refused, attempt=1, session=said.hint)
+            raise
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)

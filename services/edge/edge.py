@@ -47,6 +47,14 @@ class Overloaded(TranslationError):
         super().__init__(503, error)
 
 
+class ConversionRefused(TranslationError):
+    """The converter refused the request, as `refused` says."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.status, refused.error)
+        self.refused = refused
+
+
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of one edge process."""
 
@@ -82,7 +90,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         """Return the conversion of a chat body, or that the upstream must answer it natively.
 
         `mode` and `token` are those of `ConvertRequest`.
-        Raises InvalidRequest for a refusal that the client must hear, Overloaded when nobody converts.
+        Raises ConversionRefused or InvalidRequest for what the client must hear, Overloaded when nobody converts.
         """
         asked = ConvertRequest(
             plan_version=PLAN_VERSION,
@@ -108,8 +116,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             log.warning("convert_failed", request_id=exchange.request_id, error=type(error).__name__)
             raise Overloaded from None
         if isinstance(reply, Refused):
-            error_body = reply.error
-            raise InvalidRequest(error_body.message, error_body.param, error_body.code, status=reply.status)
+            raise ConversionRefused(reply)
         if isinstance(reply, PlanUnsupported):
             log.error("plan_unsupported", ours=PLAN_VERSION, theirs=reply.supported)
             raise Overloaded

@@ -6,7 +6,7 @@ Nothing here waits for anything, and nothing here can fail a request.
 import time
 
 from libs.runtime import tracing
-from libs.schemas.bus import Converted
+from libs.schemas.bus import Converted, Refused
 from libs.schemas.records import HandoffRecord
 from services.edge.calls import RecordSink, event_id
 from services.edge.exchange import Exchange
@@ -14,10 +14,15 @@ from services.edge.tenants import Caller
 
 
 def tell(
-    sink: RecordSink, exchange: Exchange, caller: Caller, converted: Converted, *, attempt: int, session: str
+    sink: RecordSink, exchange: Exchange, caller: Caller, converted: Converted | Refused, *, attempt: int, session: str
 ) -> None:
-    """Record how `converted` continues; `attempt` counts from 1 within a request, `session` is the client's hint."""
+    """Record how a request continues, or why it cannot; a refusal that is about another thing is no decision.
+
+    `attempt` counts from 1 within a request, `session` is the client's hint.
+    """
     continuity = converted.continuity
+    if continuity is None:
+        return
     record = HandoffRecord(
         event_id=event_id(exchange.request_id, str(attempt), "handoff"),
         ts=time.time_ns() // 1_000_000,

@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import openai
 import pytest
@@ -151,6 +152,16 @@ def test_decision_is_told_in_header_log_metric_and_record(
     assert line["new_items"] == len(chat.entry()["items"])
     assert counted(cluster, mode, reason) == before + 1
     assert recorded(cluster, chat.request_id, reason) == [mode, reason, chat.matched, chat.told, "session-7"]
+
+
+def test_refused_delta_is_told_too(client: openai.OpenAI, cluster: Cluster) -> None:
+    name = f"nobody-{uuid4()}"
+    chat = Dialogue(client, cluster, name, {"x-session-id": "session-7"})
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat.ask([user("More")], headers=DELTA)
+    request_id = caught.value.response.headers["x-request-id"]
+    assert until_logged(cluster, request_id)[-1]["reason"] == continuity.NO_MATCH
+    assert recorded(cluster, request_id, continuity.NO_MATCH) == ["none", "no_match", 0, name, "session-7"]
 
 
 def recorded(cluster: Cluster, request_id: str, reason: str) -> list[Any]:
