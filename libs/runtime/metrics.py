@@ -50,7 +50,7 @@ RECORDS_PUBLISHED = Counter("parley_records_published_total", "Records acknowled
 # -- state ------------------------------------------------------------------------------------------
 STATE_TURNS = Counter("parley_state_turns_total", "Turns looked up, by result: hit or miss.", ["result"])
 STATE_COMMITS = Counter(
-    "parley_state_commits_total", "Turns to keep, by result: kept, without_items or tenant_full.", ["result"]
+    "parley_state_commits_total", "Turns to keep, by result: kept, without_items, tenant_full or deleted.", ["result"]
 )
 STATE_UNSEALABLE = Counter(
     "parley_state_unsealable_total", "Kept values that did not open: another secret, or damage; each counts as absent."

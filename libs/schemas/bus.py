@@ -10,7 +10,7 @@ import msgspec
 
 from libs.schemas.config import ContinuityPolicy
 from libs.schemas.errors import ErrorBody
-from libs.schemas.plan import Continuity, Format, StreamPlan
+from libs.schemas.plan import Continuity, Format, MarkPlan, StreamPlan
 
 # -- converter --------------------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
     `conversation` is a name, `delta` that the messages are only what is new, `retain` false that nothing
     of the answer may be kept, `continuity` what the client wants of it, `hint` a session's name that
-    groups diagnostics and decides nothing.
+    groups diagnostics and decides nothing. `after` is the completion that the client of a delta saw last.
     """
 
     conversation: str | None = None
@@ -38,6 +38,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     retain: bool = True
     continuity: ContinuityPolicy | None = None
     hint: str = ""
+    after: str | None = None
 
 
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +82,13 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
 class Native(msgspec.Struct, frozen=True, kw_only=True, tag="native"):
     """The client's own body must go to the upstream's own chat endpoint, for a model known there as `model`.
 
-    `reason` names the field that the Responses API has nothing for.
+    `reason` names the field that the Responses API has nothing for. `mark` is that of a `StreamPlan`.
     """
 
     upstream: str
     model: str
     reason: str
+    mark: MarkPlan | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
@@ -192,23 +194,62 @@ class HeadTurns(msgspec.Struct, frozen=True, kw_only=True):
     before: Turn | None = None
 
 
+class OpenCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a conversation whose answer the head does not have; `number` says when it began among the others.
+
+    `asked` and `start` are those of its `MarkPlan`. `live` is false once it can never become the head: it was cut,
+    or nothing was heard of it for a minute.
+    """
+
+    number: int
+    asked: str
+    start: str
+    live: bool
+
+
 class ResolveReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known, in the order asked for."""
+    """What is known, in the order asked for; with the `head` of a conversation its open calls, oldest first."""
 
     found: list[Found] = []
     head: HeadTurns | None = None
+    open: list[OpenCall] = []
+
+
+class MarkRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Change what the head of a conversation says of the open call `id`.
+
+    `open` adds it, `renew` tells that it still lives, `close` takes it off, `spoil` says that its answer will
+    never be kept though the client may have seen some of it. With `known` a conversation that has no head gets none.
+    """
+
+    scope: str
+    conversation: str
+    id: str
+    change: Literal["open", "renew", "close", "spoil"]
+    asked: str = ""
+    start: str = ""
+    known: bool = False
+
+
+class MarkReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`number` is that of the call among those of its conversation; 0 where it is not, or no more, among them."""
+
+    number: int = 0
 
 
 class CommitRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Keep a turn, its original output `items` where they are of use, and move the conversation's head.
 
-    `loose` is the key under which the turn may be known in another context, or in an edited history.
+    `loose` is the key under which the turn may be known in another context, or in an edited history. `mark` is the
+    id of the open call that this ends, empty where none was wanted, and `number` its number, 0 where that is not known.
     """
 
     scope: str
     loose: str
     turn: Turn
     items: list[bytes] = []
+    mark: str = ""
+    number: int = 0
 
 
 class CommitReply(msgspec.Struct, frozen=True, kw_only=True):

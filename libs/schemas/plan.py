@@ -55,6 +55,20 @@ class CommitPlan(msgspec.Struct, frozen=True, kw_only=True):
     stored: bool = False
 
 
+class MarkPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a call says that it is under way, so that what is new meanwhile does not follow an older turn.
+
+    `asked` and `start` are the digests of the `CommitPlan`. With `known` it says so only in a conversation that is
+    kept already.
+    """
+
+    scope: str
+    conversation: str
+    asked: str = ""
+    start: str = ""
+    known: bool = False
+
+
 class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How to translate the answer of one request.
 
@@ -63,7 +77,8 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     `n`, `stop` its stop sequences (A.7, A.8). `functions` says that the client speaks the legacy form of
     tool calls (A.6), `logprobs` that it asked for them (B.6), `structured` that the answer's text must be
     JSON and nothing else (B.2.1). `forced_tool` says that one named tool was forced (B.3). `replayed` are the
-    kept turns that the request goes on from, by replay or by chaining.
+    kept turns that the request goes on from, by replay or by chaining. `delta` says that the request holds only what
+    is new, and `mark` where the call is marked as open, if anything could follow it.
     """
 
     version: int = PLAN_VERSION
@@ -81,3 +96,5 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     renames: dict[str, str] = {}
     replayed: list[Replayed] = []
     commit: CommitPlan | None = None
+    delta: bool = False
+    mark: MarkPlan | None = None

@@ -95,6 +95,17 @@ RESOLVE: Subject[bus.ResolveRequest, bus.ResolveReply] = Subject(
     consumer="state",
     meaning="Which turns of this history are known?",
 )
+MARK: Subject[bus.MarkRequest, bus.MarkReply] = Subject(
+    "parley.state.mark",
+    bus.MarkRequest,
+    bus.MarkReply,
+    timeout_seconds=1.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="A call of a conversation begins, still lives, or ended without being kept.",
+)
 COMMIT: Subject[bus.CommitRequest, bus.CommitReply] = Subject(
     "parley.state.commit",
     bus.CommitRequest,
@@ -179,6 +190,7 @@ STATE_EVICT = "parley.state.evict"
 SUBJECTS: tuple[Subject[Any, Any], ...] = (
     CONVERT,
     RESOLVE,
+    MARK,
     COMMIT,
     READ,
     CLAIM,

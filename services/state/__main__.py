@@ -6,7 +6,7 @@ from typing import Any
 from libs.runtime import service
 from libs.runtime.jetstream import ensure_bucket, prepared
 from libs.runtime.secret import load_secret
-from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, READ, RESOLVE, STATE, STATE_STATUS
+from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, READ, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
 from services.state.eviction import Evictions
 from services.state.handlers import State
@@ -56,6 +56,7 @@ async def set_up(worker: service.Worker) -> None:
     state = State(Vault(store, seals, cache, evictions.tell), settings)
     handlers: tuple[tuple[Any, Any], ...] = (
         (RESOLVE, state.resolve),
+        (MARK, state.mark),
         (COMMIT, state.commit),
         (READ, state.read),
         (CLAIM, state.claim),

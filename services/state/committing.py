@@ -1,28 +1,27 @@
 """Keeps an answered turn: itself and its items, then what leads to it, then the conversation's head.
 
-In that order nothing ever leads to what is not there. A write whose answer was lost may have happened:
-what is moved by compare-and-set is read again and compared.
+In that order nothing ever leads to what is not there.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from libs.runtime import metrics
 from libs.runtime.errors import BusDown
-from libs.schemas.bus import CommitReply, CommitRequest, Head, StoredResponse, Turn
+from libs.schemas.bus import CommitReply, CommitRequest, MarkRequest, StoredResponse, Turn
 from libs.schemas.config import State as Settings
+from services.state import heads
+from services.state.conversations import of_entries
 from services.state.keys import Keys
+from services.state.moving import TRIES, move
 from services.state.records import HEAD, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Member, Owner, Pointer
 from services.state.stores.base import Conflict
 from services.state.tenancy import Tenancy
 from services.state.vault import Vault
-
-TRIES = 16  # of compare-and-set against other writers
-UNKNOWN_TRIES = 1  # how often a lost answer is looked after
-RECENT = 16  # answers that a head remembers as counted
 
 
 class Committing:
@@ -36,15 +35,20 @@ class Committing:
         self._now = now
 
     async def commit(self, request: CommitRequest) -> CommitReply:
-        """Keep the turn; safe to repeat."""
+        """Keep the turn; safe to repeat, and too late after a deletion of its conversation."""
         turn, keys = request.turn, self._keys
         items = request.items if sum(map(len, request.items)) <= self._settings.max_items_bytes else []
         # All keys first: a request with a bad digest must write nothing.
         turn_key, items_key, loose_key = keys.turn(turn.entry), keys.items(turn.entry), keys.loose(request.loose)
         head_key = keys.head(turn.conversation, request.scope)
+        present = await self._vault.get(head_key, HEAD)
+        if heads.is_erased(present.record, request):
+            return self._refused("deleted")
+        if heads.is_counted(present.record, turn):
+            return CommitReply(turns=present.record.head.turns if present.record.head else 0)
         if await self._full(turn_key):
-            metrics.STATE_COMMITS.labels("tenant_full").inc()
-            return CommitReply(refused="tenant_full")
+            await self._spoil(head_key, request)
+            return self._refused("tenant_full")
         kept = KeptTurn(turn=turn, loose=request.loose, items_bytes=sum(map(len, items)))
         writes = [self._vault.write(turn_key, kept, self._ttl(turn.stored))]
         if items:
@@ -54,9 +58,37 @@ class Committing:
         await asyncio.gather(*writes)
         self._tenancy.added(keys)
         await asyncio.gather(self._point(loose_key, turn), *self._list(request))
-        turns = await self._move(head_key, turn)
+        turns = await move(self._vault, head_key, partial(self._committed, request), self._now, present)
+        if turns == heads.ERASED:
+            await self._undo(request)
+            return self._refused("deleted")
         metrics.STATE_COMMITS.labels("without_items" if len(items) < len(request.items) else "kept").inc()
         return CommitReply(turns=turns)
+
+    def _committed(self, request: CommitRequest, present: KeptHead | None) -> heads.Change:
+        stored = request.turn.stored or bool(present is not None and present.head and present.head.stored)
+        return heads.committed(present, request, self._now, self._ttl(stored))
+
+    def _refused(self, why: str) -> CommitReply:
+        metrics.STATE_COMMITS.labels(why).inc()
+        return CommitReply(refused=why)
+
+    async def _spoil(self, head_key: str, request: CommitRequest) -> None:
+        """Nothing may follow the turn before: the client has seen an answer that is not kept."""
+        turn = request.turn
+        if request.mark:
+            mark = MarkRequest(scope=request.scope, conversation=turn.conversation, id=request.mark, change="spoil")
+            change = partial(heads.marked, request=mark, now=self._now, ttl_seconds=self._settings.items_ttl_seconds)
+            await move(self._vault, head_key, change, self._now)
+
+    async def _undo(self, request: CommitRequest) -> None:
+        """Erase what was written while the conversation was being deleted; a turn that was written over stays."""
+        turn, keys = request.turn, self._keys
+        gone = [keys.member(turn.conversation, turn.entry, turn.response_id), keys.owner(turn.response_id)]
+        kept = (await self._vault.get(keys.turn(turn.entry), TURN)).record
+        if kept is not None and kept.turn.response_id == turn.response_id:
+            gone += await of_entries(self._vault, keys, {turn.entry: request.loose})
+        await self._vault.delete(gone)
 
     async def _full(self, turn_key: str) -> bool:
         if await self._tenancy.turns(self._keys) < self._settings.max_tenant_turns:
@@ -92,53 +124,3 @@ class Committing:
                 other = present is not None and present.entry != turn.entry
                 pointer = Pointer(entry=None if other else turn.entry)
         raise BusDown("the pointer to the turn is moved by too many writers")
-
-    async def _move(self, key: str, turn: Turn) -> int:
-        """Make the turn the head of its conversation, and return how many answers that has.
-
-        Parallel branches both succeed: the later one is the head.
-        """
-        unknown = 0
-        for _ in range(TRIES):
-            present, revision = await self._vault.get(key, HEAD)
-            if present is not None and _answer(turn) in present.recent:
-                return int(present.head.turns)
-            stored = turn.stored or (present is not None and present.head.stored)
-            moved = next_head(present, turn, stored, self._now, self._ttl(stored))
-            try:
-                await self._vault.swap(key, moved, revision, self._ttl(stored))
-                return moved.head.turns
-            except Conflict:
-                metrics.STATE_HEAD_CONFLICTS.inc()
-            except BusDown:
-                unknown += 1
-                if unknown > UNKNOWN_TRIES:
-                    raise
-        raise BusDown("the head of the conversation is moved by too many writers")
-
-
-def _answer(turn: Turn) -> str:
-    return f"{turn.entry}.{turn.response_id}"
-
-
-def next_head(present: KeptHead | None, turn: Turn, stored: bool, now: int, ttl_seconds: int) -> KeptHead:
-    """Return the head after `turn`: an addition to the present one, another try of it, or a branch."""
-    before = None
-    if present is not None and turn.start == present.end:
-        before = present.head.entry
-    elif present is not None and turn.start == present.start:
-        before = present.head.before
-    head = Head(
-        conversation=turn.conversation,
-        entry=turn.entry,
-        before=before,
-        response_id=turn.response_id,
-        model=turn.model,
-        upstream=turn.upstream,
-        stored=stored,
-        turns=1 if present is None else present.head.turns + 1,
-        created=turn.created if present is None else present.head.created,
-        updated=turn.created,
-    )
-    recent = [_answer(turn), *(() if present is None else present.recent)][:RECENT]
-    return KeptHead(head=head, start=turn.start, end=turn.end, expires=now + ttl_seconds, recent=recent)

@@ -6,6 +6,7 @@ msgspec.ValidationError for a tenant or digest that is none.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from libs.runtime.call import Call
 from libs.schemas.bus import (
@@ -17,6 +18,8 @@ from libs.schemas.bus import (
     DeleteRequest,
     ListReply,
     ListRequest,
+    MarkReply,
+    MarkRequest,
     ReadReply,
     ReadRequest,
     ResolveReply,
@@ -25,9 +28,10 @@ from libs.schemas.bus import (
     StateStatusRequest,
 )
 from libs.schemas.config import State as Settings
-from services.state import conversations
+from services.state import conversations, heads
 from services.state.committing import Committing
 from services.state.keys import Keys
+from services.state.moving import move
 from services.state.records import Owner
 from services.state.resolving import MAX_TURNS, Resolving
 from services.state.tenancy import Tenancy
@@ -35,7 +39,7 @@ from services.state.vault import Vault
 
 
 class State:
-    """Handles the seven subjects of the state service."""
+    """Handles the eight subjects of the state service."""
 
     def __init__(self, vault: Vault, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._vault = vault
@@ -57,6 +61,12 @@ class State:
         keys, now = Keys(call.tenant), int(self._clock())
         return await Committing(self._vault, self._tenancy, self._settings, keys, now).commit(request)
 
+    async def mark(self, request: MarkRequest, call: Call) -> MarkReply:
+        """Note what has become of an open call."""
+        key, now = Keys(call.tenant).head(request.conversation, request.scope), int(self._clock())
+        change = partial(heads.marked, request=request, now=now, ttl_seconds=self._settings.items_ttl_seconds)
+        return MarkReply(number=await move(self._vault, key, change, now))
+
     async def read(self, request: ReadRequest, call: Call) -> ReadReply:
         """Return what is held of a conversation, and the owner of an id."""
         return await conversations.read(self._vault, Keys(call.tenant), request)
@@ -76,7 +86,8 @@ class State:
         keys = Keys(call.tenant)
         self._tenancy.forget(keys)
         if request.conversation is not None:
-            return await conversations.delete(self._vault, keys, request.conversation)
+            now, ttl_seconds = int(self._clock()), self._settings.items_ttl_seconds
+            return await conversations.delete(self._vault, keys, request.conversation, now, ttl_seconds)
         return await conversations.delete_entries(self._vault, keys, request.entries)
 
     async def status(self, request: StateStatusRequest, call: Call) -> StateStatus:

@@ -27,18 +27,36 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     entry: str | None
 
 
+class KeptMark(msgspec.Struct, frozen=True, kw_only=True):
+    """An open call, as in `OpenCall`; after `deadline` nothing more is expected of it, nor where it is not `usable`."""
+
+    id: str
+    number: int
+    asked: str
+    start: str
+    deadline: int
+    usable: bool = True
+
+
 class KeptHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A head, with what the next commit must know.
+    """A head, with what the next call and the next commit must know; `head` None before the first, and after DELETE.
 
     `start` and `end` are its turn's; `recent` the newest answers counted, so that a repeated commit
-    counts once though others came between.
+    counts once though others came between. `number` is that of the call which made the head, `next` what the next
+    call gets. Calls below `floor` began before a deletion. `ended` are the newest marks that were taken off, so that
+    one which comes late is none.
     """
 
-    head: Head
-    start: str
-    end: str
+    head: Head | None
+    start: str = ""
+    end: str = ""
     expires: int
-    recent: list[str]
+    recent: list[str] = []
+    number: int = 0
+    next: int = 1
+    floor: int = 0
+    open: list[KeptMark] = []
+    ended: list[str] = []
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ import asyncio
 from typing import NamedTuple
 
 from libs.runtime import metrics
-from libs.schemas.bus import Found, HeadTurns, ResolveReply, ResolveRequest, Wanted
+from libs.schemas.bus import Found, Head, HeadTurns, OpenCall, ResolveReply, ResolveRequest, Wanted
+from services.state.heads import open_calls
 from services.state.keys import Keys
 from services.state.records import HEAD, ITEMS, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Pointer
 from services.state.vault import Vault
@@ -28,7 +29,7 @@ class Resolving:
     async def resolve(self, request: ResolveRequest) -> ResolveReply:
         """Return the known turns, items as far as `items_bytes` goes, and the conversation's head."""
         wanted = request.turns[:MAX_TURNS]
-        hits, head = await asyncio.gather(self._find(wanted), self._head(request.head, request.scope))
+        hits, (head, open_) = await asyncio.gather(self._find(wanted), self._head(request.head, request.scope))
         metrics.STATE_TURNS.labels("hit").inc(len(hits))
         metrics.STATE_TURNS.labels("miss").inc(len(wanted) - len(hits))
         chained = request.chains and 0 in hits and _may_be_parent(hits[0])
@@ -37,7 +38,7 @@ class Resolving:
             Found(index=index, exact=hits[index].exact, turn=hits[index].kept.turn, items=items.get(index))
             for index in sorted(hits)
         ]
-        return ResolveReply(found=found, head=head)
+        return ResolveReply(found=found, head=head, open=open_)
 
     async def _find(self, wanted: list[Wanted]) -> dict[int, _Hit]:
         """Return the known turns by their place; only the newest missing one is asked of the leader too."""
@@ -101,14 +102,17 @@ class Resolving:
         size = sum(map(len, items.items))
         return (items.response_id, size) == (kept.turn.response_id, kept.items_bytes) and items.expires > self._now
 
-    async def _head(self, conversation: str | None, scope: str) -> HeadTurns | None:
+    async def _head(self, conversation: str | None, scope: str) -> tuple[HeadTurns | None, list[OpenCall]]:
+        """Return the newest turn, as far as it is kept, and the open calls."""
         if conversation is None:
-            return None
+            return None, []
         kept: KeptHead | None = (await self._vault.get(self._keys.head(conversation, scope), HEAD)).record
         if kept is None:
-            return None
-        turn, before = kept.head.entry, kept.head.before
-        asked = [self._keys.turn(entry) for entry in (turn, before) if entry is not None]
+            return None, []
+        return None if kept.head is None else await self._turns(kept.head), open_calls(kept, self._now)
+
+    async def _turns(self, head: Head) -> HeadTurns | None:
+        asked = [self._keys.turn(entry) for entry in (head.entry, head.before) if entry is not None]
         found = await self._vault.read(dict.fromkeys(asked, TURN))
         if asked[0] not in found and self._vault.store.lags:
             newest = (await self._vault.get(asked[0], TURN)).record

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -26,6 +26,7 @@ from libs.schemas.bus import (
     DeleteRequest,
     KeptCall,
     ListRequest,
+    MarkRequest,
     ReadReply,
     ReadRequest,
     ResolveReply,
@@ -37,10 +38,12 @@ from libs.schemas.bus import (
 )
 from libs.schemas.config import Nats
 from libs.schemas.config import State as Settings
-from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, READ, RESOLVE, STATE, STATE_STATUS
+from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, READ, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
 from services.state.eviction import Evictions
 from services.state.handlers import State
+from services.state.heads import MARK_SECONDS
+from services.state.records import HEAD
 from services.state.sealing import Seals
 from services.state.stores.base import Conflict, Store
 from services.state.stores.jetstream import JetStreamStore
@@ -54,6 +57,8 @@ from tests.support.redis import RedisServer, running_redis
 STORES = ("jetstream", "redis", "memory")
 SCOPE, OTHER_SCOPE = "5c" * 8, "5d" * 8
 SECRET = b"s" * 32
+
+Change = Literal["open", "renew", "close", "spoil"]
 
 
 class Place:
@@ -98,12 +103,14 @@ class Tenant:
         self.store = store
         self.secret = secret
         self.settings = Settings(**settings)
+        self.later = 0.0  # seconds by which the clock of the state service is ahead
         self.cold()
 
     def cold(self, *, secret: bytes | None = None) -> "Tenant":
         """Start anew, with nothing in memory."""
         seals = Seals(self.secret if secret is None else secret)
-        self.state = State(Vault(self.store, seals, Cache(self.settings.cache_bytes), no_one), self.settings)
+        self.vault = Vault(self.store, seals, Cache(self.settings.cache_bytes), no_one)
+        self.state = State(self.vault, self.settings, lambda: time.time() + self.later)
         return self
 
     @property
@@ -111,12 +118,33 @@ class Tenant:
         return Call(tenant=self.id)
 
     async def commit(
-        self, number: int, *items: bytes, loose: str | None = None, scope: str = SCOPE, **turn: Any
+        self,
+        number: int,
+        *items: bytes,
+        loose: str | None = None,
+        scope: str = SCOPE,
+        mark: str = "",
+        numbered: int = 0,
+        **turn: Any,
     ) -> CommitReply:
         made = turn_of(number, **turn)
         loose = f"100{number:x}" if loose is None else loose
-        request = CommitRequest(scope=scope, loose=loose, turn=made, items=list(items))
+        request = CommitRequest(scope=scope, loose=loose, turn=made, items=list(items), mark=mark, number=numbered)
         return await self.state.commit(request, self.call)
+
+    async def mark(self, id_: str, change: Change = "open", **fields: Any) -> int:
+        """Change the open call `id_` of the conversation; its number is returned."""
+        request = MarkRequest(**{"scope": SCOPE, "conversation": "c", "id": id_, "change": change, **fields})
+        return (await self.state.mark(request, self.call)).number
+
+    async def answer(self, number: int, **turn: Any) -> int:
+        """Open a call, and commit its answer; the number of the call is returned."""
+        numbered = await self.mark(f"call {number}")
+        assert (await self.commit(number, mark=f"call {number}", numbered=numbered, **turn)).refused is None
+        return numbered
+
+    async def open(self) -> list[tuple[int, bool]]:
+        return [(call.number, call.live) for call in (await self.resolve(head="c")).open]
 
     async def resolve(self, *numbers: int, items_bytes: int = 0, head: str | None = None, **more: str) -> ResolveReply:
         turns = [Wanted(entry=f"e{number:x}", loose=more.get("loose", f"100{number:x}")) for number in numbers]
@@ -256,6 +284,7 @@ async def test_times_to_live_end_in_the_store(store: Store) -> None:
 
 @pytest.mark.parametrize("word", ["", "a.b", "*", ">", "A", "g", "a" * 200, "ü"])
 async def test_digest_that_is_none_is_refused_and_nothing_is_kept(tenant: Tenant, word: str) -> None:
+    wrong: dict[str, Any]
     for wrong in ({"loose": word}, {"entry": word}, {"scope": word}):
         with pytest.raises(msgspec.ValidationError):
             await tenant.commit(1, **wrong)
@@ -355,6 +384,194 @@ async def test_conversation_names_may_be_anything(tenant: Tenant) -> None:
         assert await tenant.head(name) == (f"e{number:x}", None)
 
 
+# -- open calls and the order of commits ------------------------------------------------------------
+
+
+async def test_calls_are_numbered_in_the_order_in_which_they_begin(tenant: Tenant) -> None:
+    assert [await tenant.mark(name) for name in ("a", "b", "a", "c")] == [1, 2, 1, 3]
+    assert await tenant.open() == [(1, True), (2, True), (3, True)]
+    assert await tenant.mark("elsewhere", conversation="other") == 1
+    assert await tenant.head() is None
+    assert await tenant.read(conversation="c") == ReadReply()
+    assert await tenant.listed() == ([], False)
+
+
+async def test_marks_at_the_same_time_get_different_numbers(tenant: Tenant) -> None:
+    numbers = await asyncio.gather(*(tenant.mark(f"call {k}") for k in range(8)))
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+async def test_late_commit_never_moves_the_head_back_but_is_kept(tenant: Tenant) -> None:
+    await tenant.answer(1)
+    late = await tenant.mark("late")
+    await tenant.answer(2)
+    assert (await tenant.commit(12, start="h1", mark="late", numbered=late)) == CommitReply(turns=3)
+    assert await tenant.head() == ("e2", "e1")
+    assert await tenant.found(12) == [(0, True, "resp_12")]
+    assert await tenant.open() == []
+
+
+async def test_late_commit_that_follows_the_head_moves_it(tenant: Tenant) -> None:
+    late = await tenant.mark("late")
+    await tenant.answer(1)
+    await tenant.commit(2, mark="late", numbered=late)
+    assert await tenant.head() == ("e2", "e1")
+    # The head keeps the number of the newest call: one that is older than that still cannot move it.
+    await tenant.commit(30, start="elsewhere", mark="older", numbered=late)
+    assert await tenant.head() == ("e2", "e1")
+
+
+async def test_repeated_commit_changes_nothing_however_late(tenant: Tenant) -> None:
+    first = await tenant.answer(1, stored=True)
+    await tenant.answer(2)
+    await tenant.delete(entries=["e1"])  # the upstream has forgotten it
+    assert await tenant.commit(1, stored=True, mark="call 1", numbered=first) == CommitReply(turns=2)
+    assert await tenant.head() == ("e2", None)
+    assert await tenant.found(1) == []
+
+
+async def test_commit_after_a_branch_goes_by_its_number(tenant: Tenant) -> None:
+    await tenant.answer(1)
+    one, two = await tenant.mark("one"), await tenant.mark("two")
+    await tenant.commit(22, start="h1", mark="two", numbered=two)
+    await tenant.commit(21, start="h1", mark="one", numbered=one)
+    assert await tenant.head() == ("e16", "e1")
+
+
+async def test_call_whose_mark_did_not_get_through_moves_the_head_only_where_it_follows_it(tenant: Tenant) -> None:
+    await tenant.answer(1)
+    await tenant.commit(30, start="elsewhere", mark="lost")
+    assert await tenant.head() == ("e1", None)
+    await tenant.commit(2, mark="also lost")
+    assert await tenant.head() == ("e2", "e1")
+
+
+async def test_number_is_found_by_the_mark_when_its_answer_was_lost(tenant: Tenant) -> None:
+    await tenant.answer(1)
+    await tenant.mark("call")
+    await tenant.commit(30, start="elsewhere", mark="call")
+    assert await tenant.head() == ("e1e", None)
+
+
+async def test_commit_removes_its_mark_and_all_before_it(tenant: Tenant) -> None:
+    numbers = [await tenant.mark(name) for name in ("cut", "lives", "commits", "later")]
+    await tenant.mark("cut", "spoil")
+    assert await tenant.open() == [(1, False), (2, True), (3, True), (4, True)]
+    await tenant.commit(1, mark="commits", numbered=numbers[2])
+    assert await tenant.open() == [(4, True)]
+
+
+async def test_mark_is_taken_off_or_made_unusable(tenant: Tenant) -> None:
+    for name in ("refused", "cut"):
+        await tenant.mark(name)
+    assert await tenant.mark("refused", "close") == 0
+    assert await tenant.mark("cut", "spoil") == 2
+    assert await tenant.open() == [(2, False)]
+    # What comes late, or again, is none.
+    assert [await tenant.mark(name) for name in ("refused", "cut")] == [0, 2]
+    assert await tenant.mark("cut", "renew") == 0
+    assert await tenant.open() == [(2, False)]
+
+
+@pytest.mark.parametrize("end", ["close", "spoil"])
+async def test_mark_that_comes_after_its_end_is_none(tenant: Tenant, end: Change) -> None:
+    await tenant.answer(1)
+    await tenant.mark("late", end)
+    assert await tenant.mark("late") == 0
+    assert await tenant.commit(2, mark="committed") == CommitReply(turns=2)
+    assert await tenant.mark("committed") == 0
+    assert await tenant.open() == []
+
+
+async def test_mark_lives_while_it_is_renewed(tenant: Tenant) -> None:
+    for name in ("renewed", "silent"):
+        await tenant.mark(name)
+    tenant.later = MARK_SECONDS / 2
+    await tenant.mark("renewed", "renew")
+    tenant.later = MARK_SECONDS + 1
+    assert await tenant.open() == [(1, True), (2, False)]
+
+
+async def test_conversation_has_so_many_open_calls_at_most(tenant: Tenant) -> None:
+    for number in range(20):
+        await tenant.mark(f"cut {number}")
+        await tenant.mark(f"cut {number}", "spoil")
+    numbers = [await tenant.mark(f"call {number}") for number in range(70)]
+    assert numbers == [*range(21, 85), *[0] * 6]
+    assert await tenant.open() == [*((number, False) for number in range(13, 21)), *((n, True) for n in range(21, 85))]
+
+
+async def test_mark_of_a_call_that_keeps_nothing_begins_no_conversation(tenant: Tenant) -> None:
+    assert await tenant.mark("call", known=True) == 0
+    assert await tenant.store.keys(f"{tenant.id}.h.") == []
+    await tenant.answer(1)
+    assert await tenant.mark("call", known=True) == 2
+
+
+async def test_answer_that_finds_no_room_makes_its_mark_unusable(store: Store) -> None:
+    tenant = Tenant(store, max_tenant_turns=1)
+    await tenant.answer(1)
+    number = await tenant.mark("call")
+    assert (await tenant.commit(2, mark="call", numbered=number)).refused == "tenant_full"
+    assert await tenant.open() == [(2, False)]
+
+
+@pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "unknown number"])
+@pytest.mark.parametrize("answered", [True, False], ids=["second turn", "first turn"])
+async def test_commit_of_a_call_that_began_before_a_deletion_writes_nothing(
+    tenant: Tenant, answered: bool, numbered: bool
+) -> None:
+    if answered:
+        await tenant.answer(1)
+    number = await tenant.mark("late")
+    assert (await tenant.delete(conversation="c")).known
+    before = sorted(await tenant.store.keys(f"{tenant.id}.h."))
+    for _ in range(2):
+        reply = await tenant.commit(2, b"item", stored=True, mark="late", numbered=number if numbered else 0)
+        assert reply.refused == "deleted"
+    assert await tenant.cold().found(1, 2) == []
+    assert await tenant.read(conversation="c", upstream_id="resp_2") == ReadReply()
+    assert await tenant.delete(conversation="c") == DeleteReply()
+    for kind in ("t", "m"):
+        assert await tenant.store.keys(f"{tenant.id}.{kind}.") == []
+    assert sorted(await tenant.store.keys(f"{tenant.id}.h.")) == before
+
+
+async def test_conversation_begins_anew_under_its_name_and_old_calls_stay_out(tenant: Tenant) -> None:
+    await tenant.answer(1)
+    late = await tenant.mark("late")
+    await tenant.delete(conversation="c")
+    assert await tenant.open() == []
+    for number in (10, 11, 12):
+        await tenant.answer(number)
+    assert await tenant.head() == ("ec", "eb")
+    assert (await tenant.commit(2, mark="late", numbered=late)).refused == "deleted"
+    assert (await tenant.commit(3, mark="unknown")).refused == "deleted"
+    assert await tenant.head() == ("ec", "eb")
+    assert await tenant.commit(13, mark="no mark") == CommitReply(turns=4)
+    assert await tenant.head() == ("ed", "ec")
+
+
+async def test_commit_that_meets_a_deletion_half_way_leaves_nothing(tenant: Tenant) -> None:
+    number = await tenant.mark("call")
+    write, deleted = tenant.vault.write, False
+
+    async def delete_then_write(*what: Any) -> None:
+        nonlocal deleted
+        if not deleted:
+            deleted = True
+            await tenant.delete(conversation="c")
+        await write(*what)
+
+    tenant.vault.write = delete_then_write  # type: ignore[assignment,method-assign]
+    assert (await tenant.commit(1, b"item", stored=True, mark="call", numbered=number)).refused == "deleted"
+    assert deleted
+    assert await tenant.cold().found(1) == []
+    assert await tenant.read(conversation="c", upstream_id="resp_1") == ReadReply()
+    for kind in ("t", "m"):
+        assert await tenant.store.keys(f"{tenant.id}.{kind}.") == []
+
+
 # -- conversations ----------------------------------------------------------------------------------
 
 
@@ -403,7 +620,7 @@ async def test_deleted_conversation_is_gone_and_may_begin_again(tenant: Tenant) 
     assert await tenant.read(conversation="c", upstream_id="resp_1") == ReadReply()
     assert await tenant.listed() == (["kept"], False)
     assert await tenant.delete(conversation="c") == DeleteReply()
-    assert await tenant.commit(1) == CommitReply(turns=1)
+    await tenant.answer(1)
     assert await tenant.found(1) == [(0, True, "resp_1")]
 
 
@@ -421,8 +638,11 @@ async def test_nothing_of_an_erased_conversation_is_left(tenant: Tenant, place: 
     for prefix in ("t", "h"):
         assert len(await tenant.store.keys(f"{tenant.id}.{prefix}.")) == 1
     await tenant.delete(conversation="c")
-    for prefix in ("t", "h"):
-        assert await tenant.store.keys(f"{tenant.id}.{prefix}.") == []
+    assert await tenant.store.keys(f"{tenant.id}.t.") == []
+    (tombstone,) = await tenant.store.keys(f"{tenant.id}.h.")
+    kept = (await tenant.vault.get(tombstone, HEAD)).record
+    assert (kept.head, kept.start, kept.end, kept.recent, kept.open) == (None, "", "", [], [])
+    assert kept.expires == pytest.approx(time.time() + 86400, abs=60)  # as long as a commit may be late
 
 
 # -- tenants ----------------------------------------------------------------------------------------
@@ -458,7 +678,7 @@ async def test_full_tenant_keeps_nothing_more(store: Store) -> None:
         tenant.cold()
     assert (await Tenant(store, max_tenant_turns=2).commit(3)).refused is None
     await tenant.delete(conversation="c")
-    assert (await tenant.commit(3)).refused is None
+    assert (await tenant.commit(3, conversation="another")).refused is None
 
 
 async def test_status_tells_the_store_and_its_use(tenant: Tenant, place: Place) -> None:
@@ -642,6 +862,8 @@ async def test_process_serves_all_subjects_from_the_store_that_is_configured(pla
         await bus.call(CLAIM, ClaimRequest(upstream_id="file_1", upstream="up"), call)
         assert (await bus.call(READ, ReadRequest(upstream_id="file_1"), call)).upstream == "up"
         assert len((await bus.call(LIST, ListRequest(), call)).conversations) == 1
+        mark = MarkRequest(scope=SCOPE, conversation="c", id="call", change="open")
+        assert (await bus.call(MARK, mark, call)).number == 1
         assert (await bus.call(DELETE, DeleteRequest(conversation="c"), call)).known
         assert (await bus.call(STATE_STATUS, StateStatusRequest(), call)).store == place.kind
         with pytest.raises(RequestInvalid):

@@ -9,9 +9,9 @@ from libs.runtime.errors import BusDown
 from libs.schemas.bus import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
 from libs.schemas.config import State as Settings
 from services.state.cache import Cache
-from services.state.committing import UNKNOWN_TRIES
 from services.state.handlers import State
 from services.state.keys import Keys
+from services.state.moving import UNKNOWN_TRIES
 from services.state.sealing import Seals
 from services.state.stores.memory import MemoryStore
 from services.state.vault import Vault

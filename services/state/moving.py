@@ -1,0 +1,43 @@
+"""Changes the head of a conversation by compare-and-set, against all other writers.
+
+A write whose answer was lost may have happened: the head is read again, and a change that it has already had
+changes nothing.
+"""
+
+from collections.abc import Callable
+
+from libs.runtime import metrics
+from libs.runtime.errors import BusDown
+from services.state.heads import Change
+from services.state.records import HEAD, KeptHead
+from services.state.stores.base import Conflict
+from services.state.vault import Vault, Versioned
+
+TRIES = 16  # against other writers
+UNKNOWN_TRIES = 1  # how often a lost answer is looked after
+
+
+async def move(
+    vault: Vault, key: str, change: Callable[[KeptHead | None], Change], now: int, present: Versioned | None = None
+) -> int:
+    """Apply `change` to the head under `key` and return what it tells. `present` is the head where it was just read.
+
+    `now` in Unix seconds. Raises BusDown.
+    """
+    unknown = 0
+    for _ in range(TRIES):
+        record, revision = present or await vault.get(key, HEAD)
+        present = None
+        head, told = change(record)
+        if head is None:
+            return told
+        try:
+            await vault.swap(key, head, revision, max(1, head.expires - now))
+            return told
+        except Conflict:
+            metrics.STATE_HEAD_CONFLICTS.inc()
+        except BusDown:
+            unknown += 1
+            if unknown > UNKNOWN_TRIES:
+                raise
+    raise BusDown("the head of the conversation is moved by too many writers")
