@@ -9,12 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from libs.schemas.bus import Found, HeadTurns, Turn
+from libs.schemas.bus import Found, HeadTurns, OpenCall, Turn
 from libs.schemas.chat import Message
 from libs.schemas.plan import Continuity, Replayed
 from libs.schemas.responses import InputItem
 from libs.translate import fingerprint, replay
 from libs.translate.arguments import agrees
+from libs.translate.errors import InvalidRequest
 from libs.translate.fingerprint import Answer, History
 from libs.translate.messages import Input
 from libs.translate.replay import Original
@@ -41,6 +42,10 @@ EXPIRED = "expired"  # the upstream may have dropped it
 MODEL_CHANGED = "model_changed"  # the answer came from another model
 NOTHING_NEW = "nothing_new"  # no message follows the newest answer
 UNANSWERED_CALLS = "unanswered_calls"  # a call of the newest answer has no result among what is new
+# Why what is new cannot follow the newest answer that is kept: it may not be the newest that was given.
+BUSY = "busy"  # a call of the conversation is under way, or its answer is not kept yet
+OPEN_CALL = "open_call"  # a call of the conversation ended without an answer that could be followed
+NOT_HEAD = "not_head"  # the client saw another answer last
 
 REASONS = (
     MATCHED,
@@ -63,6 +68,9 @@ REASONS = (
     MODEL_CHANGED,
     NOTHING_NEW,
     UNANSWERED_CALLS,
+    BUSY,
+    OPEN_CALL,
+    NOT_HEAD,
 )
 
 Wish = Literal["replay", "chain"]
@@ -111,24 +119,100 @@ def decide(asked: Asked, found: Sequence[Found]) -> Decision:
     return _replayed(asked, known, reason)
 
 
-def on_head(asked: Asked, head: HeadTurns, owner: str, again: History) -> Decision | str:
+# Where a typed result names its call, of those whose calls stand in a chat answer.
+_RESULT_FIELDS = {
+    "function_call_output": "call_id",
+    "custom_tool_call_output": "call_id",
+    "mcp_approval_response": "approval_request_id",
+}
+
+
+class Newest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the head of a conversation says: its turns and its open calls.
+
+    `then` is the request's history after the newest turn, `again` the one after the turn before it. `after` is the
+    response that the client says it saw last.
+    """
+
+    head: HeadTurns
+    then: History
+    again: History
+    open: Sequence[OpenCall] = ()
+    after: str | None = None
+
+
+def on_head(asked: Asked, newest: Newest, owner: str) -> Decision | str:
     """Return how a request that holds only what is new goes on from the newest turn of its conversation.
 
-    `again` is its history after the turn before: the same messages on the same parent are a regeneration.
-    A string is the reason why there is no parent.
+    The same messages on the same parent, in an answer or in a call under way, are a regeneration. A string is the
+    reason why there is no parent; BUSY may end. Raises InvalidRequest for the result of a call that was never made.
     """
-    if again.whole == head.turn.asked:
-        if head.turn.start == owner:  # it was the first turn, and the messages are the whole history
-            return plain(asked, REGENERATED)
-        parent, reason = head.before, REGENERATED
-    else:
-        parent, reason = head.turn, HEAD
+    head = newest.head
+    found = _followed(newest)
+    if isinstance(found, str):
+        return found
+    regenerates, reason = found
+    if regenerates and head.turn.start == owner:  # it was the first turn, and the messages are the whole history
+        return plain(asked, reason)
+    parent = head.before if regenerates else head.turn
     refusal = _not_chainable(asked, parent)
     if parent is None or refusal is not None:
         return refusal or NOT_A_PARENT
+    _check_results(asked.messages, parent)
     if not _answers_all(asked.messages, parent):
         return UNANSWERED_CALLS
     return _after(asked, asked.made, parent, reason, 1)
+
+
+def without_head(open_: Sequence[OpenCall]) -> str:
+    """Return why nothing can be followed in a conversation of which no answer is kept."""
+    return _in_the_way(open_) or NO_MATCH
+
+
+def _followed(newest: Newest) -> tuple[bool, str] | str:
+    """Return (whether the turn before the newest is followed, the reason), or why neither can be."""
+    head, after = newest.head, newest.after
+    of_head = any((call.start, call.asked) == (head.turn.end, newest.then.whole) for call in newest.open)
+    of_before = any((call.start, call.asked) == (head.turn.start, newest.again.whole) for call in newest.open)
+    again = of_before or newest.again.whole == head.turn.asked
+    if after == head.turn.response_id:
+        return False, REGENERATED if of_head else HEAD
+    if after is not None:
+        if again and head.before is not None and after == head.before.response_id:
+            return True, REGENERATED
+        return BUSY if _in_the_way(newest.open) == BUSY else NOT_HEAD
+    if of_head or of_before:
+        return of_before and not of_head, REGENERATED
+    return _in_the_way(newest.open) or (again, REGENERATED if again else HEAD)
+
+
+def _in_the_way(open_: Sequence[OpenCall]) -> str | None:
+    """The newest of the open calls decides: an answer to it is newer than all that is kept."""
+    if not open_:
+        return None
+    return BUSY if max(open_, key=lambda call: call.number).live else OPEN_CALL
+
+
+def _check_results(messages: Sequence[Message], parent: Turn) -> None:
+    """Raise InvalidRequest for the result of a call that neither the parent nor these messages made."""
+    made = {call.id for call in parent.calls}
+    for index, message in enumerate(messages):
+        made.update(id_ for id_, _, _ in fingerprint.calls_of(message))
+        path, name = _result_of(message)
+        if path is not None and name not in made:
+            text = f"No tool call found for the result of '{name}': the newest answer did not make it."
+            raise InvalidRequest(text, f"messages[{index}].{path}")
+
+
+def _result_of(message: Message) -> tuple[str | None, str | None]:
+    """Where a message says which call it gives the result of, and what it says there; (None, None) for any other.
+
+    The calls of the other typed results are in no chat answer, and the upstream knows them.
+    """
+    if message.role == "tool":
+        return "tool_call_id", message.tool_call_id
+    path = None if message.role else _RESULT_FIELDS.get(message.type or "")
+    return (None, None) if path is None else (path, getattr(message, path))
 
 
 # -- chain ------------------------------------------------------------------------------------------

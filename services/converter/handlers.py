@@ -4,9 +4,11 @@ The only question it asks is the state service's: which answers of this history 
 service is away, a request that carries its history goes plain; a miss is never an error.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -19,28 +21,31 @@ from libs.schemas.bus import (
     Converted,
     ConvertReply,
     ConvertRequest,
-    HeadTurns,
     Native,
     PlanUnsupported,
     Refused,
     ResolveReply,
     ResolveRequest,
+    Said,
     Wanted,
 )
 from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Config
 from libs.schemas.errors import ErrorBody
-from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, StreamPlan
+from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, MarkPlan, StreamPlan
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
 from libs.translate import continuity, fingerprint, naming, request, tools
-from libs.translate.continuity import Asked, Decision
+from libs.translate.continuity import Asked, Decision, Newest
 from libs.translate.errors import NeedsNative, TranslationError
+from libs.translate.ids import response_id
 from libs.translate.naming import Named
 from libs.translate.request import Parsed, Translated
 from libs.translate.routing import Route, route
 
 Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
 
+BUSY_SECONDS = 2.0  # how long what is new waits for the answer before it to be kept
+BUSY_POLL_SECONDS = 0.1
 MAX_ANSWERS = 256  # of a history that are looked up, newest first
 CONVERSION_BYTES = 512 * 1024  # what a conversion may be longer than its body, items left out
 
@@ -67,6 +72,14 @@ class _Work(msgspec.Struct, frozen=True, kw_only=True):
         return fingerprint.history(self.chat.messages, self.made.input.hoisted, self.owner, self.media, start)
 
 
+class _Decided(NamedTuple):
+    """How a request goes on; the conversation that its history was found in, and whether something can follow that."""
+
+    decision: Decision
+    conversation: str | None = None
+    followed: bool = False
+
+
 class Converter:
     """Handles CONVERT; `resolve` asks the state service."""
 
@@ -82,7 +95,7 @@ class Converter:
             parsed = request.parse(request_.body)
             way = route(self._config.upstream, parsed.chat.model)
             work = _work(request_, parsed, way)
-            decision, conversation = await self._decide(work, call)
+            decided = await self._decide(work, call)
         except _Discontinued as refused:
             _tell(work, refused.continuity, call)
             return Refused(
@@ -96,19 +109,20 @@ class Converter:
         except TranslationError as refused:
             return Refused(status=refused.status, error=refused.error)
         except NeedsNative as native:
-            return Native(upstream=way.upstream.name, model=way.model, reason=native.reason)
-        conversation = conversation or work.named.told or request_.token or _token(call)
-        converted = _converted(work, decision, conversation)
+            mark = _native_mark(request_, parsed, way)
+            return Native(upstream=way.upstream.name, model=way.model, reason=native.reason, mark=mark)
+        conversation = decided.conversation or work.named.told or request_.token or _token(call)
+        converted = _converted(work, decided, conversation)
         _tell(work, converted.continuity, call)
         return converted
 
-    async def _decide(self, work: _Work, call: Call) -> tuple[Decision, str | None]:
-        """Return how the request goes on, and the conversation that its history was found to belong to."""
+    async def _decide(self, work: _Work, call: Call) -> _Decided:
+        """Return how the request goes on."""
         if work.named.delta:
-            return await self._on_head(work, call), None
+            return _Decided(await self._on_head(work, call))
         reason = _early_reason(work)
         if reason is not None:
-            return continuity.plain(work.asked, reason), None
+            return _Decided(continuity.plain(work.asked, reason))
         newest_first = work.asked.history.answers[: -MAX_ANSWERS - 1 : -1]
         question = ResolveRequest(
             scope=work.owner,
@@ -123,28 +137,51 @@ class Converter:
             reply = await self._resolve(question, call)
         except BusError as error:
             log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
-            return continuity.plain(work.asked, continuity.STATE_UNAVAILABLE), None
+            return _Decided(continuity.plain(work.asked, continuity.STATE_UNAVAILABLE))
         belongs = next((found.turn.conversation for found in reply.found), None)
-        return continuity.decide(work.asked, reply.found), work.named.name or belongs
+        return _Decided(
+            continuity.decide(work.asked, reply.found),
+            work.named.name or belongs,
+            any(found.turn.stored for found in reply.found),
+        )
 
     async def _on_head(self, work: _Work, call: Call) -> Decision:
-        """Go on from the newest turn of the conversation that the client named. Raises TranslationError."""
+        """Go on from the newest turn of the conversation that the client named. Raises TranslationError.
+
+        Where a call of it is under way, its answer is waited for: what is new must not follow an older one.
+        """
         name = work.named.name or ""
-        try:
-            reply = await self._resolve(ResolveRequest(scope=work.owner, head=name), call)
-        except BusError as error:
-            log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
-            raise _Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
-        decided = continuity.NO_MATCH if reply.head is None else _from_head(work, reply.head)
-        if isinstance(decided, Decision):
-            return decided
-        body = ErrorBody(
-            message=f"The newest answer of conversation '{name}' cannot be continued ({decided}). "
-            "Send the whole history.",
-            param="previous_response_id",
-            code="previous_response_not_found",
-        )
-        raise _Discontinued(400, body, decided)
+        ends = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                reply = await self._resolve(ResolveRequest(scope=work.owner, head=name), call)
+            except BusError as error:
+                log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
+                raise _Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
+            decided = _from_head(work, reply)
+            if isinstance(decided, Decision):
+                return decided
+            if decided != continuity.BUSY or time.monotonic() >= ends:
+                break
+            await asyncio.sleep(BUSY_POLL_SECONDS)
+        if decided == continuity.BUSY:
+            raise _Discontinued(409, _busy(name), decided)
+        raise _Discontinued(400, _not_continued(name, decided), decided)
+
+
+def _busy(name: str) -> ErrorBody:
+    return ErrorBody(
+        message=f"Another request of conversation '{name}' is under way. Send this one again when that is answered.",
+        code="conversation_busy",
+    )
+
+
+def _not_continued(name: str, reason: str) -> ErrorBody:
+    return ErrorBody(
+        message=f"The newest answer of conversation '{name}' cannot be continued ({reason}). Send the whole history.",
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
 
 
 _UNAVAILABLE = ErrorBody(
@@ -183,7 +220,7 @@ def _work(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Work:
         heads={lifted.placeholder: lifted.head for lifted in request_.lifted},
     )
     account = request_.accounts.get(way.upstream.name, "")
-    owner = fingerprint.scope(request_.tenant, account, chat.safety_identifier or chat.user or "")
+    owner = _owner(request_, chat, way)
     media = {lifted.placeholder: lifted.sha256 for lifted in request_.lifted}
     start = owner if named.parent is None else fingerprint.after(owner, named.parent)
     body = made.body
@@ -250,10 +287,24 @@ def _early_reason(work: _Work) -> str | None:
     return next((reason for holds, reason in checks if holds), None)
 
 
-def _from_head(work: _Work, head: HeadTurns) -> Decision | str:
+def _from_head(work: _Work, reply: ResolveReply) -> Decision | str:
     if work.off:
         return continuity.OFF
-    return continuity.on_head(work.asked, head, work.owner, work.history(head.turn.start))
+    if reply.head is None:
+        return continuity.without_head(reply.open)
+    newest = Newest(
+        head=reply.head,
+        then=work.history(reply.head.turn.end),
+        again=work.history(reply.head.turn.start),
+        open=reply.open,
+        after=_seen(work.request.said),
+    )
+    return continuity.on_head(work.asked, newest, work.owner)
+
+
+def _seen(said: Said) -> str | None:
+    """The response that the client of a delta saw last; an id of another form is no answer of ours."""
+    return None if said.after is None else response_id(said.after) or said.after
 
 
 def _token(call: Call) -> str:
@@ -261,7 +312,8 @@ def _token(call: Call) -> str:
     return naming.ISSUED + blake2b(call.request_id.encode(), digest_size=16).hexdigest()
 
 
-def _converted(work: _Work, decision: Decision, conversation: str) -> Converted:
+def _converted(work: _Work, decided: _Decided, conversation: str) -> Converted:
+    decision = decided.decision
     made, parent = decision.input, decision.parent
     body = msgspec.structs.replace(work.made.body, input=made.items)
     if parent is not None:
@@ -270,7 +322,7 @@ def _converted(work: _Work, decision: Decision, conversation: str) -> Converted:
         upstream=work.way.upstream.name,
         model=work.way.model,
         body=request.encode(body, work.made.forwarded),
-        plan=_plan(work, decision, conversation),
+        plan=_plan(work, decided, conversation),
         continuity=decision.continuity,
         conversation=conversation,
         whole=not work.named.only_new,
@@ -279,8 +331,8 @@ def _converted(work: _Work, decision: Decision, conversation: str) -> Converted:
     )
 
 
-def _plan(work: _Work, decision: Decision, conversation: str) -> StreamPlan:
-    history = work.asked.history
+def _plan(work: _Work, decided: _Decided, conversation: str) -> StreamPlan:
+    decision, history = decided.decision, work.asked.history
     if work.named.delta and decision.parent is not None:
         history = work.history(decision.parent.end)
     commit = CommitPlan(
@@ -296,13 +348,44 @@ def _plan(work: _Work, decision: Decision, conversation: str) -> StreamPlan:
         parent=work.made.plan.choices == 1 and work.named.parent is None,
         stored=work.made.body.store,
     )
-    kept = work.retain and not work.off
+    kept = commit if work.retain and not work.off else None
     return msgspec.structs.replace(
         work.made.plan,
         items=decision.input.sources,
         replayed=decision.replayed,
-        commit=commit if kept else None,
+        commit=kept,
+        delta=work.named.delta,
+        mark=_mark(work, kept, followed=decided.followed),
     )
+
+
+def _mark(work: _Work, kept: CommitPlan | None, *, followed: bool) -> MarkPlan | None:
+    """Return where the call is marked as open: wherever a request could come that holds only what is new.
+
+    It could follow an answer that is stored, or ask for one in a conversation that has a name. A call of which
+    nothing is kept leaves no digest, and its mark stands only where there is something to be followed.
+    """
+    name = work.named.name
+    if work.named.parent is not None:
+        return None
+    if kept is None:
+        return None if name is None else MarkPlan(scope=work.owner, conversation=name, known=True)
+    if not (kept.stored or followed or name is not None):
+        return None
+    return MarkPlan(scope=kept.scope, conversation=kept.conversation, asked=kept.asked, start=kept.start)
+
+
+def _native_mark(request_: ConvertRequest, parsed: Parsed, way: Route) -> MarkPlan | None:
+    """The same for a call that the upstream answers itself, which is never kept."""
+    chat, named = naming.name(parsed.chat, request_.said)
+    if named.name is None:
+        return None
+    return MarkPlan(scope=_owner(request_, chat, way), conversation=named.name, known=True)
+
+
+def _owner(request_: ConvertRequest, chat: ChatRequest, way: Route) -> str:
+    account = request_.accounts.get(way.upstream.name, "")
+    return fingerprint.scope(request_.tenant, account, chat.safety_identifier or chat.user or "")
 
 
 def _tell(work: _Work, decided: Continuity, call: Call) -> None:

@@ -20,6 +20,7 @@ PARENT_QUERY = "previous_response_id"
 HISTORY_HEADER = "x-parley-history"
 RETAIN_HEADER = "x-parley-retain"
 CONTINUITY_HEADER = "x-parley-continuity"
+AFTER_HEADER = "x-parley-after"
 MAX_HINT_CHARACTERS = 256
 
 _DELTA = {"whole": False, "delta": True}
@@ -52,6 +53,7 @@ def read_said(settings: Conversation, exchange: Exchange, *, retain: bool) -> Sa
         retain=_choice(headers, RETAIN_HEADER, _RETAIN) is not False and retain,
         continuity=_choice(headers, CONTINUITY_HEADER, _CONTINUITY),
         hint=(_first(headers, settings.hint_headers) or ("", ""))[1][:MAX_HINT_CHARACTERS],
+        after=_checked(AFTER_HEADER, headers.get(AFTER_HEADER)),
     )
 
 

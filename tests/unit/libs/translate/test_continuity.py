@@ -1,13 +1,15 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from libs.schemas.bus import Found, HeadTurns, KeptCall, Turn
+from libs.schemas.bus import Found, HeadTurns, KeptCall, OpenCall, Turn
 from libs.translate import continuity, fingerprint
 from libs.translate.arguments import outline
-from libs.translate.continuity import Asked, Decision, decide, on_head
+from libs.translate.continuity import Asked, Decision, Newest, decide, on_head
+from libs.translate.errors import InvalidRequest
 from libs.translate.messages import Input, to_input
 from libs.translate.parts import Terms
 from tests.support import answers
@@ -291,10 +293,13 @@ def test_an_image_that_left_no_trace_is_replayed() -> None:
 # -- the newest turn of a conversation --------------------------------------------------------------
 
 
-def _head(asked_turns: list[Json], head: HeadTurns, **fields: Any) -> Decision | str:
+def _head(
+    asked_turns: list[Json], head: HeadTurns, open_: Sequence[OpenCall] = (), after: str | None = None, **fields: Any
+) -> Decision | str:
     asked = _asked(asked_turns, continues=True, **fields)
-    again = _asked(asked_turns, continues=True, start=head.turn.start).history
-    return on_head(asked, head, OWNER, again)
+    then, again = (_asked(asked_turns, continues=True, start=k).history for k in (head.turn.end, head.turn.start))
+    newest = Newest(head=head, then=then, again=again, open=open_, after=after)
+    return on_head(asked, newest, OWNER)
 
 
 def _whole(turns: list[Json], start: str) -> str:
@@ -330,7 +335,95 @@ def test_results_follow_the_calls_of_the_head() -> None:
     decision = _head([tool("h")], head)
     assert isinstance(decision, Decision) and decision.continuity.reason == continuity.HEAD
     assert _head([user("c")], head) == continuity.UNANSWERED_CALLS
-    assert _head([tool("other")], head) == continuity.UNANSWERED_CALLS
+
+
+@pytest.mark.parametrize("calls", [[HIDDEN], []], ids=["another call", "no call"])
+@pytest.mark.parametrize(
+    ("result", "path"),
+    [
+        (tool("other"), "tool_call_id"),
+        ({"type": "function_call_output", "call_id": "other", "output": "x"}, "call_id"),
+        ({"type": "custom_tool_call_output", "call_id": "other", "output": "x"}, "call_id"),
+        ({"type": "mcp_approval_response", "approval_request_id": "other", "approve": True}, "approval_request_id"),
+    ],
+)
+def test_result_of_a_call_that_the_head_never_made_is_refused(calls: list[KeptCall], result: Json, path: str) -> None:
+    head = HeadTurns(turn=msgspec.structs.replace(SECOND, calls=calls), before=FIRST)
+    results = [tool("h")] if calls else []
+    with pytest.raises(InvalidRequest) as refused:
+        _head([*results, result], head)
+    assert (refused.value.status, refused.value.error.param) == (400, f"messages[{len(results)}].{path}")
+
+
+def test_result_of_a_call_among_what_is_new_is_no_orphan() -> None:
+    decision = _head([user("c"), calling("n"), tool("n")], HeadTurns(turn=SECOND, before=FIRST))
+    assert isinstance(decision, Decision) and decision.parent == SECOND
+
+
+NEW = [user("c")]
+ON_HEAD: Json = {"start": SECOND.end, "asked": _whole(NEW, SECOND.end)}
+ON_BEFORE: Json = {"start": SECOND.start, "asked": _whole(NEW, SECOND.start)}
+
+
+def _open(number: int = 3, *, live: bool = True, start: str = "dd", asked: str = "ee") -> OpenCall:
+    return OpenCall(number=number, start=start, asked=asked, live=live)
+
+
+@pytest.mark.parametrize(
+    ("open_", "expected"),
+    [
+        ([_open()], continuity.BUSY),
+        ([_open(live=False)], continuity.OPEN_CALL),
+        ([_open(3), _open(4, live=False)], continuity.OPEN_CALL),
+        ([_open(3, live=False), _open(4)], continuity.BUSY),
+        # The same question on the same parent: a retry.
+        ([_open(**ON_HEAD)], SECOND),
+        ([_open(**ON_HEAD, live=False)], SECOND),
+        ([_open(**ON_HEAD), _open(4)], SECOND),
+        ([_open(**ON_BEFORE)], FIRST),
+        # The same question elsewhere, or another one here.
+        ([_open(start=SECOND.end)], continuity.BUSY),
+        ([_open(asked=ON_HEAD["asked"])], continuity.BUSY),
+    ],
+)
+def test_open_call_stands_in_the_way_unless_it_asked_the_same(open_: list[OpenCall], expected: Turn | str) -> None:
+    decided = _head(NEW, HeadTurns(turn=SECOND, before=FIRST), open_)
+    if isinstance(expected, str):
+        assert decided == expected
+    else:
+        assert isinstance(decided, Decision)
+        assert (decided.parent, decided.continuity.reason) == (expected, continuity.REGENERATED)
+
+
+@pytest.mark.parametrize(
+    ("asked", "after", "open_", "expected"),
+    [
+        (NEW, "resp_2", [], (SECOND, continuity.HEAD)),
+        (NEW, "resp_2", [_open()], (SECOND, continuity.HEAD)),
+        (NEW, "resp_2", [_open(live=False)], (SECOND, continuity.HEAD)),
+        (NEW, "resp_2", [_open(**ON_HEAD)], (SECOND, continuity.REGENERATED)),
+        ([user("b")], "resp_2", [], (SECOND, continuity.HEAD)),  # the same words once more, after their answer
+        ([user("b")], "resp_1", [], (FIRST, continuity.REGENERATED)),
+        (NEW, "resp_1", [], continuity.NOT_HEAD),
+        (NEW, "resp_3", [], continuity.NOT_HEAD),
+        (NEW, "resp_3", [_open()], continuity.BUSY),
+        (NEW, "resp_3", [_open(live=False)], continuity.NOT_HEAD),
+    ],
+)
+def test_client_may_say_which_answer_it_saw_last(
+    asked: list[Json], after: str, open_: list[OpenCall], expected: tuple[Turn, str] | str
+) -> None:
+    decided = _head(asked, HeadTurns(turn=SECOND, before=FIRST), open_, after)
+    if isinstance(expected, str):
+        assert decided == expected
+    else:
+        assert isinstance(decided, Decision)
+        assert (decided.parent, decided.continuity.reason) == expected
+
+
+def test_first_answer_under_way_is_waited_for() -> None:
+    told = [continuity.without_head(open_) for open_ in ([], [_open()], [_open(live=False)])]
+    assert told == [continuity.NO_MATCH, continuity.BUSY, continuity.OPEN_CALL]
 
 
 @pytest.mark.parametrize(
@@ -359,6 +452,7 @@ def test_the_same_again_without_what_it_followed_is_refused() -> None:
 DECIDED = {
     *(continuity.MATCHED, continuity.HEAD, continuity.REGENERATED, continuity.NO_MATCH),
     *(continuity.NOTHING_KEPT, continuity.UNANSWERED_CALLS),
+    *(continuity.BUSY, continuity.OPEN_CALL, continuity.NOT_HEAD),
 }
 # The converter's own, reached in its tests.
 CONVERTERS = {

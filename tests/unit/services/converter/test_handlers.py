@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from libs.schemas.bus import (
     KeptCall,
     Lifted,
     Native,
+    OpenCall,
     PlanUnsupported,
     Refused,
     ResolveReply,
@@ -28,9 +30,10 @@ from libs.schemas.bus import (
     Turn,
 )
 from libs.schemas.config import Config, Conversation, ModelRule, Upstream
-from libs.schemas.plan import PLAN_VERSION, CommitPlan
+from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity
 from libs.translate import continuity, fingerprint
 from libs.translate.arguments import outline
+from services.converter import handlers
 from services.converter.handlers import MAX_ANSWERS, Converter
 from tests.support.chats import Json, assistant, calling, messages, system, tool, user
 
@@ -83,13 +86,13 @@ def known(turns: list[Json] = HISTORY, *, hoisted: int = 1, items: list[Json] | 
 class State:
     """Knows what it is given, and keeps the questions."""
 
-    def __init__(self, *found: Found, head: HeadTurns | None = None) -> None:
+    def __init__(self, *found: Found, head: HeadTurns | None = None, open_: Sequence[OpenCall] = ()) -> None:
         self.asked: list[ResolveRequest] = []
-        self._reply = ResolveReply(found=list(found), head=head)
+        self.replies = [ResolveReply(found=list(found), head=head, open=list(open_))]  # the last for good
 
     async def resolve(self, request: ResolveRequest, call: Call) -> ResolveReply:
         self.asked.append(request)
-        return self._reply
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
 async def away(request: ResolveRequest, call: Call) -> ResolveReply:
@@ -458,6 +461,114 @@ async def test_what_follows_nothing_known_is_refused(reason: str, head: Turn | N
     reply = await refused(state, [user("x")], said=DELTA, **options)
     assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
     assert f"({reason})" in reply.error.message
+
+
+LIVE, CUT = (OpenCall(number=2, asked="aa", start="bb", live=live) for live in (True, False))
+
+
+async def test_what_is_new_waits_for_the_answer_under_way() -> None:
+    state = State(open_=[LIVE])
+    state.replies += [
+        ResolveReply(head=HeadTurns(turn=turn(response_id="resp_1")), open=[LIVE]),
+        ResolveReply(head=HeadTurns(turn=turn(response_id="resp_2"))),
+    ]
+    reply = await converted(state, [user("x")], said=DELTA)
+    assert sent(reply)["previous_response_id"] == "resp_2"
+    assert len(state.asked) == 3
+
+
+async def test_conversation_that_stays_busy_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "BUSY_SECONDS", 0.05)
+    for head in (HeadTurns(turn=turn()), None):
+        reply = await refused(State(head=head, open_=[LIVE]), [user("x")], said=DELTA)
+        assert (reply.status, reply.error.code, reply.error.type) == (409, "conversation_busy", "invalid_request_error")
+        assert reply.continuity == Continuity(reason=continuity.BUSY)
+
+
+@pytest.mark.parametrize(
+    ("open_", "said", "reason"),
+    [([CUT], DELTA, continuity.OPEN_CALL), ([], {**DELTA, "after": "chatcmpl-9"}, continuity.NOT_HEAD)],
+)
+async def test_what_could_follow_an_older_turn_is_refused_at_once(
+    open_: list[OpenCall], said: Json, reason: str
+) -> None:
+    state = State(head=HeadTurns(turn=turn()), open_=open_)
+    reply = await refused(state, [user("x")], said=said)
+    assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
+    assert f"({reason})" in reply.error.message
+    assert len(state.asked) == 1
+
+
+async def test_client_that_saw_the_newest_answer_waits_for_nothing() -> None:
+    state = State(head=HeadTurns(turn=turn()), open_=[LIVE])
+    reply = await converted(state, [user("x")], said={**DELTA, "after": "chatcmpl-1"})
+    assert sent(reply)["previous_response_id"] == "resp_1"
+    assert len(state.asked) == 1
+
+
+async def test_result_of_a_call_never_made_is_refused_by_its_path() -> None:
+    reply = await refused(State(head=HeadTurns(turn=turn())), [user("x"), tool("other")], said=DELTA)
+    assert (reply.status, reply.error.param, reply.continuity) == (400, "messages[1].tool_call_id", None)
+
+
+async def test_whole_history_is_never_held_up_by_an_open_call() -> None:
+    reply = await converted(State(open_=[LIVE, CUT]), said=NAMED)
+    assert (reply.whole, told(reply)[0]) == (True, "none")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"said": NAMED}, (False, True)),
+        ({"said": NAMED, "store": False}, (False, True)),
+        ({"said": NAMED, "n": 2}, (False, True)),
+        ({"said": {"continuity": "chain"}}, (False, True)),
+        ({"up": upstream(continuity="chain")}, (False, True)),
+        ({"said": {**NAMED, "retain": False}}, (True, False)),
+        ({"said": NAMED, "up": upstream(continuity="off")}, (True, False)),
+        ({}, None),
+        ({"said": {"retain": False}}, None),
+        ({"said": {"previous_response_id": "resp_9"}, "turns": [user("x")]}, None),
+    ],
+)
+async def test_call_is_marked_where_something_new_could_come_after_it(
+    options: Json, expected: tuple[bool, bool] | None
+) -> None:
+    mark = (await converted(State(), **options)).plan.mark
+    if expected is None:
+        assert mark is None
+        return
+    assert mark is not None and mark.scope == OWNER
+    assert (mark.known, bool(mark.asked and mark.start)) == expected
+
+
+async def test_call_after_a_stored_answer_is_marked_though_it_is_not_stored_itself() -> None:
+    for stored in (True, False):
+        reply = await converted(State(known(stored=stored)))
+        assert (reply.plan.mark is not None, commit(reply).stored) == (stored, False)
+        assert reply.plan.mark is None or reply.plan.mark.conversation == "found"
+
+
+async def test_mark_of_what_is_new_asks_what_its_repetition_asks() -> None:
+    before = known(HISTORY[:3]).turn
+    state = State(head=HeadTurns(turn=before))
+    first = await converted(state, [user("Three")], said=DELTA)
+    mark = first.plan.mark
+    assert mark is not None and first.plan.delta
+    state.replies = [
+        ResolveReply(
+            head=HeadTurns(turn=before), open=[OpenCall(number=3, asked=mark.asked, start=mark.start, live=True)]
+        )
+    ]
+    again = await converted(state, [user("Three")], said=DELTA)
+    assert told(again) == ("chain", continuity.REGENERATED, 1)
+    assert sent(again)["previous_response_id"] == before.response_id
+
+
+async def test_call_that_the_upstream_answers_itself_is_marked_in_its_conversation() -> None:
+    reply = await convert(State(), said=NAMED, modalities=["text", "audio"], audio={"voice": "a", "format": "wav"})
+    assert isinstance(reply, Native) and reply.mark is not None
+    assert (reply.mark.conversation, reply.mark.known, reply.mark.scope) == ("c", True, OWNER)
 
 
 async def test_delta_without_a_name_is_refused() -> None:
