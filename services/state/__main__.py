@@ -5,12 +5,12 @@ from typing import Any
 
 from libs.runtime import service
 from libs.runtime.jetstream import ensure_bucket, prepared
+from libs.runtime.sealing import Seals
 from libs.runtime.secret import load_secret
 from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, READ, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
 from services.state.eviction import Evictions
 from services.state.handlers import State
-from services.state.sealing import Seals
 from services.state.stores.base import Store
 from services.state.stores.jetstream import TIMEOUT_SECONDS, JetStreamStore
 from services.state.stores.memory import MemoryStore

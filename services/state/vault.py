@@ -11,10 +11,10 @@ import msgspec
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
+from libs.runtime.sealing import Seals
 from services.state.cache import Cache
 from services.state.keys import immutable
 from services.state.records import ENCODER
-from services.state.sealing import Seals
 from services.state.stores.base import Store, Totals
 
 T = TypeVar("T")

@@ -18,6 +18,7 @@ from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.runtime.errors import BusDown, RequestInvalid
 from libs.runtime.jetstream import ensure_bucket
+from libs.runtime.sealing import Seals
 from libs.schemas.bus import (
     ClaimRequest,
     CommitReply,
@@ -44,7 +45,6 @@ from services.state.eviction import Evictions
 from services.state.handlers import State
 from services.state.heads import MARK_SECONDS
 from services.state.records import HEAD
-from services.state.sealing import Seals
 from services.state.stores.base import Conflict, Store
 from services.state.stores.jetstream import JetStreamStore
 from services.state.stores.memory import MemoryStore

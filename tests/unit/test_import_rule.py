@@ -29,13 +29,14 @@ RULES = {
     "libs/schemas": Rule(pure=True),
     "libs/translate": Rule(ours=("libs.schemas",), pure=True),
     "libs/runtime": Rule(
-        ours=("libs.schemas",), drivers=("msgspec", "nats", "opentelemetry", "prometheus_client", "uvicorn", "uvloop")
+        ours=("libs.schemas",),
+        drivers=("msgspec", "cryptography", "nats", "opentelemetry", "prometheus_client", "uvicorn", "uvloop"),
     ),
     "services/edge": Rule(
         ours=("libs",), drivers=("msgspec", "aiohttp", "nats", "starlette", "uvicorn", "uvloop", "yarl")
     ),
     "services/converter": Rule(ours=("libs",)),
-    "services/state": Rule(ours=("libs",), drivers=("msgspec", "cryptography", "nats", "redis")),
+    "services/state": Rule(ours=("libs",), drivers=("msgspec", "nats", "redis")),
     "services/analytics": Rule(ours=("libs",), drivers=("msgspec", "chdb", "clickhouse_connect", "nats")),
     # The simulator must not share a mistake with what it tests.
     "deploy/local/simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),

@@ -6,13 +6,13 @@ import pytest
 
 from libs.runtime.call import Call
 from libs.runtime.errors import BusDown
+from libs.runtime.sealing import Seals
 from libs.schemas.bus import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
 from libs.schemas.config import State as Settings
 from services.state.cache import Cache
 from services.state.handlers import State
 from services.state.keys import Keys
 from services.state.moving import UNKNOWN_TRIES
-from services.state.sealing import Seals
 from services.state.stores.memory import MemoryStore
 from services.state.vault import Vault
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.state.sealing import Seals
+from libs.runtime.sealing import Seals
 
 OLD, NEW = b"o" * 32, b"n" * 32
 KEY, SAME_TENANT, OTHER_TENANT = "0a.t.e1", "0a.t.e2", "0b.t.e1"
