@@ -43,8 +43,12 @@ ANSWER_LOSSES = Counter(
     "parley_answer_losses_total", "Parts of answers that have no place in a chat answer, by what they are.", ["what"]
 )
 BAD_EVENTS = Counter("parley_bad_events_total", "Upstream events that could not be decoded.")
-SPOOL_BYTES = Gauge("parley_spool_bytes", "Bytes of records waiting in the local spool.")
+SPOOL_BYTES = Gauge("parley_spool_bytes", "Bytes waiting in the local spool: of records, and of the outbox.")
 SPOOL_DROPPED = Counter("parley_spool_dropped_total", "Records lost because the spool was full or broken.")
+OUTBOX = Counter("parley_outbox_total", "Requests to the state service that were kept on disk, by result.", ["result"])
+OUTBOX_WAITING = Gauge(
+    "parley_outbox_waiting", "Requests to the state service that are kept on disk until they are in."
+)
 RECORDS_PUBLISHED = Counter("parley_records_published_total", "Records acknowledged by JetStream.")
 
 # -- state ------------------------------------------------------------------------------------------

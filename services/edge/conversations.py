@@ -72,7 +72,8 @@ async def _read(edge: Edge, exchange: Exchange, caller: Caller, token: str) -> d
 async def _delete(edge: Edge, exchange: Exchange, caller: Caller, token: str) -> dict[str, Any]:
     """What was erased here is so, whatever becomes of what is upstream."""
     reply = await state.ask(edge, exchange, caller, DELETE, DeleteRequest(conversation=token))
-    if not reply.known:
+    waiting = edge.outbox.forget(caller.tenant, token)
+    if not reply.known and not waiting:
         raise _not_found(token)
     failures = await _delete_upstream(edge, exchange, caller, reply.responses)
     told = {"id": token, "object": "parley.conversation.deleted", "deleted": True}

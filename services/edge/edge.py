@@ -23,6 +23,7 @@ from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import Skeleton
 from services.edge.calls import RecordSink
 from services.edge.exchange import Exchange
+from services.edge.outbox import Outbox
 from services.edge.said import read_said
 from services.edge.streams import Streams
 from services.edge.tenants import Caller, Tenants
@@ -63,6 +64,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     tenants: Tenants
     upstreams: Upstreams
     sink: RecordSink
+    outbox: Outbox
     streams: Streams
     unchained: Unchained = msgspec.field(default_factory=Unchained)
     background: set[asyncio.Task[Any]] = msgspec.field(default_factory=set)

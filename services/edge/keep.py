@@ -43,9 +43,9 @@ class Keeper:
             self._commits.append(state.commit(self._edge, self._exchange, self._caller, request))
 
     async def kept(self) -> None:
-        """Wait until all is kept; after `commit_timeout_seconds` it goes on alone."""
+        """Wait until all is kept, or after `commit_timeout_seconds` on disk on its way there."""
         if self._commits:
-            await asyncio.wait(self._commits, timeout=self._edge.config.edge.commit_timeout_seconds)
+            await asyncio.wait(self._commits)
 
     def _request(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> CommitRequest | None:
         limits = self._edge.config.state

@@ -21,6 +21,7 @@ from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
 from services.edge.app import create_app
 from services.edge.edge import Edge
+from services.edge.outbox import Outbox
 from services.edge.publish import Publisher
 from services.edge.spool import Spool
 from services.edge.streams import Streams
@@ -28,6 +29,7 @@ from services.edge.tenants import Tenants
 from services.edge.upstream import Upstreams
 
 BACKGROUND_SECONDS = 5.0  # for commits that outlived their answers
+OUTBOX_SECONDS = 2.0  # for requests to the state service that did not get through; the rest stays on disk
 PUBLISH_SECONDS = 5.0  # for the last records; the spool keeps what does not make it
 
 log = Log("parley.edge")
@@ -38,7 +40,8 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     if not config.upstream:
         raise StartError("no upstream: set OPENAI_API_KEY, or list an [[upstream]] in parley.toml")
     stop = stop_event()
-    tenants = Tenants(load_secret(environ, config.edge.secret_file), config.upstream, environ, config.tenant)
+    secret = load_secret(environ, config.edge.secret_file)
+    tenants = Tenants(secret, config.upstream, environ, config.tenant)
     listener = _listen(config)
     bus = await Bus.connect(config.nats, "edge")
 
@@ -47,14 +50,25 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
 
     await prepared(ensure_records, config.nats.connect_timeout_seconds)
     bus.on_reconnect(ensure_records)
-    publisher = Publisher(Spool(config.edge.spool_dir, config.edge.spool_max_bytes), bus)
+    spool = Spool(config.edge.spool_dir, config.edge.spool_max_bytes)
+    publisher = Publisher(spool, bus)
+    outbox = Outbox(spool.folders, secret, bus)
     upstreams = Upstreams(config.edge, tenants)
     streams = Streams(config.edge)
-    edge = Edge(config=config, bus=bus, tenants=tenants, upstreams=upstreams, sink=publisher, streams=streams)
+    edge = Edge(
+        config=config,
+        bus=bus,
+        tenants=tenants,
+        upstreams=upstreams,
+        sink=publisher,
+        outbox=outbox,
+        streams=streams,
+    )
     readiness = Readiness()
     server = Server(_uvicorn(config, edge, readiness))
     await upstreams.start()
     await publisher.start()
+    await outbox.start()
     streams.start()
     spare_collector()
     serving = asyncio.create_task(server.serve([listener]))
@@ -67,6 +81,7 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     server.should_exit = True
     await _finish_answers(config, streams, serving)
     await _finish_background(edge)
+    await outbox.stop(OUTBOX_SECONDS)
     await publisher.stop(PUBLISH_SECONDS)
     await streams.stop()
     await upstreams.close()

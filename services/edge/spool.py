@@ -1,18 +1,16 @@
 """The edge's local spool: every record is on disk before its answer ends, and stays there until the
 stream has it. Survives the death of the process, not of the machine: a write, no fsync.
 
-JSON lines in segment files, one directory per process, held by a lock; a directory whose lock is free
-belongs to a dead process and is adopted. Called on the event loop: nothing here waits or raises.
+JSON lines in segment files in the process's own folder; those of dead processes are adopted (`folders.py`).
+Called on the event loop: nothing here waits or raises.
 """
 
-import fcntl
 import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
 import msgspec
 
@@ -20,6 +18,7 @@ from libs.runtime import metrics
 from libs.runtime.errors import StartError
 from libs.runtime.logs import Log
 from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record
+from services.edge.folders import Folder, Folders
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_SEGMENTS_OF_OPEN_CALLS = 4  # an older segment with nothing but open calls is written again and removed
@@ -79,48 +78,27 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     recovered: bool = False
 
 
-class _Folder:
-    """The directory of one process, and the lock on it."""
-
-    def __init__(self, path: Path, lock: int) -> None:
-        self.path = path
-        self.lock = lock
-        self.segments: deque[_Segment] = deque()
-
-    def release(self) -> None:
-        """Remove the directory if nothing is left in it, and give up the lock."""
-        if not self.segments:
-            (self.path / "lock").unlink(missing_ok=True)
-            try:
-                self.path.rmdir()
-            except OSError as error:
-                log.warning("spool_folder_kept", error=str(error))
-        os.close(self.lock)
-
-
 class Spool:
     """Records of this process and of the dead ones it found. In memory a record takes a few hundred bytes."""
 
     def __init__(self, root: Path | str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
         """Lock a directory of its own under `root` and adopt the abandoned ones. Raises StartError."""
-        self._max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max(max_bytes // 8, 1))
         self._places: OrderedDict[str, _Place] = OrderedDict()
         self._queue: deque[str] = deque()  # closed, not acknowledged, not being published
-        self._bytes = 0
         self._file = -1
         self._next_segment = 1
         self._complained = -COMPLAINT_SECONDS
-        root = Path(root)
+        self._own: deque[_Segment] = deque()
+        self._adopted: dict[Folder, deque[_Segment]] = {}
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            self._folders = [self._adopt(path, lock) for path, lock in _abandoned(root)]
-            self._own = _new_folder(root)
+            self.folders = Folders(Path(root), max_bytes)
+            for folder in self.folders.adopted:
+                self._adopted[folder] = deque()
+                self._adopt(folder.path, self._adopted[folder])
         except OSError as error:
             raise StartError(f"edge.spool_dir {root}: {error.strerror or error}") from None
-        self._folders.append(self._own)
         self._recover()
-        metrics.SPOOL_BYTES.set(self._bytes)
 
     # -- what the edge calls ------------------------------------------------------------------------
 
@@ -170,22 +148,20 @@ class Spool:
     def release(self) -> None:
         """Give up the locks; what is not acknowledged is for the next process."""
         self._close_file()
-        self._remove_finished(self._own)
-        for folder in self._folders:
-            folder.release()
-        self._folders = []
+        self._remove_finished()
+        self.folders.release()
 
     # -- writing ------------------------------------------------------------------------------------
 
     def _append(self, mark: bytes, record: Record) -> bool:
         data = RECORD_ENCODER.encode(record)
         line = mark + data + _END
-        if self._bytes + len(line) > self._max_bytes:
-            self._complain("spool_full", bytes=self._bytes)
+        if not self.folders.room(len(line)):
+            self._complain("spool_full", bytes=self.folders.bytes)
             return False
         if not self._write(line):
             return False
-        segment = self._own.segments[-1]
+        segment = self._own[-1]
         offset = segment.size - len(_END) - len(data)
         kind, closed = _KINDS[type(record)], mark is _CLOSE
         self._put(record.event_id, _Place(kind=kind, segment=segment, offset=offset, length=len(data), closed=closed))
@@ -194,15 +170,15 @@ class Spool:
     def _write(self, line: bytes) -> bool:
         """Append one line; on any trouble the rest of the segment is given up, for it may end in half a line."""
         try:
-            if self._file < 0 or self._own.segments[-1].size + len(line) > self._segment_bytes:
+            if self._file < 0 or self._own[-1].size + len(line) > self._segment_bytes:
                 self._rotate()
             written = os.write(self._file, line)
         except OSError as error:
             self._complain("spool_broken", error=str(error))
             self._close_file()
             return False
-        self._own.segments[-1].size += written
-        self._count(written)
+        self._own[-1].size += written
+        self.folders.count(written)
         if written < len(line):
             self._complain("spool_broken", error="short write")
             self._close_file()
@@ -211,19 +187,19 @@ class Spool:
 
     def _rotate(self) -> None:
         self._close_file()
-        path = self._own.path / f"{self._next_segment:08}.jsonl"
+        path = self.folders.own.path / f"{self._next_segment:08}.jsonl"
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         self._next_segment += 1
-        self._own.segments.append(_Segment(path))
-        if len(self._own.segments) > MAX_SEGMENTS_OF_OPEN_CALLS:
-            self._carry_over(self._own.segments[0])
-        self._remove_finished(self._own)
+        self._own.append(_Segment(path))
+        if len(self._own) > MAX_SEGMENTS_OF_OPEN_CALLS:
+            self._carry_over(self._own[0])
+        self._remove_finished()
 
     def _carry_over(self, segment: _Segment) -> None:
         """Write the calls still open in `segment` again, so that one long call does not keep all files."""
         if any(self._places[event_id].closed for event_id in segment.live):
             return
-        newest = self._own.segments[-1]
+        newest = self._own[-1]
         for event_id in list(segment.live):
             place = self._places[event_id]
             data = self._read(place)
@@ -233,7 +209,7 @@ class Spool:
             if os.write(self._file, line) < len(line):  # not `_write`: it could rotate again
                 raise OSError("short write")
             newest.size += len(line)
-            self._count(len(line))
+            self.folders.count(len(line))
             offset = newest.size - len(_END) - len(data)
             self._put(event_id, msgspec.structs.replace(place, segment=newest, offset=offset))
 
@@ -257,23 +233,26 @@ class Spool:
             return
         place.segment.live.discard(event_id)
         if not place.segment.live:
-            for folder in list(self._folders):
-                self._remove_finished(folder)
+            self._remove_finished()
 
-    def _remove_finished(self, folder: _Folder) -> None:
-        """Remove segments from the oldest on: a later one may say that a record of an earlier one is done."""
-        while folder.segments and not folder.segments[0].live:
-            if folder is self._own and len(folder.segments) == 1 and self._file >= 0:
-                return  # the one being written
-            segment = folder.segments.popleft()
-            self._count(-segment.size)
+    def _remove_finished(self) -> None:
+        """Remove segments that nothing lives in, but for the one that is being written."""
+        self._remove_oldest(self._own, keep=1 if self._file >= 0 else 0)
+        for folder, segments in list(self._adopted.items()):
+            self._remove_oldest(segments)
+            if not segments:
+                del self._adopted[folder]
+                self.folders.finished(folder)
+
+    def _remove_oldest(self, segments: deque[_Segment], keep: int = 0) -> None:
+        """Remove from the oldest on: a later segment may say that a record of an earlier one is done."""
+        while len(segments) > keep and not segments[0].live:
+            segment = segments.popleft()
+            self.folders.count(-segment.size)
             try:
                 segment.path.unlink(missing_ok=True)
             except OSError as error:
                 self._complain("spool_broken", error=str(error))
-        if folder is not self._own and not folder.segments:
-            self._folders.remove(folder)
-            folder.release()
 
     def _read(self, place: _Place) -> bytes | None:
         try:
@@ -284,10 +263,6 @@ class Spool:
             return None
         return data if len(data) == place.length else None
 
-    def _count(self, size: int) -> None:
-        self._bytes += size
-        metrics.SPOOL_BYTES.set(self._bytes)
-
     def _complain(self, event: str, **fields: object) -> None:
         now = time.monotonic()
         if now - self._complained >= COMPLAINT_SECONDS:
@@ -296,18 +271,16 @@ class Spool:
 
     # -- recovery -----------------------------------------------------------------------------------
 
-    def _adopt(self, path: Path, lock: int) -> _Folder:
-        folder = _Folder(path, lock)
+    def _adopt(self, path: Path, segments: deque[_Segment]) -> None:
         for file in sorted(path.glob("*.jsonl")):
             segment = _Segment(file, file.stat().st_size)
-            folder.segments.append(segment)
-            self._bytes += segment.size
+            segments.append(segment)
+            self.folders.count(segment.size)
             for event_id, place in _lines(file.read_bytes(), segment):
                 if place is not None:
                     self._put(event_id, place)
                 elif event_id in self._places:
                     self._places.pop(event_id).segment.live.discard(event_id)
-        return folder
 
     def _recover(self) -> None:
         """What dead processes left: closed records, and open ones, which are lost calls."""
@@ -319,8 +292,7 @@ class Spool:
             self._queue.append(event_id)
         if self._places:
             log.warning("spool_recovered", records=len(self._places), lost_calls=lost)
-        for folder in list(self._folders):
-            self._remove_finished(folder)
+        self._remove_finished()
 
 
 def _lines(content: bytes, segment: _Segment) -> Iterator[tuple[str, _Place | None]]:
@@ -353,31 +325,3 @@ def _lines(content: bytes, segment: _Segment) -> Iterator[tuple[str, _Place | No
         offset += len(line) + 1
     if skipped:
         log.warning("spool_lines_skipped", lines=skipped)
-
-
-def _new_folder(root: Path) -> _Folder:
-    # Locked under a name that nobody adopts, then given its own: no moment without a lock.
-    name = uuid4().hex
-    hidden = root / f".{name}"
-    hidden.mkdir()
-    lock = os.open(hidden / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    hidden.rename(root / name)
-    return _Folder(root / name, lock)
-
-
-def _abandoned(root: Path) -> Iterator[tuple[Path, int]]:
-    """Yield each directory whose lock is free, and the lock, now held."""
-    for path in sorted(root.iterdir()):
-        if path.name.startswith(".") or not (path / "lock").exists():
-            continue
-        lock = os.open(path / "lock", os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        if (path / "lock").exists():
-            yield path, lock
-        else:  # another process adopted it, finished it and removed it in this very moment
-            os.close(lock)

@@ -4,11 +4,12 @@ Only what a client asked for by itself can fail for want of that service; all el
 """
 
 import asyncio
+import time
 from typing import Any, TypeVar
 
 from libs.runtime import metrics
 from libs.runtime.call import Call
-from libs.runtime.errors import BusError, CallTimeout
+from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, RequestInvalid
 from libs.runtime.logs import Log
 from libs.schemas.bus import (
     ClaimRequest,
@@ -62,12 +63,45 @@ def commit(edge: Edge, exchange: Exchange, caller: Caller, request: CommitReques
 
 
 async def _commit(edge: Edge, request: CommitRequest, call: Call) -> None:
+    expires = int(time.time()) + edge.config.state.items_ttl_seconds
     try:
-        result = _result(await edge.bus.call(COMMIT, request, call))
-    except BusError as error:
-        result = "timeout" if isinstance(error, CallTimeout) else "failed"
-        log.warning("commit_failed", request_id=call.request_id, error=type(error).__name__)
+        reply = await deliver(edge, COMMIT, request, call, conversation=request.turn.conversation, expires=expires)
+        result = "later" if reply is None else _result(reply)
+    except BusError:
+        result = "failed"
     metrics.COMMITS.labels(result).inc()
+
+
+async def deliver(
+    edge: Edge, subject: Subject[Req, Rep], request: Req, call: Call, *, conversation: str | None, expires: int
+) -> Rep | None:
+    """Send what must not be lost; wait for the reply for `edge.commit_timeout_seconds` at most.
+
+    None means that it is on disk by now and tried until it is in, or `expires`, in Unix seconds, has come.
+    Raises BusError where it is neither in nor kept.
+    """
+    begun = time.monotonic()
+    sending = edge.spawn(edge.bus.call(subject, request, call))
+    sending.add_done_callback(_looked_at)
+    await asyncio.wait({sending}, timeout=edge.config.edge.commit_timeout_seconds)
+    error = sending.exception() if sending.done() else CallTimeout(f"{subject.name}: no reply in time")
+    if error is None:
+        reply: Rep = sending.result()
+        return reply
+    kept = not isinstance(error, RequestInvalid | MessageTooLarge) and edge.outbox.keep(
+        subject, request, call, conversation=conversation, expires=expires, begun=begun, sending=sending
+    )
+    log.warning(
+        "not_delivered", request_id=call.request_id, subject=subject.name, error=type(error).__name__, kept=kept
+    )
+    if kept:
+        return None
+    raise error
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _result(reply: CommitReply) -> str:

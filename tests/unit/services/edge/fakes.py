@@ -76,6 +76,22 @@ class Sink:
         self.closed.append(record)
 
 
+class FakeOutbox:
+    """Notes what is to be kept, and of which conversations nothing is."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, Any]] = []
+        self.forgotten: list[tuple[str, str]] = []
+
+    def keep(self, subject: Any, request: Any, call: Any, **_: Any) -> bool:
+        self.kept.append((subject.name, request))
+        return True
+
+    def forget(self, tenant: str, conversation: str) -> int:
+        self.forgotten.append((tenant, conversation))
+        return 0
+
+
 class Stage:
     """One edge and what it asked."""
 
@@ -90,6 +106,7 @@ class Stage:
         self.bus = FakeBus(replies)
         self.upstreams = FakeUpstreams(statuses or {}, bodies or [])
         self.sink = Sink()
+        self.outbox = FakeOutbox()
         config = Config(upstream=upstreams or UPSTREAMS)
         tenants = Tenants(b"s" * 32, [UPSTREAMS[0]], {})
         self.edge = Edge(
@@ -98,6 +115,7 @@ class Stage:
             tenants=tenants,
             upstreams=cast(Any, self.upstreams),
             sink=self.sink,
+            outbox=cast(Any, self.outbox),
             streams=Streams(config.edge),
         )
 

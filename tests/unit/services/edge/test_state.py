@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import time
 
 from libs.runtime.health import Readiness
-from libs.schemas.bus import ClaimReply, ClaimRequest, DeleteReply, DeleteRequest, ReadReply, StateStatus
-from libs.schemas.subjects import CLAIM, DELETE, READ, STATE_STATUS
+from libs.schemas.bus import ClaimReply, ClaimRequest, CommitReply, DeleteReply, DeleteRequest, ReadReply, StateStatus
+from libs.schemas.subjects import CLAIM, COMMIT, DELETE, READ, STATE_STATUS
 from services.edge import state
 from services.edge.status import Status
 from tests.unit.services.edge.fakes import CALLER, UPSTREAMS, Client, Stage
+from tests.unit.services.edge.test_outbox import commit
+
+COMMITTED = commit()
 
 
 async def owner(stage: Stage) -> str | None:
@@ -57,3 +61,29 @@ async def test_state_report_is_cached_and_tells_when_nobody_answers() -> None:
     assert await status._state_report() is report
     assert len(stage.bus.asked) == 1
     assert await Status(Stage({}).edge, Readiness())._state_report() == {"available": False}
+
+
+async def test_what_did_not_get_through_is_kept_before_the_end_of_the_answer() -> None:
+    stage, exchange = Stage({}), Client("POST", "/").exchange()
+    await state.commit(stage.edge, exchange, CALLER, COMMITTED)
+    assert stage.outbox.kept == [(COMMIT.name, COMMITTED)]
+    in_time = Stage({COMMIT.name: CommitReply()})
+    await state.commit(in_time.edge, exchange, CALLER, COMMITTED)
+    assert in_time.outbox.kept == []
+
+
+async def test_commit_that_hangs_is_kept_while_it_goes_on() -> None:
+    stage, exchange, answer = Stage({}), Client("POST", "/").exchange(), asyncio.Event()
+
+    async def hangs(*_: object) -> CommitReply:
+        await answer.wait()
+        return CommitReply()
+
+    stage.bus.call = hangs  # type: ignore[method-assign,assignment]
+    started = time.monotonic()
+    await state.commit(stage.edge, exchange, CALLER, COMMITTED)
+    assert 0.2 < time.monotonic() - started < 1.0
+    assert stage.outbox.kept == [(COMMIT.name, COMMITTED)]
+    assert len(stage.edge.background) == 1
+    answer.set()
+    await asyncio.gather(*stage.edge.background)
