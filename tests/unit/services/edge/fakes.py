@@ -81,15 +81,16 @@ class FakeOutbox:
 
     def __init__(self) -> None:
         self.kept: list[tuple[str, Any]] = []
-        self.forgotten: list[tuple[str, str]] = []
+        self.forgotten: list[str] = []
+        self.waiting = 0  # of any conversation
 
     def keep(self, subject: Any, request: Any, call: Any, **_: Any) -> bool:
         self.kept.append((subject.name, request))
         return True
 
     def forget(self, tenant: str, conversation: str) -> int:
-        self.forgotten.append((tenant, conversation))
-        return 0
+        self.forgotten.append(conversation)
+        return self.waiting
 
 
 class Stage:

@@ -59,6 +59,14 @@ async def test_unknown_one_is_not_found(method: str) -> None:
     assert (status, told["error"]["code"]) == (404, "not_found")
 
 
+async def test_one_whose_only_turn_waits_on_disk_is_deleted_all_the_same() -> None:
+    stage = Stage({DELETE.name: DeleteReply()})
+    stage.outbox.waiting = 1
+    status, told, _ = await ask(stage, "DELETE", PATH + "/a/b")
+    assert (status, told["deleted"]) == (200, True)
+    assert stage.outbox.forgotten == ["a/b"]
+
+
 async def test_deletion_reaches_the_upstreams_and_counts_what_failed() -> None:
     stored = [StoredResponse(upstream=name, response_id=f"resp_{k}") for k, name in enumerate(("one", "two", "gone"))]
     statuses = {"/responses/resp_0": 404, "/responses/resp_1": 500}
