@@ -26,6 +26,7 @@ ABORT_OUTCOMES: dict[Abort, Outcome] = {
     "reader_stalled": "cancelled",
     "shutdown": "cancelled",
     "upstream_idle": "timeout",
+    "unmarked": "failed",
 }
 
 
@@ -55,6 +56,11 @@ class Call:
         if self._ttft_ms is None:
             self._ttft_ms = self._exchange.milliseconds()
             metrics.FIRST_OUTPUT_SECONDS.labels(self._record.surface).observe(self._ttft_ms / 1000)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether something of the answer has come for the client."""
+        return self._ttft_ms is not None
 
     def identify(self, response: Response) -> None:
         """The upstream has named the response: what is known even if no end ever comes."""

@@ -20,6 +20,7 @@ from services.edge.edge import ConversionRefused, Edge
 from services.edge.exchange import Exchange
 from services.edge.fan_out import FanOutCall
 from services.edge.handoffs import tell
+from services.edge.marks import Mark, begin
 from services.edge.media import skeleton
 from services.edge.responses import relay_call
 from services.edge.said import find_name, to_header
@@ -39,6 +40,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     said: Said
     bones: Skeleton
     body: bytes
+    mark: Mark
 
 
 class ChatEndpoint:
@@ -68,13 +70,21 @@ class ChatEndpoint:
             raise
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
-            await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
+            mark = Mark(edge, exchange, caller, converted.mark)
+            try:
+                await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
+            finally:
+                mark.seen = exchange.status == 200
+                mark.end()
             return
-        request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, body=body)
+        mark = begin(edge, exchange, caller, converted.plan)
+        request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, body=body, mark=mark)
         try:
             await self._call(request, converted, attempt=1)
         except Stale as stale:
             await self._call(request, await self._plain(request, converted, stale), attempt=2)
+        finally:
+            mark.end()
 
     def _said(self, exchange: Exchange, caller: Caller, upstream: str) -> Said:
         """What the request says; an upstream that cannot chain is not asked to, unless the client insists."""
@@ -90,9 +100,9 @@ class ChatEndpoint:
         tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.said.hint)
         if converted.plan.choices > 1:
             first = 1 + (attempt - 1) * converted.plan.choices
-            await FanOutCall(edge, exchange, caller, converted, first).run(request.bones, request.body)
+            await FanOutCall(edge, exchange, caller, converted, first, request.mark).run(request.bones, request.body)
         else:
-            await ChatCall(edge, exchange, caller, converted, attempt).run(request.bones, request.body)
+            await ChatCall(edge, exchange, caller, converted, attempt, request.mark).run(request.bones, request.body)
 
     async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
         """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""

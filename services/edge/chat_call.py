@@ -28,6 +28,7 @@ from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
+from services.edge.marks import Mark
 from services.edge.model_call import ModelCall, UpstreamRefused, decode_response, read_response
 from services.edge.polling import settled
 from services.edge.push import Pushed
@@ -44,7 +45,9 @@ _OUTCOMES: dict[str | None, Outcome] = {"incomplete": "incomplete", "failed": "f
 class ChatCall:
     """Made for one try; `run` answers the client."""
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, attempt: int) -> None:
+    def __init__(
+        self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, attempt: int, mark: Mark
+    ) -> None:
         self._edge = edge
         self._exchange = exchange
         self._caller = caller
@@ -52,7 +55,8 @@ class ChatCall:
         self._plan = converted.plan
         self._attempt = attempt
         self._continues = bool(converted.plan.replayed)
-        self._keeper = Keeper(edge, exchange, caller, converted.plan)
+        self._mark = mark
+        self._keeper = Keeper(edge, exchange, caller, converted.plan, mark)
         self._call: ModelCall
         self._record: calls.Call
 
@@ -80,6 +84,7 @@ class ChatCall:
             self._record.end(calls.ABORT_OUTCOMES[exchange.aborted] if exchange.aborted else "cancelled", status=0)
             raise
         finally:
+            self._mark.seen = exchange.status != 0 and self._record.has_output
             edge.streams.remove(exchange)
 
     # -- answers ------------------------------------------------------------------------------------
@@ -103,6 +108,7 @@ class ChatCall:
             data, reason = COMPLETION_ENCODER.encode(completion), completion.choices[0].finish_reason
             self._tell_losses(items.losses(response.output, self._plan))
         self._record.first_output()
+        await self._mark.settled()
         await self._finish(response, response.output, reason)
         await self._exchange.send(200, data)
 
@@ -162,10 +168,14 @@ class ChatCall:
         return renderer
 
     async def _write(self, data: bytes) -> None:
-        if not self._exchange.streaming:
-            await self._exchange.start_stream()
+        await self._start()
         self._record.first_output()
         await self._exchange.write(data)
+
+    async def _start(self) -> None:
+        if not self._exchange.streaming:
+            await self._mark.settled()
+            await self._exchange.start_stream()
 
     def _fail(self, error: TranslationError, told: bytes) -> None:
         """The upstream failed within its answer; `told` is the event that said so."""
@@ -176,9 +186,10 @@ class ChatCall:
         raise error
 
     async def _end(self, ending: Ending) -> None:
-        await self._finish(ending.response, ending.output, ending.finish_reason)
         if not self._exchange.streaming:
-            await self._exchange.start_stream()
+            await self._mark.settled()
+        await self._finish(ending.response, ending.output, ending.finish_reason)
+        await self._start()
         await self._exchange.write(b"".join(ending.frames), more=False)
 
     async def _finish(self, response: Response, output: Sequence[msgspec.Raw], reason: str) -> None:

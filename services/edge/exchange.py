@@ -19,7 +19,7 @@ from libs.runtime import metrics, tracing
 from libs.schemas.errors import ErrorBody, ErrorEnvelope
 from libs.translate.errors import InvalidRequest
 
-Abort = Literal["client_gone", "upstream_idle", "reader_stalled", "shutdown"]
+Abort = Literal["client_gone", "upstream_idle", "reader_stalled", "shutdown", "unmarked"]
 Headers = Mapping[str, str]
 
 _ENCODER = msgspec.json.Encoder()

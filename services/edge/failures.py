@@ -14,8 +14,11 @@ from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from services.edge.exchange import Abort, ClientGone, Exchange
 from services.edge.model_call import UpstreamRefused
+from services.edge.state import StateUnavailable
 
 RETRY_AFTER = {"retry-after": "1"}
+# Codes of which a repetition helps, though their status does not say so to every client.
+_PASSING = {"conversation_busy": {**RETRY_AFTER, "x-should-retry": "true"}}
 
 log = Log("parley.edge")
 
@@ -29,6 +32,7 @@ _ABORTED: dict[Abort, tuple[int, ErrorBody]] = {
         503,
         ErrorBody(message="The service is being restarted. Try again.", type="server_error", code="service_restarting"),
     ),
+    "unmarked": (503, StateUnavailable().error),
 }
 _INTERNAL = ErrorBody(message="Parley failed to serve your request.", type="server_error", code="internal_error")
 
@@ -53,7 +57,8 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
     except TranslationError as error:
         if not isinstance(error, UpstreamRefused):  # which the record of the call tells
             _count(exchange, error)
-        await exchange.end_with_error(error.status, error.error, _retry_after(exchange, error.status))
+        headers = _PASSING.get(error.error.code or "") or _retry_after(exchange, error.status)
+        await exchange.end_with_error(error.status, error.error, headers)
     except asyncio.CancelledError:
         if not exchange.absorb_abort():
             raise

@@ -25,6 +25,7 @@ from services.edge.answers import decode
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.keep import Keeper
+from services.edge.marks import Mark
 from services.edge.model_call import ModelCall, UpstreamRefused, read_response
 from services.edge.stale import find_stale
 from services.edge.tap import end as end_record
@@ -41,14 +42,17 @@ _Read = tuple[int, list[Frame] | TranslationError | None]
 class FanOutCall:
     """All upstream calls of one try of one request; `attempt` is the number of the first."""
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, attempt: int) -> None:
+    def __init__(
+        self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, attempt: int, mark: Mark
+    ) -> None:
         self._edge = edge
         self._exchange = exchange
         self._caller = caller
         self._converted = converted
         self._plan = converted.plan
         self._attempt = attempt
-        self._keeper = Keeper(edge, exchange, caller, converted.plan)
+        self._mark = mark
+        self._keeper = Keeper(edge, exchange, caller, converted.plan, mark)
         self._calls: list[ModelCall] = []
         self._reads: asyncio.Queue[_Read] = asyncio.Queue(QUEUED_READS)
         self._readers: list[asyncio.Task[None]] = []
@@ -76,6 +80,7 @@ class FanOutCall:
                 call.record.end(calls.ABORT_OUTCOMES[aborted] if aborted else "cancelled", status=0)
             raise
         finally:
+            self._mark.seen = exchange.status != 0 and any(call.record.has_output for call in self._calls)
             edge.streams.remove(exchange)
 
     # -- whole --------------------------------------------------------------------------------------
@@ -88,6 +93,7 @@ class FanOutCall:
             for task in tasks:
                 task.cancel()
         merged = merge_completions([to_completion(response, self._plan) for response in responses])
+        await self._mark.settled()
         for call, response in zip(self._calls, responses, strict=True):
             call.record.first_output()
             self._ended(call, response, response.output)
@@ -184,6 +190,7 @@ class FanOutCall:
         if not chunks:
             return
         if not self._exchange.streaming:
+            await self._mark.settled()
             await self._exchange.start_stream()
         for call in self._calls:
             call.record.first_output()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 
+import msgspec
 from msgspec import Raw
 
 from libs.runtime import metrics
@@ -15,8 +16,9 @@ from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from libs.translate.keeping import to_commit, withheld
 from services.edge import state
-from services.edge.edge import Edge
+from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
+from services.edge.marks import Mark
 from services.edge.tenants import Caller
 
 log = Log("parley.edge")
@@ -28,11 +30,12 @@ _WHOLE: dict[Outcome, bool] = {"ok": True, "incomplete": False}
 class Keeper:
     """Keeps the answers of one request."""
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, plan: StreamPlan) -> None:
+    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, plan: StreamPlan, mark: Mark) -> None:
         self._edge = edge
         self._exchange = exchange
         self._caller = caller
         self._plan = plan
+        self._mark = mark
         self._commits: list[asyncio.Task[None]] = []
 
     def ended(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> None:
@@ -40,12 +43,18 @@ class Keeper:
         self._drop(withheld(response))
         request = self._request(response, output, outcome) if outcome in _WHOLE else None
         if request is not None:
-            self._commits.append(state.commit(self._edge, self._exchange, self._caller, request))
+            self._mark.committed = True
+            request = msgspec.structs.replace(request, mark=self._mark.id, number=self._mark.number)
+            self._commits.append(self._edge.spawn(self._commit(request)))
 
     async def kept(self) -> None:
         """Wait until all is kept, or after `commit_timeout_seconds` on disk on its way there."""
         if self._commits:
             await asyncio.wait(self._commits)
+
+    async def _commit(self, request: CommitRequest) -> None:
+        if not await state.commit(self._edge, request, travels(self._exchange, self._caller)):
+            self._mark.lost()
 
     def _request(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> CommitRequest | None:
         limits = self._edge.config.state

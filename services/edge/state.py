@@ -57,12 +57,8 @@ async def ask(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[R
         raise StateUnavailable from None
 
 
-def commit(edge: Edge, exchange: Exchange, caller: Caller, request: CommitRequest) -> asyncio.Task[None]:
-    """Begin to have a turn kept; it goes on by itself."""
-    return edge.spawn(_commit(edge, request, travels(exchange, caller)))
-
-
-async def _commit(edge: Edge, request: CommitRequest, call: Call) -> None:
+async def commit(edge: Edge, request: CommitRequest, call: Call) -> bool:
+    """Have a turn kept; return whether it is, or will be, or never should be."""
     expires = int(time.time()) + edge.config.state.items_ttl_seconds
     try:
         reply = await deliver(edge, COMMIT, request, call, conversation=request.turn.conversation, expires=expires)
@@ -70,6 +66,7 @@ async def _commit(edge: Edge, request: CommitRequest, call: Call) -> None:
     except BusError:
         result = "failed"
     metrics.COMMITS.labels(result).inc()
+    return result != "failed"
 
 
 async def deliver(

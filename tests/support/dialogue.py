@@ -69,13 +69,18 @@ class Dialogue:
     @property
     def reason(self) -> str:
         """Mode and reason of the newest answer, such as `replay/matched`."""
-        mode, reason, _ = self.continuity.split(";")
+        mode, reason, *_ = self.continuity.split(";")
         return f"{mode}/{reason.removeprefix('reason=')}"
 
     @property
     def matched(self) -> int:
         """How many answers of the history were known."""
-        return int(self.continuity.rpartition("=")[2])
+        return int(self.continuity.split(";")[2].removeprefix("matched="))
+
+    @property
+    def kept(self) -> bool:
+        """Whether the next request may be only what is new."""
+        return not self.continuity.endswith(";kept=no")
 
     def entry(self) -> Json:
         """What the upstream received last."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+from libs.runtime.call import Call
 from libs.runtime.health import Readiness
 from libs.schemas.bus import ClaimReply, ClaimRequest, CommitReply, DeleteReply, DeleteRequest, ReadReply, StateStatus
 from libs.schemas.subjects import CLAIM, COMMIT, DELETE, READ, STATE_STATUS
@@ -64,16 +65,16 @@ async def test_state_report_is_cached_and_tells_when_nobody_answers() -> None:
 
 
 async def test_what_did_not_get_through_is_kept_before_the_end_of_the_answer() -> None:
-    stage, exchange = Stage({}), Client("POST", "/").exchange()
-    await state.commit(stage.edge, exchange, CALLER, COMMITTED)
+    stage = Stage({})
+    await state.commit(stage.edge, COMMITTED, Call())
     assert stage.outbox.kept == [(COMMIT.name, COMMITTED)]
     in_time = Stage({COMMIT.name: CommitReply()})
-    await state.commit(in_time.edge, exchange, CALLER, COMMITTED)
+    await state.commit(in_time.edge, COMMITTED, Call())
     assert in_time.outbox.kept == []
 
 
 async def test_commit_that_hangs_is_kept_while_it_goes_on() -> None:
-    stage, exchange, answer = Stage({}), Client("POST", "/").exchange(), asyncio.Event()
+    stage, answer = Stage({}), asyncio.Event()
 
     async def hangs(*_: object) -> CommitReply:
         await answer.wait()
@@ -81,7 +82,7 @@ async def test_commit_that_hangs_is_kept_while_it_goes_on() -> None:
 
     stage.bus.call = hangs  # type: ignore[method-assign,assignment]
     started = time.monotonic()
-    await state.commit(stage.edge, exchange, CALLER, COMMITTED)
+    await state.commit(stage.edge, COMMITTED, Call())
     assert 0.2 < time.monotonic() - started < 1.0
     assert stage.outbox.kept == [(COMMIT.name, COMMITTED)]
     assert len(stage.edge.background) == 1

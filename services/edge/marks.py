@@ -1,0 +1,152 @@
+"""The mark of a call in the head of its conversation: while it stands, nothing that is new follows an older turn.
+
+It is made beside the upstream call, and taken off by the commit. A call that ends without one takes it off, or, where
+the client may have seen some of its answer, makes it unusable (design, "Conditions").
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from libs.runtime.call import Call
+from libs.runtime.errors import BusError
+from libs.runtime.logs import Log
+from libs.schemas.bus import MarkRequest
+from libs.schemas.plan import MarkPlan, StreamPlan
+from libs.schemas.subjects import MARK
+from services.edge import state
+from services.edge.edge import Edge, travels
+from services.edge.exchange import Exchange
+from services.edge.state import StateUnavailable
+from services.edge.tenants import Caller
+
+DELTA_SECONDS = 0.25  # what is new waits so long for its mark, and is refused without it
+WHOLE_SECONDS = 0.05  # a whole history is served without it: few answers begin sooner
+RENEW_SECONDS = 30.0
+MARK_SECONDS = 60  # a mark that is not renewed ends by itself
+CONTINUITY_HEADER = "x-parley-continuity"
+_NOT_KEPT = ";kept=no"
+
+log = Log("parley.edge")
+
+
+class Mark:
+    """The mark of one request, over all its tries. With no `plan` it is none, and everything here does nothing.
+
+    `id` and `number` go with the commits; the number is 0 until it is known. `committed` says that a commit is on its
+    way, which takes the mark off; `seen` that the client may have got some of the answer.
+    """
+
+    def __init__(
+        self, edge: Edge, exchange: Exchange, caller: Caller, plan: MarkPlan | None, *, delta: bool = False
+    ) -> None:
+        self.id = "" if plan is None else exchange.request_id
+        self.number = 0
+        self.committed = False
+        self.seen = False
+        self._edge = edge
+        self._exchange = exchange
+        self._call = Call() if plan is None else travels(exchange, caller)
+        self._plan = plan
+        self._delta = delta
+        self._stands = plan is not None  # as far as is known here
+        self._timers: list[asyncio.TimerHandle] = []
+        self._opening: asyncio.Task[None] | None = None
+        if plan is not None:
+            self._begun = time.monotonic()
+            self._opening = edge.spawn(self._open(plan))
+            self._later(RENEW_SECONDS, self._renew)
+            if delta:
+                self._later(DELTA_SECONDS, self._give_up)
+
+    async def settled(self) -> None:
+        """Wait, before the first byte goes out, until the mark stands, but not long.
+
+        Without it a client that sends its whole history is told to do so again. Raises StateUnavailable for one that
+        does not: what it sends next could not be known to follow this answer.
+        """
+        if self._opening is None or self.number:
+            return
+        left = self._begun + (DELTA_SECONDS if self._delta else WHOLE_SECONDS) - time.monotonic()
+        if not self._opening.done() and left > 0:
+            await asyncio.wait({self._opening}, timeout=left)
+        if self._stands and not self.number:
+            if self._delta:
+                raise StateUnavailable
+            self._tell_not_kept()
+
+    def end(self) -> None:
+        """The request is over. A commit that is on its way does the rest."""
+        for timer in self._timers:
+            timer.cancel()
+        if self._plan is not None and not self.committed:
+            self._edge.spawn(self._change(self._plan, "spoil" if self.seen else "close"))
+
+    def lost(self) -> None:
+        """A commit that was on its way is neither in nor kept."""
+        if self._plan is not None:
+            self._edge.spawn(self._change(self._plan, "spoil"))
+
+    # -- what is told to the state service ----------------------------------------------------------
+
+    async def _open(self, plan: MarkPlan) -> None:
+        request = MarkRequest(
+            scope=plan.scope,
+            conversation=plan.conversation,
+            id=self.id,
+            change="open",
+            asked=plan.asked,
+            start=plan.start,
+            known=plan.known,
+        )
+        try:
+            self.number = (await self._edge.bus.call(MARK, request, self._call)).number
+        except BusError as error:
+            log.warning("mark_failed", request_id=self.id, error=type(error).__name__)
+        else:
+            self._stands = self.number > 0 or not plan.known
+        if self._stands and not self.number:
+            self._tell_not_kept()
+
+    async def _change(self, plan: MarkPlan, change: Literal["renew", "close", "spoil"]) -> None:
+        """Tell of a change, once the first one has been heard or given up; the last one is kept until it is in."""
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+        if not self._stands:
+            return
+        request = MarkRequest(scope=plan.scope, conversation=plan.conversation, id=self.id, change=change)
+        try:
+            if change == "renew":
+                await self._edge.bus.call(MARK, request, self._call)
+            else:
+                expires = int(time.time()) + MARK_SECONDS
+                conversation = plan.conversation
+                await state.deliver(self._edge, MARK, request, self._call, conversation=conversation, expires=expires)
+        except BusError as error:
+            log.warning("mark_failed", request_id=self.id, change=change, error=type(error).__name__)
+
+    def _renew(self) -> None:
+        if self._plan is not None:
+            self._edge.spawn(self._change(self._plan, "renew"))
+            self._later(RENEW_SECONDS, self._renew)
+
+    # -- what is told to the client -----------------------------------------------------------------
+
+    def _give_up(self) -> None:
+        if self._stands and not self.number and self._exchange.status == 0:
+            self._exchange.abort("unmarked")
+
+    def _tell_not_kept(self) -> None:
+        headers = self._exchange.response_headers
+        told = headers.get(CONTINUITY_HEADER, "")
+        if not self._delta and not told.endswith(_NOT_KEPT):
+            headers[CONTINUITY_HEADER] = told + _NOT_KEPT
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
+
+
+def begin(edge: Edge, exchange: Exchange, caller: Caller, plan: StreamPlan) -> Mark:
+    """Begin to mark a call as open, where its plan wants that."""
+    return Mark(edge, exchange, caller, plan.mark, delta=plan.delta)
