@@ -16,7 +16,7 @@ from libs.schemas.plan import Continuity, Format, MarkPlan, StreamPlan
 
 
 class Lifted(msgspec.Struct, frozen=True, kw_only=True):
-    """A long media string that stayed on the edge; `length` in bytes, `head` its first characters."""
+    """A string that stayed on the edge; `length` in bytes, `head` its first characters, none where it is a secret."""
 
     placeholder: str
     sha256: str
@@ -44,7 +44,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A chat body to convert.
 
-    `body` is the client's JSON with media lifted out. `accounts` gives, for each upstream, the digest
+    `body` is the client's JSON with media and secrets lifted out. `accounts` gives, for each upstream, the digest
     of the credentials this call would use there. `mode="plain"` asks for no continuation, after an
     earlier try that belonged to the conversation `token`. `format` is what the client's header says of
     the answer's; the body may say it too, and then counts.

@@ -172,9 +172,19 @@ def _output(output: Raw, media: Mapping[str, str]) -> str:
     text = bytes(output).decode()
     if text.startswith('"'):
         return _joined([_STRING.decode(output)], media)
-    for placeholder, digest in media.items():
-        text = text.replace(placeholder, digest)
-    return text
+    return _told(text, media) if media else text
+
+
+def _told(text: str, media: Mapping[str, str]) -> str:
+    """The text with digests in place of placeholders, which all begin alike."""
+    prefix = next(iter(media)).rpartition(":")[0] + ":"
+    first, *others = text.split(prefix)
+    told = [first]
+    for other in others:
+        index, dot, rest = other.partition(".")
+        digest = media.get(f"{prefix}{index}{dot}")
+        told += (prefix, other) if digest is None else (digest, rest)
+    return "".join(told)
 
 
 def calls_of(message: Message | AssistantMessage) -> list[_Call]:
@@ -200,7 +210,7 @@ def _texts(content: str | list[ContentPart] | None) -> list[str]:
 
 
 def _joined(texts: Sequence[str], media: Mapping[str, str], *, strip: bool = False) -> str:
-    """The texts as one, or its digest where it is so long that the edge may have lifted it as media."""
+    """The texts as one, or its digest where it is as long as media: earlier releases lifted long texts as well."""
     whole = "".join(media.get(text, text) for text in texts)
     if strip:
         whole = whole.rstrip()

@@ -1,8 +1,8 @@
-"""Takes long media, and secrets of tools, out of a JSON body and puts them back into another, without parsing either.
+"""Takes long media out of a JSON body and puts it back into another, without parsing either.
 
-A string is lifted if it is a value, long, and by its start a data URL or base64; never text. Both
-directions are linear: the search steps over the body in blocks and looks closer only where a block
-holds no quote (design, "Media never crosses the bus").
+A string is lifted if it is long, by its start a data URL or base64, and stands where a chat body has media: never a
+text, a name or an id. Both directions are linear: the search steps over the body in blocks and looks
+closer only where a block holds no quote (design, "Media never crosses the bus").
 """
 
 import re
@@ -16,21 +16,27 @@ from libs.schemas.bus import Lifted
 MIN_BYTES = 16 * 1024
 _BLOCK = MIN_BYTES // 2  # any longer run without a quote covers at least one whole block
 _HEAD = 256
+_REACH = 4096  # how far before a string its key is looked for, and the key of the object that it stands in
+_INDEX_DIGITS = 9
+_SPACE = b" \t\r\n"
 _DATA_URL = re.compile(rb"data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9=._+-]+)*,")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
-_STRING = rb'"((?:[^"\\]|\\.)+)"'
-_AUTHORIZATION = re.compile(rb'(?<!\\)"authorization"\s*:\s*' + _STRING)
-_HEADERS = re.compile(rb'(?<!\\)"headers"\s*:\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
-_VALUE = re.compile(rb":\s*" + _STRING)
-_KEY_FOLLOWS = re.compile(rb"[ \t\r\n]*:")
+# The keys of media, and those of the objects that the first two must stand in.
+_PLACES: dict[bytes, tuple[bytes, ...] | None] = {
+    b"url": (b"image_url",),
+    b"data": (b"input_audio", b"audio"),
+    b"image_url": None,
+    b"file_data": None,
+}
 
 
 class Skeleton(msgspec.Struct, frozen=True):
-    """A body without its media: `body` is JSON with placeholders, `spans` where each stood in the original."""
+    """A body without its media: `body` is JSON with placeholders, `values` what each of them stands for."""
 
     body: bytes
+    nonce: str
     lifted: list[Lifted]
-    spans: list[tuple[int, int]]
+    values: list[bytes | memoryview]
 
 
 class SpliceError(ValueError):
@@ -38,46 +44,48 @@ class SpliceError(ValueError):
 
 
 def lift(body: bytes, nonce: str) -> Skeleton:
-    """Return `body` without its long media strings and the client's secrets.
+    """Return `body` without its long media strings.
 
     `nonce` must be random, at least 128 bits in hex.
     """
-    media = list(_spans(body))
-    secrets = set(_secrets(body, list(_gaps(media, len(body)))))
-    spans = sorted({*media, *secrets})
-    if not spans:
-        return Skeleton(body, [], [])
     pieces: list[bytes] = []
     lifted: list[Lifted] = []
+    values: list[bytes | memoryview] = []
     position = 0
-    for index, (start, end) in enumerate(spans):
-        placeholder = f"parley-lift:{nonce}:{index}."  # the dot ends it, where digits may follow
-        pieces += (body[position:start], placeholder.encode())
-        value = memoryview(body)[start:end]
-        lifted.append(_hidden(placeholder, value) if (start, end) in secrets else _lifted(placeholder, value))
+    for start, end in _spans(body):
+        name, value = placeholder(nonce, len(values)), memoryview(body)[start:end]
+        pieces += (body[position:start], name.encode())
+        lifted.append(_lifted(name, value))
+        values.append(value)
         position = end
+    if not values:
+        return Skeleton(body, nonce, [], [])
     pieces.append(body[position:])
-    return Skeleton(b"".join(pieces), lifted, spans)
+    return Skeleton(b"".join(pieces), nonce, lifted, values)
 
 
-def splice(converted: bytes, skeleton: Skeleton, original: bytes) -> list[bytes | memoryview]:
-    """Return the pieces of `converted` with the media of `original` back in place.
+def placeholder(nonce: str, index: int) -> str:
+    """Return what stands for the value of this index."""
+    return f"{_prefix(nonce)}{index}."  # the dot ends it, where digits may follow
+
+
+def splice(converted: bytes, skeleton: Skeleton) -> list[bytes | memoryview]:
+    """Return the pieces of `converted` with the values of the skeleton back in place.
 
     Raises SpliceError.
     """
-    if not skeleton.lifted:
-        return [converted]
-    prefix = skeleton.lifted[0].placeholder.rpartition(":")[0].encode()
+    prefix = _prefix(skeleton.nonce).encode()
     pieces: list[bytes | memoryview] = []
     position, used = 0, set[int]()
-    for found in re.finditer(re.escape(prefix) + rb":(\d+)\.", converted):
-        index = int(found[1])
-        if index in used or index >= len(skeleton.spans):
+    while skeleton.values and (found := converted.find(prefix, position)) >= 0:
+        begins = found + len(prefix)
+        ends = converted.find(b".", begins, begins + _INDEX_DIGITS + 1)
+        index = converted[begins:ends] if ends >= 0 else b""
+        if not index.isdigit() or int(index) in used or int(index) >= len(skeleton.values):
             raise SpliceError("a media placeholder does not stand exactly once in the converted body")
-        used.add(index)
-        start, end = skeleton.spans[index]
-        pieces += (converted[position : found.start()], memoryview(original)[start:end])
-        position = found.end()
+        used.add(int(index))
+        pieces += (converted[position:found], skeleton.values[int(index)])
+        position = ends + 1
     pieces.append(converted[position:])
     return pieces
 
@@ -85,6 +93,10 @@ def splice(converted: bytes, skeleton: Skeleton, original: bytes) -> list[bytes 
 def total_bytes(pieces: Sequence[bytes | memoryview]) -> int:
     """Return the length of the pieces together."""
     return sum(len(piece) for piece in pieces)
+
+
+def _prefix(nonce: str) -> str:
+    return f"parley-lift:{nonce}:"
 
 
 def _spans(body: bytes) -> Iterator[tuple[int, int]]:
@@ -104,33 +116,9 @@ def _spans(body: bytes) -> Iterator[tuple[int, int]]:
         position = end + 1
 
 
-def _gaps(media: Sequence[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
-    """What lies between the media: the expressions below would take long over megabytes of base64."""
-    position = 0
-    for start, end in media:
-        yield position, start
-        position = end
-    yield position, length
-
-
-def _secrets(body: bytes, gaps: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Where the credentials of MCP servers stand: `authorization`, and the values of `headers`.
-
-    A quote inside a text is escaped, so only keys match. What else bears such a name comes back unharmed.
-    """
-    if all(body.find(b'"mcp"', *gap) < 0 for gap in gaps):
-        return
-    for gap in gaps:
-        for found in _AUTHORIZATION.finditer(body, *gap):
-            yield found.span(1)
-        for headers in _HEADERS.finditer(body, *gap):
-            for value in _VALUE.finditer(body, *headers.span(1)):
-                yield value.span(1)
-
-
 def _is_media(body: bytes, start: int, end: int) -> bool:
-    """Whether the bytes between two quotes are one whole string value that is media."""
-    if body[start - 2 : start - 1] == b"\\" or _KEY_FOLLOWS.match(body, end + 1):
+    """Whether the bytes between two quotes are one whole string that is media, in a place of media."""
+    if not _is_place(body, start):
         return False
     if body.find(b"\\", start, end) >= 0 or body.find(b" ", start, end) >= 0:
         return False
@@ -144,9 +132,28 @@ def _is_base64(body: bytes, start: int, end: int) -> bool:
     return _BASE64.fullmatch(head) is not None and b"=" not in head and _BASE64.fullmatch(tail) is not None
 
 
-def _hidden(placeholder: str, value: memoryview) -> Lifted:
-    """A secret leaves nothing of itself, not even a digest."""
-    return Lifted(placeholder=placeholder, sha256="", length=len(value), head="")
+def _is_place(body: bytes, start: int) -> bool:
+    """Whether the string that begins at `start` is the value of one of `_PLACES`, as far as `_REACH` tells."""
+    before, key = _key(body[max(0, start - 1 - _REACH) : start - 1])
+    if key not in _PLACES:
+        return False
+    owners = _PLACES[key]
+    if owners is None:
+        return True
+    begins = before.rfind(b"{")
+    return begins >= 0 and b"}" not in before[begins:] and _key(before[:begins])[1] in owners
+
+
+def _key(before: bytes) -> tuple[bytes, bytes]:
+    """What stands before the key that `before` ends with, and the key; empty where it ends with none."""
+    before = before.rstrip(_SPACE)
+    if not before.endswith(b":"):
+        return b"", b""
+    before = before[:-1].rstrip(_SPACE)
+    begins = before.rfind(b'"', 0, max(len(before) - 1, 0))
+    if begins < 0 or not before.endswith(b'"') or before[begins - 1 : begins] == b"\\":
+        return b"", b""
+    return before[:begins], before[begins + 1 : -1]
 
 
 def _lifted(placeholder: str, value: memoryview) -> Lifted:

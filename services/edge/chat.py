@@ -21,7 +21,7 @@ from services.edge.exchange import Exchange
 from services.edge.fan_out import FanOutCall
 from services.edge.handoffs import tell
 from services.edge.marks import Mark, begin
-from services.edge.media import skeleton
+from services.edge.media import hidden, skeleton
 from services.edge.responses import relay_call
 from services.edge.said import find_name, to_header
 from services.edge.stale import Stale, missing_parent, stale_entries
@@ -33,13 +33,12 @@ log = Log("parley.edge")
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a second try needs of the first: `bones` is `body` without its media."""
+    """All that a second try needs of the first: `bones` is the body without what may not cross the bus."""
 
     exchange: Exchange
     caller: Caller
     said: Said
     bones: Skeleton
-    body: bytes
     mark: Mark
 
 
@@ -63,6 +62,7 @@ class ChatEndpoint:
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
         said = self._said(exchange, caller, way.upstream.name)
+        bones = await hidden(bones)
         try:
             converted = await edge.convert(exchange, caller, bones, said)
         except ConversionRefused as error:
@@ -78,7 +78,7 @@ class ChatEndpoint:
                 mark.end()
             return
         mark = begin(edge, exchange, caller, converted.plan)
-        request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, body=body, mark=mark)
+        request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, mark=mark)
         try:
             await self._call(request, converted, attempt=1)
         except Stale as stale:
@@ -100,9 +100,9 @@ class ChatEndpoint:
         tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.said.hint)
         if converted.plan.choices > 1:
             first = 1 + (attempt - 1) * converted.plan.choices
-            await FanOutCall(edge, exchange, caller, converted, first, request.mark).run(request.bones, request.body)
+            await FanOutCall(edge, exchange, caller, converted, first, request.mark).run(request.bones)
         else:
-            await ChatCall(edge, exchange, caller, converted, attempt, request.mark).run(request.bones, request.body)
+            await ChatCall(edge, exchange, caller, converted, attempt, request.mark).run(request.bones)
 
     async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
         """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""

@@ -60,12 +60,12 @@ class ChatCall:
         self._call: ModelCall
         self._record: calls.Call
 
-    async def run(self, bones: Skeleton, original: bytes) -> None:
+    async def run(self, bones: Skeleton) -> None:
         """Send the request and answer the client. Raises TranslationError, and Stale where a plain retry may help."""
         edge, exchange = self._edge, self._exchange
         if exchange.aborted is not None:  # the bus may have swallowed the cancellation
             raise asyncio.CancelledError
-        pieces = splice(self._converted.body, bones, original)
+        pieces = splice(self._converted.body, bones)
         self._call = ModelCall(edge, exchange, self._caller, self._converted, self._attempt, pieces)
         self._record = self._call.record
         edge.streams.add(exchange, streamed=self._plan.stream)

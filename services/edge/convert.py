@@ -9,7 +9,7 @@ from libs.schemas.bus import Native
 from libs.translate.lift import splice
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
-from services.edge.media import skeleton
+from services.edge.media import hidden, skeleton
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -25,7 +25,7 @@ class ConvertEndpoint:
         edge, settings = self._edge, self._edge.config.edge
         caller = edge.tenants.identify(exchange.headers)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
-        bones = await skeleton(body)
+        bones = await hidden(await skeleton(body))
         converted = await edge.convert(exchange, caller, bones, edge.said(exchange, caller))
         if isinstance(converted, Native):
             told = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
@@ -37,6 +37,6 @@ class ConvertEndpoint:
             "continuity": converted.continuity,
             "conversation": converted.conversation,
             "dropped": converted.dropped,
-            "request": Raw(b"".join(splice(converted.body, bones, body))),
+            "request": Raw(b"".join(splice(converted.body, bones))),
         }
         await exchange.send(200, _ENCODER.encode(answer))

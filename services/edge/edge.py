@@ -23,6 +23,7 @@ from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import Skeleton
 from services.edge.calls import RecordSink
 from services.edge.exchange import Exchange
+from services.edge.media import text_too_large
 from services.edge.outbox import Outbox
 from services.edge.said import read_said
 from services.edge.streams import Streams
@@ -108,12 +109,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         try:
             reply = await self.bus.call(CONVERT, asked, travels(exchange, caller, seconds=_patience(exchange)))
         except MessageTooLarge as error:
-            raise InvalidRequest(
-                f"The text of your request exceeds the limit of {error.limit} bytes.",
-                None,
-                "request_too_large",
-                status=413,
-            ) from None
+            raise text_too_large(error.limit) from None
         except BusError as error:
             log.warning("convert_failed", request_id=exchange.request_id, error=type(error).__name__)
             raise Overloaded from None

@@ -57,11 +57,11 @@ class FanOutCall:
         self._reads: asyncio.Queue[_Read] = asyncio.Queue(QUEUED_READS)
         self._readers: list[asyncio.Task[None]] = []
 
-    async def run(self, bones: Skeleton, original: bytes) -> None:
+    async def run(self, bones: Skeleton) -> None:
         """Answer the client. Raises TranslationError, and Stale where a plain retry may help."""
         edge, exchange = self._edge, self._exchange
         for choice in range(self._plan.choices):
-            pieces = splice(self._converted.body, bones, original)
+            pieces = splice(self._converted.body, bones)
             self._calls.append(ModelCall(edge, exchange, self._caller, self._converted, self._attempt + choice, pieces))
         exchange.response_headers["x-parley-fanout"] = str(self._plan.choices)
         edge.streams.add(exchange, streamed=self._plan.stream)
