@@ -6,10 +6,11 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import uvloop
 
@@ -39,6 +40,13 @@ async def first(*events: asyncio.Event) -> None:
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
     for waiter in waiters:
         waiter.cancel()
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many open files as it may allow itself: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems call a hard limit unlimited, and then refuse it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def spare_collector() -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
+from services.edge.descriptors import Descriptors
 
 _LOCK = "lock"
 
@@ -47,6 +48,7 @@ class Folders:
         """Adopt what is abandoned and make a folder of its own. Raises OSError."""
         self._max_bytes = max_bytes
         self.bytes = 0
+        self.descriptors = Descriptors()
         root.mkdir(parents=True, exist_ok=True)
         self.adopted = [Folder(path, lock) for path, lock in _abandoned(root)]
         self.own = _new_folder(root)
@@ -71,6 +73,7 @@ class Folders:
 
     def release(self) -> None:
         """Give up all locks; what is left is for the next process."""
+        self.descriptors.release()
         for folder in (*self.adopted, self.own):
             folder.release()
         self.adopted = []

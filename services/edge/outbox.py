@@ -6,6 +6,7 @@ leaves. The name of a file says all that must be known without opening it:
 """
 
 import asyncio
+import errno
 import heapq
 import os
 import random
@@ -142,7 +143,7 @@ class Outbox:
             return False
         try:
             entry = _Entry(self._folders.own, name, len(sealed))
-            _write(entry.path, sealed)
+            self._write(entry.path, sealed)
         except (OSError, ValueError) as error:  # ValueError: a tenant that cannot stand in a name
             _count("broken")
             self._complain("outbox_broken", error=str(error))
@@ -296,9 +297,14 @@ class Outbox:
     def _read(self, entry: _Entry) -> _Kept | None:
         """Return what a file holds; None where that was ended for good. Raises OSError where it may be read later."""
         try:
-            sealed = entry.path.read_bytes()
+            descriptor = self._folders.descriptors.open(entry.path, os.O_RDONLY)
         except FileNotFoundError:
             sealed = b""
+        else:
+            try:
+                sealed = os.pread(descriptor, entry.size, 0)
+            finally:
+                self._folders.descriptors.close(descriptor)
         data = self._seals.open(entry.name, sealed)
         try:
             return _DECODER.decode(data or b"")
@@ -306,6 +312,21 @@ class Outbox:
             log.error("outbox_unreadable", tenant=entry.whose[0])
             self._end(entry, "unreadable")
             return None
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file whole or not at all: what a dead process was still writing has another name. Raises OSError."""
+        draft = path.with_suffix(_DRAFT)
+        descriptor = self._folders.descriptors.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            if os.write(descriptor, content) < len(content):
+                raise OSError(errno.ENOSPC, "short write")
+            draft.rename(path)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+        finally:
+            self._folders.descriptors.close(descriptor)
 
     def _add(self, entry: _Entry) -> None:
         self._entries[entry.name] = entry
@@ -339,19 +360,6 @@ class Outbox:
         if now - self._complained >= COMPLAINT_SECONDS:
             self._complained = now
             log.error(event, **fields)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: what a dead process was still writing has another name."""
-    draft = path.with_suffix(_DRAFT)
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        draft.rename(path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()
-        raise
 
 
 def _jitter(seconds: float) -> float:

@@ -7,6 +7,7 @@ its second try on it says so, and the consumer looks it up (infrastructure refer
 import asyncio
 import random
 import time
+from contextlib import suppress
 
 from nats.errors import Error as NatsError
 
@@ -21,6 +22,7 @@ from services.edge.spool import Kind, Spool, Waiting
 MAX_IN_FLIGHT = 256
 ACK_SECONDS = 5.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
+UNREADABLE_SECONDS = 1.0  # between looks at what could not be read
 COMPLAINT_SECONDS = 60.0
 _SUBJECTS: dict[Kind, str] = {"call": RECORDS_CALL, "handoff": RECORDS_HANDOFF}
 
@@ -72,7 +74,9 @@ class Publisher:
             await self._slots.acquire()
             while (waiting := self._spool.take()) is None:
                 self._wake.clear()
-                await self._wake.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(UNREADABLE_SECONDS if self._spool.waiting else None):
+                        await self._wake.wait()
             task = asyncio.create_task(self._publish(waiting))
             self._tasks.add(task)
             task.add_done_callback(self._done)

@@ -16,7 +16,7 @@ from libs.runtime.health import Readiness, Server
 from libs.runtime.jetstream import ensure_stream, prepared
 from libs.runtime.logs import Log
 from libs.runtime.secret import load_secret
-from libs.runtime.service import first, spare_collector, stop_event
+from libs.runtime.service import first, raise_descriptor_limit, spare_collector, stop_event
 from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
 from services.edge.app import create_app
@@ -40,6 +40,7 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     if not config.upstream:
         raise StartError("no upstream: set OPENAI_API_KEY, or list an [[upstream]] in parley.toml")
     stop = stop_event()
+    raise_descriptor_limit()
     secret = load_secret(environ, config.edge.secret_file)
     tenants = Tenants(secret, config.upstream, environ, config.tenant)
     listener = _listen(config)

@@ -5,6 +5,7 @@ JSON lines in segment files in the process's own folder; those of dead processes
 Called on the event loop: nothing here waits or raises.
 """
 
+import errno
 import os
 import time
 from collections import OrderedDict, deque
@@ -59,10 +60,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Segment:
-    """One file; `live` are the records whose newest line is in it."""
+    """One file, open as long as it is of use; `live` are the records whose newest line is in it."""
 
-    def __init__(self, path: Path, size: int = 0) -> None:
+    def __init__(self, path: Path, file: int, size: int = 0) -> None:
         self.path = path
+        self.file = file
         self.size = size
         self.live: set[str] = set()
 
@@ -86,7 +88,7 @@ class Spool:
         self._segment_bytes = min(segment_bytes, max(max_bytes // 8, 1))
         self._places: OrderedDict[str, _Place] = OrderedDict()
         self._queue: deque[str] = deque()  # closed, not acknowledged, not being published
-        self._file = -1
+        self._broken = False  # the newest segment may end in half a line
         self._next_segment = 1
         self._complained = -COMPLAINT_SECONDS
         self._own: deque[_Segment] = deque()
@@ -96,6 +98,7 @@ class Spool:
             for folder in self.folders.adopted:
                 self._adopted[folder] = deque()
                 self._adopt(folder.path, self._adopted[folder])
+            self._rotate()  # with one file open, no record is lost for want of a descriptor
         except OSError as error:
             raise StartError(f"edge.spool_dir {root}: {error.strerror or error}") from None
         self._recover()
@@ -132,23 +135,34 @@ class Spool:
         return len(self._queue)
 
     def take(self) -> Waiting | None:
-        """Return the oldest closed record, read from its file; None when there is none. `acknowledge` it."""
-        while self._queue:
+        """Return the oldest closed record that can be read; None when there is none. `acknowledge` it.
+
+        One that cannot be read at this moment waits on, behind all others.
+        """
+        for _ in range(len(self._queue)):
             event_id = self._queue.popleft()
             place = self._places.get(event_id)
             if place is None or not place.closed:
                 continue
-            data = self._read(place)
+            try:
+                data = self._read(place)
+            except OSError as error:
+                self._complain("spool_broken", error=str(error))
+                self._queue.append(event_id)
+                continue
             if data is not None:
                 return Waiting(event_id=event_id, kind=place.kind, data=data, recovered=place.recovered)
+            self._complain("spool_broken", error="a segment was cut")
             metrics.SPOOL_DROPPED.inc()
             self._forget(event_id)
         return None
 
     def release(self) -> None:
         """Give up the locks; what is not acknowledged is for the next process."""
-        self._close_file()
-        self._remove_finished()
+        self._remove_finished(keep=0)
+        for segments in (self._own, *self._adopted.values()):
+            while segments:
+                os.close(segments.popleft().file)
         self.folders.release()
 
     # -- writing ------------------------------------------------------------------------------------
@@ -168,55 +182,72 @@ class Spool:
         return True
 
     def _write(self, line: bytes) -> bool:
-        """Append one line; on any trouble the rest of the segment is given up, for it may end in half a line."""
         try:
-            if self._file < 0 or self._own[-1].size + len(line) > self._segment_bytes:
-                self._rotate()
-            written = os.write(self._file, line)
+            self._add_line(self._segment(len(line)), line)
         except OSError as error:
             self._complain("spool_broken", error=str(error))
-            self._close_file()
-            return False
-        self._own[-1].size += written
-        self.folders.count(written)
-        if written < len(line):
-            self._complain("spool_broken", error="short write")
-            self._close_file()
             return False
         return True
 
-    def _rotate(self) -> None:
-        self._close_file()
+    def _segment(self, size: int) -> _Segment:
+        """Return the segment for the next `size` bytes. Raises OSError."""
+        newest = self._own[-1]
+        if not self._broken and newest.size + size <= self._segment_bytes:
+            return newest
+        try:
+            return self._rotate()
+        except OSError as error:
+            if self._broken:
+                raise
+            self._complain("spool_broken", error=str(error))
+            return newest  # a long file is better than a lost record
+
+    def _add_line(self, segment: _Segment, line: bytes) -> None:
+        """Write one line at the end of a segment, all of it or nothing. Raises OSError."""
+        try:
+            written = os.write(segment.file, line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, "short write")
+        except OSError:
+            try:
+                os.ftruncate(segment.file, segment.size)
+            except OSError:
+                self._broken = True
+            raise
+        segment.size += written
+        self.folders.count(written)
+
+    def _rotate(self) -> _Segment:
+        """Begin a new segment. Raises OSError."""
         path = self.folders.own.path / f"{self._next_segment:08}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        segment = _Segment(path, self.folders.descriptors.open(path, flags))
         self._next_segment += 1
-        self._own.append(_Segment(path))
+        self._broken = False
+        if self._own and not self._own[-1].size:
+            self._remove(self._own.pop())
+        self._own.append(segment)
         if len(self._own) > MAX_SEGMENTS_OF_OPEN_CALLS:
             self._carry_over(self._own[0])
         self._remove_finished()
+        return segment
 
     def _carry_over(self, segment: _Segment) -> None:
         """Write the calls still open in `segment` again, so that one long call does not keep all files."""
         if any(self._places[event_id].closed for event_id in segment.live):
             return
         newest = self._own[-1]
-        for event_id in list(segment.live):
-            place = self._places[event_id]
-            data = self._read(place)
-            if data is None:
-                return
-            line = _OPEN + data + _END
-            if os.write(self._file, line) < len(line):  # not `_write`: it could rotate again
-                raise OSError("short write")
-            newest.size += len(line)
-            self.folders.count(len(line))
-            offset = newest.size - len(_END) - len(data)
-            self._put(event_id, msgspec.structs.replace(place, segment=newest, offset=offset))
-
-    def _close_file(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        try:
+            for event_id in list(segment.live):
+                place = self._places[event_id]
+                data = self._read(place)
+                if data is None:
+                    return
+                self._add_line(newest, _OPEN + data + _END)
+                offset = newest.size - len(_END) - len(data)
+                self._put(event_id, msgspec.structs.replace(place, segment=newest, offset=offset))
+        except OSError as error:  # they stay where they are
+            self._complain("spool_broken", error=str(error))
 
     # -- what is where ------------------------------------------------------------------------------
 
@@ -235,9 +266,9 @@ class Spool:
         if not place.segment.live:
             self._remove_finished()
 
-    def _remove_finished(self) -> None:
-        """Remove segments that nothing lives in, but for the one that is being written."""
-        self._remove_oldest(self._own, keep=1 if self._file >= 0 else 0)
+    def _remove_finished(self, keep: int = 1) -> None:
+        """Remove segments that nothing lives in; of this process's own `keep` the newest, which is being written."""
+        self._remove_oldest(self._own, keep)
         for folder, segments in list(self._adopted.items()):
             self._remove_oldest(segments)
             if not segments:
@@ -247,20 +278,19 @@ class Spool:
     def _remove_oldest(self, segments: deque[_Segment], keep: int = 0) -> None:
         """Remove from the oldest on: a later segment may say that a record of an earlier one is done."""
         while len(segments) > keep and not segments[0].live:
-            segment = segments.popleft()
-            self.folders.count(-segment.size)
-            try:
-                segment.path.unlink(missing_ok=True)
-            except OSError as error:
-                self._complain("spool_broken", error=str(error))
+            self._remove(segments.popleft())
 
-    def _read(self, place: _Place) -> bytes | None:
+    def _remove(self, segment: _Segment) -> None:
+        self.folders.count(-segment.size)
         try:
-            with place.segment.path.open("rb") as file:
-                data = os.pread(file.fileno(), place.length, place.offset)
+            segment.path.unlink(missing_ok=True)
         except OSError as error:
             self._complain("spool_broken", error=str(error))
-            return None
+        self.folders.descriptors.close(segment.file)
+
+    def _read(self, place: _Place) -> bytes | None:
+        """Return a record's JSON; None where the file has less than it had. Raises OSError."""
+        data = os.pread(place.segment.file, place.length, place.offset)
         return data if len(data) == place.length else None
 
     def _complain(self, event: str, **fields: object) -> None:
@@ -273,10 +303,13 @@ class Spool:
 
     def _adopt(self, path: Path, segments: deque[_Segment]) -> None:
         for file in sorted(path.glob("*.jsonl")):
-            segment = _Segment(file, file.stat().st_size)
+            descriptor = self.folders.descriptors.open(file, os.O_RDONLY)
+            with open(descriptor, "rb", closefd=False) as lines:
+                content = lines.read()
+            segment = _Segment(file, descriptor, len(content))
             segments.append(segment)
             self.folders.count(segment.size)
-            for event_id, place in _lines(file.read_bytes(), segment):
+            for event_id, place in _lines(content, segment):
                 if place is not None:
                     self._put(event_id, place)
                 elif event_id in self._places:

@@ -85,7 +85,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file() and path.name not in ("lock",))
+    return sorted(path for path in root.rglob("*") if path.suffix in (".sealed", ".part"))
 
 
 def counted(result: str) -> float:
@@ -94,7 +94,7 @@ def counted(result: str) -> float:
 
 async def gone(root: Path) -> None:
     async def empty() -> bool:
-        return not [path for path in files(root) if path.suffix == ".sealed"]
+        return not files(root)
 
     await eventually(empty, what="an empty outbox")
 

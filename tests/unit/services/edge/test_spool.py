@@ -307,12 +307,103 @@ def test_a_disk_that_fails_drops_and_later_works_again(
     again.release()
 
 
-def test_a_segment_that_vanished_is_counted_not_raised(root: Path, spool: Spool) -> None:
+def test_a_segment_that_was_cut_is_counted_not_raised(root: Path, spool: Spool) -> None:
     before = dropped()
     spool.close(done("a"))
-    files(root)[0].unlink()
+    os.truncate(files(root)[0], 10)
     assert spool.take() is None
     assert dropped() - before == 1
+
+
+def test_what_cannot_be_read_at_this_moment_is_not_forgotten(
+    root: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, read = dropped(), os.pread
+    for event_id in "abc":
+        spool.close(done(event_id))
+    first = spool._places["a"].offset
+
+    def fails(file: int, length: int, offset: int) -> bytes:
+        if offset == first:
+            raise OSError(5, "Input/output error")
+        return read(file, length, offset)
+
+    monkeypatch.setattr(os, "pread", fails)
+    assert [event_id for event_id, _, _ in taken(spool)] == ["b", "c"]
+    assert (spool.waiting, dropped() - before) == (1, 0)
+    monkeypatch.setattr(os, "pread", read)
+    assert taken(spool) == [("a", "ok", False)]
+
+
+def test_without_a_descriptor_to_be_had_every_record_is_written_and_read(root: Path) -> None:
+    script = (
+        "import os, resource\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
+        "from tests.unit.services.edge.test_spool import dropped, done, record, taken\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        f"spool = Spool(Path({str(root)!r}), {LARGE}, segment_bytes=1000)\n"
+        "held = []\n"
+        "try:\n    while True: held.append(os.open(os.devnull, os.O_RDONLY))\nexcept OSError: pass\n"
+        "for n in range(200): spool.open(record(f'e{n}'))\n"
+        "for n in range(200): spool.close(done(f'e{n}'))\n"
+        "assert [found[0] for found in taken(spool)] == [f'e{n}' for n in range(200)]\n"
+        "for n in range(0, 200, 2): spool.acknowledge(f'e{n}')\n"
+        "assert dropped() == 0\nos.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[4]).returncode == -9
+    spool = Spool(root, LARGE)
+    assert sorted(taken(spool)) == sorted((f"e{number}", "ok", True) for number in range(1, 200, 2))
+    spool.release()
+
+
+def test_a_disk_that_is_full_for_long_leaves_no_files_and_no_descriptors(
+    root: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    spool.close(done("a"))
+    before = len(os.listdir("/proc/self/fd"))
+    for broken in ((), ("ftruncate",)):  # half a line can be taken away, or cannot
+        with monkeypatch.context() as patch:
+            for name in ("write", *broken):
+                patch.setattr(os, name, fails)
+            for number in range(50):
+                spool.close(done(f"e{number}"))
+        assert len(files(root)) <= 2
+        assert len(os.listdir("/proc/self/fd")) - before <= 1
+    spool.close(done("b"))
+    assert [event_id for event_id, _, _ in taken(spool)] == ["a", "b"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_a_full_disk_costs_the_records_of_that_time_and_no_others(root: Path, tmp_path: Path) -> None:
+    """On a real one: of a call that was opened before, the next process knows no more than that it began."""
+    root.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(root)]).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        spool, before = Spool(root, LARGE), dropped()
+        spool.open(record("long"))
+        written = 0
+        while dropped() == before:
+            spool.close(done(f"e{written}"))
+            written += 1
+        spool.close(done("long"))
+        lost = int(dropped() - before)
+        assert lost == 2, "the last and the long one"
+        found = taken(spool)
+        assert [event_id for event_id, _, _ in found] == [f"e{number}" for number in range(written - 1)]
+        for event_id, _, _ in found[: len(found) // 2]:
+            spool.acknowledge(event_id)
+        kept = [event_id for event_id, _, _ in found[len(found) // 2 :]]
+        os.close(spool.folders.own._lock)  # as if it had died
+        again = Spool(root, LARGE)
+        told_again = {event_id: outcome for event_id, outcome, _ in taken(again)}
+        assert {event_id: told_again[event_id] for event_id in kept} == dict.fromkeys(kept, "ok")
+        assert told_again["long"] == "lost"
+        again.release()
+    finally:
+        subprocess.run(["umount", "-l", str(root)], check=True)
 
 
 def test_a_directory_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
