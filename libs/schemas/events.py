@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.halves import TORN, mended, read, sound
 from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.schemas.parts import NO_RAW
 
@@ -211,6 +212,24 @@ class UnknownEvent(msgspec.Struct, frozen=True):
     type: str = ""
 
 
+DeltaEvent = (
+    TextDelta
+    | RefusalDelta
+    | ArgumentsDelta
+    | CustomInputDelta
+    | SummaryTextDelta
+    | ReasoningTextDelta
+    | AudioDelta
+    | TranscriptDelta
+)
+
+
+class TornDelta(msgspec.Struct, frozen=True):
+    """A delta whose text may begin or end in the middle of a character: its `delta` may hold halves."""
+
+    event: DeltaEvent
+
+
 # What the events of items share: the place of the item in the output.
 ItemEvent = (
     OutputItemAdded
@@ -241,6 +260,7 @@ StreamEvent = (
     | ResponseCreated
     | AudioDelta
     | TranscriptDelta
+    | TornDelta
     | ResponseCompleted
     | ResponseIncomplete
     | ResponseFailed
@@ -324,9 +344,38 @@ SILENT = frozenset(
     )
 )
 
+
+class _Sound:
+    """Decodes an event that keeps something raw, which nobody else would look into before it is used."""
+
+    def __init__(self, decoder: msgspec.json.Decoder[StreamEvent]) -> None:
+        self._decoder = decoder
+
+    def decode(self, data: bytes) -> StreamEvent:
+        return self._decoder.decode(sound(data))
+
+
+_WITH_RAW = (
+    ResponseCreated,
+    OutputItemAdded,
+    OutputItemDone,
+    ContentPartAdded,
+    ContentPartDone,
+    AnnotationAdded,
+    ResponseCompleted,
+    ResponseIncomplete,
+    ResponseFailed,
+)
+
+
+def _decoder(known: type[StreamEvent]) -> msgspec.json.Decoder[StreamEvent] | _Sound:
+    decoder: msgspec.json.Decoder[StreamEvent] = msgspec.json.Decoder(known)
+    return _Sound(decoder) if known in _WITH_RAW else decoder
+
+
 # By event name, as bytes: the name is read off the frame, and only data that we use is parsed.
-DECODERS: dict[bytes, msgspec.json.Decoder[StreamEvent]] = {
-    str(known.__struct_config__.tag).encode(): msgspec.json.Decoder(known) for known in _KNOWN
+DECODERS: dict[bytes, msgspec.json.Decoder[StreamEvent] | _Sound] = {
+    str(known.__struct_config__.tag).encode(): _decoder(known) for known in _KNOWN
 }
 _UNKNOWN = msgspec.json.Decoder(UnknownEvent)
 
@@ -345,9 +394,23 @@ def decode_event(name: bytes, data: bytes) -> StreamEvent:
 
     Raises msgspec.DecodeError when the data is no JSON or a known event is malformed.
     """
+    decoder = DECODERS.get(name)
+    if decoder is not None:  # nearly always
+        try:
+            return decoder.decode(data)
+        except TORN:
+            pass
+    try:
+        return _decode(name, data)
+    except msgspec.ValidationError:
+        raise
+    except TORN:
+        return _torn(name, data)
+
+
+def _decode(name: bytes, data: bytes) -> StreamEvent:
     if not name:
-        unknown = _UNKNOWN.decode(data)
-        name = unknown.type.encode("utf-8", "surrogatepass")
+        name = _UNKNOWN.decode(data).type.encode("utf-8", "surrogatepass")
     decoder = DECODERS.get(name)
     if decoder is None:
         return UnknownEvent(name.decode("utf-8", "replace"))
@@ -357,6 +420,14 @@ def decode_event(name: bytes, data: bytes) -> StreamEvent:
         if name in _CARRIERS:
             return _carried(_CARRIERS[name], data)
         raise
+
+
+def _torn(name: bytes, data: bytes) -> StreamEvent:
+    """Decode what may hold halves of characters; those of a delta are left as they are, for their others may follow."""
+    event = _decode(name, mended(data))
+    if isinstance(event, DeltaEvent):
+        return TornDelta(msgspec.structs.replace(event, delta=read(data)["delta"]))
+    return event
 
 
 def _carried(

@@ -7,8 +7,9 @@ one, so that an item type we do not know never fails a whole answer.
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
+from libs.schemas.halves import TORN, decode
 from libs.schemas.parts import NO_RAW, ReasoningText
 from libs.schemas.tolerant import TolerantDecoder
 
@@ -67,7 +68,11 @@ class InputTransformation(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """The Response object; `created_at` in Unix seconds, an integer or a float."""
+    """The Response object; `created_at` in Unix seconds, an integer or a float.
+
+    `store` and `previous_response_id` say what became of those of the request: absent they say nothing, while a
+    `previous_response_id` of null says that the answer follows no other.
+    """
 
     id: str = ""
     created_at: float = 0
@@ -81,6 +86,8 @@ class Response(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
     moderation: Moderation | None = None
     input_transformations: list[InputTransformation] | None = None
+    store: bool | None = None
+    previous_response_id: str | None | UnsetType = UNSET
 
 
 class MessageItem(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
@@ -164,11 +171,11 @@ def decode_item(raw: Raw | bytes) -> OutputItem:
     """Decode one output item by its `type`. One that cannot be read becomes an UnknownItem of that type."""
     unknown = UnknownItem()
     try:
-        unknown = _UNKNOWN_ITEM.decode(raw)
+        unknown = decode(_UNKNOWN_ITEM, raw)
         decoder = _ITEM_DECODERS.get(unknown.type)
         if decoder is None:
             return unknown
         item: OutputItem = decoder.decode(raw)
         return item
-    except msgspec.ValidationError:
+    except TORN:
         return unknown

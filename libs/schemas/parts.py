@@ -7,6 +7,7 @@ cannot read fails a whole message (translation reference B.2.1, B.2.2, B.6).
 import msgspec
 from msgspec import Raw
 
+from libs.schemas.halves import TORN, decode
 from libs.schemas.tolerant import TolerantDecoder
 
 NO_RAW = Raw()
@@ -89,24 +90,24 @@ def decode_part(raw: Raw | bytes) -> Part:
     """Decode one content part by its `type`. One that cannot be read becomes an UnknownPart of that type."""
     unknown = UnknownPart()
     try:
-        unknown = _UNKNOWN.decode(raw)
+        unknown = decode(_UNKNOWN, raw)
         decoder = _DECODERS.get(unknown.type)
         return unknown if decoder is None else decoder.decode(raw)
-    except msgspec.ValidationError:
+    except TORN:
         return unknown
 
 
 def decode_annotation(raw: Raw | bytes) -> OutputAnnotation | None:
     """Decode an annotation; None where it cannot be read."""
     try:
-        return _ANNOTATION.decode(raw)
-    except msgspec.ValidationError:
+        return decode(_ANNOTATION, raw)
+    except TORN:
         return None
 
 
 def decode_logprobs(raw: Raw | bytes) -> list[TokenLogprob]:
     """Decode the log probabilities of a text; none where there are none, or they cannot be read."""
     try:
-        return _LOGPROBS.decode(raw) if bytes(raw) else []
-    except msgspec.ValidationError:
+        return decode(_LOGPROBS, raw) if bytes(raw) else []
+    except TORN:
         return []

@@ -1,12 +1,15 @@
 """Decoding of what must not be lost for a detail: a member that is null, or of a wrong type, counts as absent.
 
-Only members that have a default may be absent; the essential ones may be null and no more.
+Only members that have a default may be absent; the essential ones may be null and no more. Where null says something
+else than absence, the default of the member is UNSET. Halves of characters are mended.
 """
 
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
+
+from libs.schemas.halves import TORN, mended
 
 S = TypeVar("S", bound=msgspec.Struct)
 # What holds the answer itself, and what a client does with it.
@@ -31,6 +34,14 @@ class TolerantDecoder(Generic[S]):
     def decode(self, data: Raw | bytes) -> S:
         """Return the Struct. Raises msgspec.DecodeError where what must be there is not."""
         try:
+            return self._read(data)
+        except msgspec.ValidationError:
+            raise
+        except TORN:
+            return self._read(mended(data))
+
+    def _read(self, data: Raw | bytes) -> S:
+        try:
             return self._strict.decode(data)
         except msgspec.ValidationError:
             return self._piecewise(_MEMBERS.decode(data))
@@ -38,8 +49,8 @@ class TolerantDecoder(Generic[S]):
     def _piecewise(self, members: dict[str, Raw]) -> S:
         given: dict[str, Any] = {}
         for field, decoder in self._members:
-            raw = members.get(field.encode_name, _NULL)
-            if raw == _NULL and not field.required:
+            raw = members.get(field.encode_name, None if field.default is UNSET else _NULL)
+            if raw is None or (raw == _NULL and not field.required and field.default is not UNSET):
                 continue
             try:
                 given[field.name] = decoder.decode(raw)

@@ -13,6 +13,7 @@ from msgspec import Raw
 from libs.schemas import events
 from libs.schemas.completion import AudioOut, ChunkChoice, Delta, ImageOut
 from libs.schemas.errors import ErrorBody
+from libs.schemas.halves import REPLACEMENT
 from libs.schemas.output import (
     ApprovalItem,
     CustomCallItem,
@@ -33,6 +34,7 @@ from libs.translate.images import to_image
 from libs.translate.items import Kind, kind_of, place
 from libs.translate.logprobs import to_choice_logprobs
 from libs.translate.reasoning import Reasoning
+from libs.translate.spoken import Spoken
 from libs.translate.text import Said, Text
 from libs.translate.tool_calls import ToolCalls
 
@@ -42,6 +44,7 @@ _NULL = Raw(b"null")
 _ANNOUNCED = (events.OutputItemAdded, events.OutputItemDone)
 _COMMENTARY = "commentary"
 _KINDS: tuple[Kind, ...] = ("message", "reasoning", "call", "image")
+_SPOKEN: tuple[Kind, ...] = ("message", "call")
 # Without these an answer is not the answer.
 _ESSENTIAL = frozenset({"message", "function_call", "custom_tool_call", "mcp_approval_request"})
 _ESSENTIAL_PARTS = frozenset({"output_text", "refusal"})
@@ -59,10 +62,13 @@ class Answer:
         self._seen: dict[Kind, dict[int, None]] = {kind: {} for kind in _KINDS}
         self._commentary: set[int] = set()  # messages whose text goes to the reasoning
         self._text = Text(plan)
-        self._refused: dict[tuple[int, int], int] = {}  # characters of each refusal that came
+        self._refusals = Spoken()
         self._reasoning = Reasoning()
         self._calls = ToolCalls(legacy=plan.functions)
+        self._transcript = Spoken()
         self._images: list[ImageOut] = []
+        self._absent = False  # did the finished answer lack something that was said?
+        self._torn = False  # deltas may begin and end in the middle of a character
         self._cut: int | None = None  # the message that a stop sequence cut; what follows it is not said
         self._items: dict[tuple[int, str], Raw] = {}  # finished items, by output index and kind
 
@@ -81,6 +87,23 @@ class Answer:
         """Whether it did, and nothing from before it is still to come."""
         cut = self._cut
         return cut is not None and not any(floor.waits_for(cut) for floor in self._floors.values())
+
+    @property
+    def differences(self) -> list[str]:
+        """Of what whole texts, or the finished answer, said something else than the deltas before them."""
+        checks = (
+            (self._text.spoken.differs, "text"),
+            (self._refusals.differs, "refusal"),
+            (self._reasoning.spoken.differs, "reasoning"),
+            (self._calls.differs, "call"),
+            (self._absent, "output"),
+        )
+        return [what for differs, what in checks if differs]
+
+    def said(self) -> Choices:
+        """Return what was said by which an answer is known again: its text, its refusal and its calls."""
+        deltas = (Delta(content=str(self._text.spoken)), Delta(refusal=str(self._refusals)), *self._calls.said())
+        return self._tell(deltas)
 
     def output(self) -> list[Raw]:
         """Return the finished items in their order."""
@@ -107,8 +130,11 @@ class Answer:
     def finish(self, output: Sequence[Raw]) -> Choices:
         """Return what the finished items add that nothing brought before, and whatever still waits."""
         choices: Choices = []
-        for index, raw in self._unfinished(output):
-            choices += self._on_item_done(events.OutputItemDone(index, raw))
+        for index, kind, raw in self._unsaid(output):
+            if self._is_done(kind, index):
+                choices += self._compare(index, raw)
+            else:
+                choices += self._on_item_done(events.OutputItemDone(index, raw))
         for floor in self._floors.values():
             while floor.speaking is not None:
                 choices += self._leave(floor, floor.speaking)
@@ -120,10 +146,21 @@ class Answer:
         choices = [self._choice(Delta(images=images))] if images else []
         return [*choices, self._choice(Delta(annotations=annotations))] if annotations else choices
 
-    def _unfinished(self, output: Sequence[Raw]) -> list[tuple[int, Raw]]:
-        if len(output) == len(self._items) and {index for index, _ in self._items} == set(range(len(output))):
+    def _unsaid(self, output: Sequence[Raw]) -> list[tuple[int, Kind | None, Raw]]:
+        """Return the items that did not come, or not as they stand in `output`."""
+        if list(output) == self.output() and {index for index, _ in self._items} == set(range(len(output))):
             return []
-        return [(index, raw) for index, kind, raw in place(output, self._seen) if not self._is_done(kind, index)]
+        placed = place(output, self._seen)
+        there = {(kind, index) for index, kind, _ in placed}
+        self._absent = bool(output) and any(
+            (kind, index) not in there for kind in _SPOKEN for index in self._seen[kind]
+        )
+        return [(index, kind, raw) for index, kind, raw in placed if self._items.get((index, str(kind))) != raw]
+
+    def _compare(self, index: int, raw: Raw) -> Choices:
+        """Take an item that has been said once more, as it stands in the finished answer."""
+        item = decode_item(raw)
+        return [] if self._cut is not None or isinstance(item, ImageItem) else self._end(index, item)
 
     def _is_done(self, kind: Kind | None, index: int) -> bool:
         return kind is not None and self._floors[self._floor_of(kind, index)].entered.get(index, False)
@@ -149,20 +186,41 @@ class Answer:
 
     def _leave(self, floor: Floor, index: int) -> Choices:
         """An item is done: say what was held of the next, and so on while they are done too."""
-        choices = self._end_text(floor, index)
+        choices = self._end_item(floor, index)
         held = deque(floor.leave(index))
         while held:
             event = held.popleft()
             if self._cut is None or event.output_index < self._cut:
                 choices += self._say(event)
             if isinstance(event, events.OutputItemDone):
-                choices += self._end_text(floor, event.output_index)
+                choices += self._end_item(floor, event.output_index)
                 held.extend(floor.leave(event.output_index))
         return choices
 
-    def _end_text(self, floor: Floor, index: int) -> Choices:
-        """A message is complete: no stop sequence can begin in what was held back of it."""
-        return self._speak(index, self._text.end()) if floor is self._floors["message"] else []
+    def _end_item(self, floor: Floor, index: int) -> Choices:
+        """An item is complete. Of a message no stop sequence can begin in what was held back of it."""
+        choices = self._left(index) if self._torn else []
+        return [*choices, *self._speak(index, self._text.end())] if floor is self._floors["message"] else choices
+
+    def _left(self, index: int) -> Choices:
+        """Say something for each half of a character that was left without its other."""
+        choices = [
+            c for key in self._text.spoken.ended(index) for c in self._speak(index, self._text.add(key, REPLACEMENT))
+        ]
+        choices += [c for _, part in self._refusals.ended(index) for c in self._refuse(index, part, REPLACEMENT)]
+        kind = self._reasoning.kind(index)
+        choices += [
+            c for _, part in self._reasoning.spoken.ended(index) for c in self._muse(index, part, REPLACEMENT, kind)
+        ]
+        return [*choices, *self._tell(self._calls.left(index, REPLACEMENT))]
+
+    def _on_torn(self, event: events.TornDelta) -> Choices:
+        """From now on, what ends in the middle of a character is looked for."""
+        if not self._torn:
+            self._torn = self._refusals.torn = self._reasoning.spoken.torn = self._transcript.torn = True
+            self._text.tear()
+            self._calls.tear()
+        return self.feed(event.event)
 
     def _say(self, event: events.ItemEvent, item: OutputItem | None = None) -> Choices:
         match event:
@@ -243,7 +301,7 @@ class Answer:
                 self._text.citations.complete((index, k), part.annotations)
                 return self._speak(index, self._text.complete((index, k), part.text, part.logprobs))
             case RefusalPart() as part:
-                return self._refuse(index, k, part.refusal[self._refused.get((index, k), 0) :])
+                return self._refuse(index, k, self._refusals.rest((index, k), part.refusal))
             case ReasoningPart() as part:
                 return self._muse_rest(index, k, part.text, "raw")
             case UnknownPart() as part:
@@ -290,15 +348,18 @@ class Answer:
         return []
 
     def _on_refusal_delta(self, event: events.RefusalDelta) -> Choices:
-        return self._refuse(event.output_index, event.content_index, event.delta)
+        index, part = event.output_index, event.content_index
+        return self._refuse(index, part, self._refusals.joined((index, part), event.delta))
 
     def _on_refusal_done(self, event: events.RefusalDone) -> Choices:
         index, part = event.output_index, event.content_index
-        return self._refuse(index, part, event.refusal[self._refused.get((index, part), 0) :])
+        return self._refuse(index, part, self._refusals.rest((index, part), event.refusal))
 
     def _refuse(self, index: int, part: int, text: str) -> Choices:
-        self._refused[index, part] = self._refused.get((index, part), 0) + len(text)
-        return [self._choice(Delta(refusal=text))] if text and index != self._cut else []
+        if not text or index == self._cut:
+            return []
+        self._refusals.add((index, part), text)
+        return [self._choice(Delta(refusal=text))]
 
     # -- reasoning ----------------------------------------------------------------------------------
 
@@ -342,7 +403,8 @@ class Answer:
         return [self._choice(Delta(audio=AudioOut(data=event.delta)))]
 
     def _on_transcript(self, event: events.TranscriptDelta) -> Choices:
-        return [self._choice(Delta(audio=AudioOut(transcript=event.delta)))]
+        text = self._transcript.joined(None, event.delta)
+        return [self._choice(Delta(audio=AudioOut(transcript=text)))] if text else []
 
     def _choice(self, delta: Delta) -> ChunkChoice:
         return ChunkChoice(index=self._index, delta=delta)
@@ -380,4 +442,5 @@ _ROWS: dict[type, tuple[Kind | None, _Handler]] = {
     events.OpenReasoningDone: ("reasoning", Answer._on_reasoning_done),
     events.AudioDelta: (None, Answer._on_audio),
     events.TranscriptDelta: (None, Answer._on_transcript),
+    events.TornDelta: (None, Answer._on_torn),
 }

@@ -5,6 +5,7 @@ from typing import Literal
 
 from libs.schemas.completion import Delta
 from libs.schemas.plan import ReasoningField
+from libs.translate.spoken import Spoken
 
 PARAGRAPH = "\n\n"  # between parts of a summary, and between items
 
@@ -22,23 +23,37 @@ class Reasoning:
     """The reasoning of an answer, item after item."""
 
     def __init__(self) -> None:
-        self._sent: dict[tuple[int, int], int] = {}  # characters of each part that came
+        self.spoken = Spoken()
         self._shown: dict[int, Kind] = {}  # which of an item the client sees: the one that came first
         self._paragraph: tuple[int, int] | None = None
 
     def add(self, index: int, part: int, text: str, kind: Kind) -> str:
         """Return what the client gets of a new piece."""
-        if not text or self._shown.setdefault(index, kind) != kind:
+        if self._shown.get(index, kind) != kind:
             return ""
-        self._sent[index, part] = self._sent.get((index, part), 0) + len(text)
+        text = self.spoken.joined((index, part), text)
+        return self._say(index, part, text, kind) if text else ""
+
+    def complete(self, index: int, part: int, whole: str, kind: Kind) -> str:
+        """Return what the client gets when a part is complete: what follows from what came before."""
+        if self._shown.get(index, kind) != kind:
+            return ""
+        rest = self.spoken.rest((index, part), whole)
+        return self._say(index, part, rest, kind) if rest else ""
+
+    def kind(self, index: int) -> Kind:
+        """Return which of an item the client sees."""
+        return self._shown.get(index, "raw")
+
+    def _say(self, index: int, part: int, text: str, kind: Kind) -> str:
+        self._shown.setdefault(index, kind)
         paragraph = (index, part if kind == "summary" else 0)  # raw parts run on
         prefix = PARAGRAPH if self._paragraph not in (None, paragraph) else ""
         self._paragraph = paragraph
+        if prefix:
+            self.spoken.begin((index, part), prefix)
+        self.spoken.add((index, part), text)
         return prefix + text
-
-    def complete(self, index: int, part: int, whole: str, kind: Kind) -> str:
-        """Return what the client gets when a part is complete: what had not come before."""
-        return self.add(index, part, whole[self._sent.get((index, part), 0) :], kind)
 
 
 def to_delta(text: str, field: ReasoningField) -> Delta | None:

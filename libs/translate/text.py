@@ -13,6 +13,7 @@ from libs.schemas.parts import NO_RAW
 from libs.schemas.plan import StreamPlan
 from libs.translate.annotations import Citations, TextKey
 from libs.translate.logprobs import to_logprobs
+from libs.translate.spoken import Spoken
 from libs.translate.stop import StopFilter
 
 SEPARATOR = "\n\n"  # between the texts of two messages
@@ -28,10 +29,9 @@ class Text:
         self._structured = plan.structured
         self._logprobs = plan.logprobs
         self._stop = StopFilter(plan.stop) if any(plan.stop) else None
-        self._sent: dict[TextKey, int] = {}  # characters of each part that came
-        self._tokens: dict[TextKey, int] = {}  # log probabilities of each part that came
+        self.spoken = Spoken()  # all that came
+        self._tokens: dict[TextKey, list[str]] = {}  # of each part, those whose log probabilities came
         self._starts: dict[TextKey, int] = {}  # where a part begins in the whole
-        self._length = 0  # of all that came, in characters
         self._last = -1  # the message that spoke last
         self._released = 0  # of it, what the client got; counted where there are stop sequences
         self._plain = self._stop is None and not self._logprobs
@@ -39,21 +39,30 @@ class Text:
         self._waiting: deque[tuple[int, TokenLogprobOut]] = deque()  # tokens of text held back, by their ends
         self.citations = Citations()
 
+    def tear(self) -> None:
+        """From now on deltas may begin and end in the middle of a character."""
+        self.spoken.torn = True
+        self._plain = False
+
     def add(self, key: TextKey, text: str, logprobs: Raw = NO_RAW) -> Said:
         """Return what the client gets of a new piece of a part."""
-        sent = self._sent.get(key)
-        if self._plain and sent is not None:  # nearly every delta: no more than counted
-            self._sent[key] = sent + len(text)
-            self._length += len(text)
+        if self._plain and key == self.spoken.key:  # nearly every delta: no more than noted
+            self.spoken.write(text)
             return text, ()
+        text = self.spoken.joined(key, text)
         tokens = to_logprobs(logprobs) if self._logprobs else ()
         return self._add(key, text, tokens) if text or tokens else _NOTHING
 
     def complete(self, key: TextKey, whole: str, logprobs: Raw = NO_RAW) -> Said:
-        """Return what the client gets when a part is complete: what had not come before."""
-        tokens = to_logprobs(logprobs)[self._tokens.get(key, 0) :] if self._logprobs else ()
-        rest = whole[self._sent.get(key, 0) :]
+        """Return what the client gets when a part is complete: what follows from what came before."""
+        rest, follows = self.spoken.rest(key, whole), self.spoken.follows
+        tokens = self._more(key, to_logprobs(logprobs)) if self._logprobs and follows else ()
         return self._add(key, rest, tokens) if rest or tokens else _NOTHING
+
+    def _more(self, key: TextKey, tokens: Sequence[TokenLogprobOut]) -> Sequence[TokenLogprobOut]:
+        """Of all log probabilities of a part, those that had not come."""
+        told = self._tokens.get(key, [])
+        return tokens[len(told) :] if [token.token for token in tokens[: len(told)]] == told else ()
 
     def end(self) -> Said:
         """Return what was held back: the message is complete."""
@@ -64,13 +73,11 @@ class Text:
         return self.citations.annotations(self._starts, self._released if self.stopped else None)
 
     def _add(self, key: TextKey, text: str, tokens: Sequence[TokenLogprobOut]) -> Said:
-        sent = self._sent.get(key)
-        prefix = self._open(key) if sent is None and text else ""
+        prefix = self._open(key) if text and key not in self.spoken else ""
         if text:
-            self._sent[key] = (sent or 0) + len(text)
-            self._length += len(text)
+            self.spoken.add(key, text)
         if tokens:
-            self._tokens[key] = self._tokens.get(key, 0) + len(tokens)
+            self._tokens.setdefault(key, []).extend(token.token for token in tokens)
         if self._stop is None:
             return prefix + text, tokens
         self._wait(text, tokens)
@@ -80,18 +87,19 @@ class Text:
 
     def _open(self, key: TextKey) -> str:
         """A part begins: return what sets it apart from the message before it."""
-        apart = self._length > 0 and self._last != key[0] and not self._structured
+        apart = len(self.spoken) > 0 and self._last != key[0] and not self._structured
         prefix = SEPARATOR if apart else ""
         self._last = key[0]
-        self._length += len(prefix)
-        self._starts[key] = self._length
+        self.spoken.begin(key, prefix)
+        self._starts[key] = len(self.spoken)
         return prefix
 
     def _wait(self, text: str, tokens: Sequence[TokenLogprobOut]) -> None:
         """Note where each token of a piece ends. One cut inside a character may be longer than what it adds."""
-        position = self._length - len(text)
+        length = len(self.spoken)
+        position = length - len(text)
         for token in tokens:
-            position = min(position + len(token.token), self._length)
+            position = min(position + len(token.token), length)
             self._waiting.append((position, token))
 
     def _release(self, text: str) -> Said:

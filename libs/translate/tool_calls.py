@@ -10,6 +10,7 @@ import msgspec
 from libs.schemas.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
 from libs.schemas.output import ApprovalItem, CustomCallItem, FunctionCallItem
 from libs.translate.pairing import APPROVAL
+from libs.translate.spoken import Spoken
 
 CallItem = FunctionCallItem | CustomCallItem | ApprovalItem
 
@@ -60,12 +61,13 @@ _LEGACY = Form(_announce_legacy, _add_legacy)
 
 
 class _Call:
-    """One call: how it is told, and how much of its text came."""
+    """One call: how it was announced, how its text is told, and what came of it."""
 
-    def __init__(self, index: int, form: Form) -> None:
+    def __init__(self, index: int, form: Form, announced: Delta, *, torn: bool) -> None:
         self.index = index
         self.form = form
-        self.length = 0
+        self.announced = announced
+        self.spoken = Spoken(torn=torn)
 
 
 class ToolCalls:
@@ -74,9 +76,29 @@ class ToolCalls:
     def __init__(self, *, legacy: bool = False) -> None:
         self._calls: dict[int, _Call] = {}
         self._legacy = legacy
+        self._torn = False
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the whole text of a call was another than its deltas."""
+        return any(call.spoken.differs for call in self._calls.values())
+
+    def said(self) -> list[Delta]:
+        """Return all that was said, each call in two deltas."""
+        return [
+            delta
+            for call in self._calls.values()
+            for delta in (call.announced, call.form.add(call.index, str(call.spoken)))
+        ]
+
+    def tear(self) -> None:
+        """From now on deltas may begin and end in the middle of a character."""
+        self._torn = True
+        for call in self._calls.values():
+            call.spoken.torn = True
 
     def begin(self, index: int, item: CallItem) -> list[Delta]:
         """A call begins. One whose id or name has not come yet, or that is a question, waits until it is whole."""
@@ -87,15 +109,17 @@ class ToolCalls:
     def add(self, index: int, text: str) -> list[Delta]:
         """More of its text came."""
         call = self._calls.get(index)
-        if call is None or not text:
-            return []
-        call.length += len(text)
-        return [call.form.add(call.index, text)]
+        return [] if call is None else _more(call, index, call.spoken.joined(index, text))
 
     def complete(self, index: int, whole: str) -> list[Delta]:
-        """Its whole text came: what had not come before is new."""
+        """Its whole text came: what follows from what came before is new."""
         call = self._calls.get(index)
-        return [] if call is None else self.add(index, whole[call.length :])
+        return [] if call is None else _more(call, index, call.spoken.rest(index, whole))
+
+    def left(self, index: int, text: str) -> list[Delta]:
+        """It is done: say `text` for a half of a character that was left without its other."""
+        call = self._calls.get(index)
+        return [] if call is None else [delta for _ in call.spoken.ended(index) for delta in _more(call, index, text)]
 
     def end(self, index: int, item: CallItem) -> list[Delta]:
         """The whole call came."""
@@ -105,9 +129,16 @@ class ToolCalls:
         if index in self._calls or (self._legacy and self._calls):
             return []
         form = _CUSTOM if isinstance(item, CustomCallItem) else _LEGACY if self._legacy else _FUNCTION
-        call = self._calls[index] = _Call(len(self._calls), form)
-        announced = form.announce(call.index, *_name(item))
+        announced = form.announce(len(self._calls), *_name(item))
+        self._calls[index] = _Call(len(self._calls), form, announced, torn=self._torn)
         return [announced, *([] if isinstance(item, ApprovalItem) else self.add(index, _text(item)))]
+
+
+def _more(call: _Call, index: int, text: str) -> list[Delta]:
+    if not text:
+        return []
+    call.spoken.add(index, text)
+    return [call.form.add(call.index, text)]
 
 
 def _name(item: CallItem) -> tuple[str, str]:

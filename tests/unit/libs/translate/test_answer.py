@@ -195,7 +195,7 @@ def test_reasoning_that_is_done_late_does_not_hold_the_text() -> None:
 def test_messages_that_nobody_announces_are_told_as_they_come() -> None:
     assert said(chunks(text(0, "one"), text(1, "two")), "content") == "one\n\ntwo"
     late = chunks(text(0, "one"), text(1, "two"), done(0, message("one!")))
-    assert said(late, "content") == "one\n\ntwo!"
+    assert said(late, "content") == "one\n\ntwo"  # "two!" was never said
 
 
 def test_an_item_whose_end_comes_without_it_makes_way() -> None:

@@ -1,0 +1,96 @@
+"""What was said of an answer's parts, and what of a whole text follows from it (translation reference C.1).
+
+A whole text, of a `done` or of the finished answer, completes what its deltas said. Where it does not begin with
+that it says something else, and nothing of it follows.
+"""
+
+from collections.abc import Hashable, Iterator
+from io import StringIO
+
+from libs.schemas.halves import ends_in_half, whole
+
+Key = Hashable
+
+
+class Spoken:
+    """One text that is said in parts, one after the other."""
+
+    def __init__(self, *, torn: bool = False) -> None:
+        self.key: Key = None  # the part that speaks
+        self.write = StringIO().write  # takes what it says next; for callers that must be quick
+        self.torn = torn  # deltas may begin and end in the middle of a character
+        self.follows = True  # did the last whole text begin with what was said?
+        self.differs = False  # did one not?
+        self._parts: dict[Key, StringIO] = {}  # what each part said last, without being interrupted
+        self._runs: list[StringIO] = []  # of all parts, in the order in which it was said
+        self._interrupted: set[Key] = set()
+        self._halves: dict[Key, str] = {}  # the first half of a character, by the part whose delta it ended
+        self._closed = 0  # characters of all runs but the last
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._parts
+
+    def __len__(self) -> int:
+        """Return how many characters were said."""
+        return self._closed + (self._runs[-1].tell() if self._runs else 0)
+
+    def __str__(self) -> str:
+        """Return all that was said."""
+        return "".join(run.getvalue() for run in self._runs)
+
+    def joined(self, key: Key, text: str) -> str:
+        """Return what can be said of a delta: a half that ends it waits for the other."""
+        if not self.torn:
+            return text
+        text = self._halves.pop(key, "") + text
+        if ends_in_half(text):
+            self._halves[key] = text[-1]
+            text = text[:-1]
+        return whole(text)
+
+    def begin(self, key: Key, text: str = "") -> None:
+        """A part begins after `text`, which belongs to none. One that others interrupted is no longer one text."""
+        if key in self._parts:
+            self._interrupted.add(key)
+        if text:
+            self._run().write(text)
+        self._parts[key] = run = self._run()
+        self.key, self.write = key, run.write
+
+    def add(self, key: Key, text: str) -> None:
+        """A part says more."""
+        if key != self.key:
+            self.begin(key)
+        self.write(text)
+
+    def rest(self, key: Key, text: str) -> str:
+        """Return what is still to be said of a part whose whole text is `text`. An empty one says nothing."""
+        self.follows = True
+        if not text:
+            return ""
+        part = self._parts.get(key)
+        if part is None:
+            self._halves.pop(key, None)
+            return text
+        said = part.tell()
+        self.follows = (
+            key not in self._interrupted
+            and (said == len(text) or (said < len(text) and key == self.key))
+            and text.startswith(part.getvalue())
+        )
+        if not self.follows:
+            self.differs = True
+            return ""
+        self._halves.pop(key, None)
+        return text[said:]
+
+    def ended(self, index: int) -> Iterator[Key]:
+        """Yield the parts of an item, by its output index, whose last half was left without its other."""
+        for key in [key for key in self._halves if key == index or (isinstance(key, tuple) and key[0] == index)]:
+            del self._halves[key]
+            yield key
+
+    def _run(self) -> StringIO:
+        self._closed = len(self)
+        self._runs.append(StringIO())
+        return self._runs[-1]
