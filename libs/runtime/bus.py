@@ -160,7 +160,8 @@ class Bus:
             try:
                 return await self._try(subject, at, payload, call)
             except CallTimeout:
-                if at != subject.name or not subject.idempotent:
+                passed = call.deadline is not None and time.monotonic() >= call.deadline
+                if at != subject.name or not subject.idempotent or passed:
                     raise
                 at = await self._offer(subject)
             except (NoWorkers, WorkerBusy, BusDown) as error:
@@ -175,25 +176,29 @@ class Bus:
 
     async def _offer(self, subject: Subject[Any, Any]) -> str:
         """Return the own subject of a worker that is alive: a queue group might pick the frozen one again."""
+        await self._await_connected(OFFER_SECONDS)
         msg = await self._request(subject.name + OFFER_SUFFIX, b"", {}, OFFER_SECONDS)
         return msg.data.decode()
 
     async def _try(self, subject: Subject[Any, Any], at: str, payload: bytes, call: Call) -> Msg:
         timeout = subject.timeout_seconds
-        if call.deadline:
-            timeout = min(timeout, call.deadline / 1000 - time.time())
+        await self._await_connected(timeout)
+        if call.deadline is not None:
+            timeout = min(timeout, call.deadline - time.monotonic())
             if timeout <= 0:
                 raise CallTimeout(f"{subject.name}: the deadline has passed")
-        headers = to_headers(call, int((time.time() + timeout) * 1000))
-        msg = await self._request(at, payload, headers, timeout)
+        msg = await self._request(at, payload, to_headers(call, timeout), timeout)
         status = (msg.headers or {}).get(STATUS_HEADER)
         if status is not None:
             raise _FAILURES.get(status, WorkerFailed)(_FAILURE_DECODER.decode(msg.data).message)
         return msg
 
-    async def _request(self, name: str, payload: bytes, headers: dict[str, str], timeout: float) -> Msg:
+    async def _await_connected(self, timeout: float) -> None:
         if not self.connected:
             await self._connection.await_connected(min(timeout, DOWN_PATIENCE_SECONDS))
+
+    async def _request(self, name: str, payload: bytes, headers: dict[str, str], timeout: float) -> Msg:
+        ends = asyncio.get_running_loop().time() + timeout
         self._counter += 1
         token = str(self._counter)
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
@@ -201,7 +206,7 @@ class Bus:
         try:
             # Not inside the time-out: nats-py swallows a cancellation that meets it in a flush.
             await self._connection.publish(name, payload, headers, reply=f"{self._inbox}.{token}")
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout_at(ends):
                 msg = await future
         except TimeoutError:
             raise CallTimeout(f"{name}: no reply within {timeout:.2f} s") from None

@@ -1,8 +1,8 @@
 """The connection to NATS that a service's calls and handlers share, with what nats-py leaves open.
 
 The client checks payloads without headers, so sizes are checked before a publish; a lost connection
-fails nothing by itself, so it is told; a closed one never comes back, so it is fatal (infrastructure
-reference 1.2, 1.3).
+fails nothing by itself, so it is told, and nothing is published before it is back; a closed one never
+comes back, so it is fatal (infrastructure reference 1.2, 1.3).
 """
 
 import asyncio
@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable
 
 import nats
 import nats.js.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from libs.runtime import metrics
+from libs.runtime.client import ParleyClient, Received
 from libs.runtime.errors import BusDown, MessageTooLarge, StartError
 from libs.runtime.logs import Log
 from libs.schemas.config import Nats
@@ -26,7 +25,7 @@ from libs.schemas.subjects import HEADER_ROOM, MAX_MESSAGE_BYTES
 FLUSH_SECONDS = 2  # a publish into a dying connection waits for ever without
 CLOSE_SECONDS = 5
 
-Receive = Callable[[Msg], Awaitable[None]]
+Receive = Callable[[Received], Awaitable[None]]
 
 log = Log("parley.bus")
 
@@ -38,7 +37,7 @@ class Connection:
         self.closed = asyncio.Event()
         self.lost: list[Callable[[], None]] = []  # called when the connection breaks
         self._connected = asyncio.Event()
-        self._nc = Client()
+        self._nc = ParleyClient(self._on_stall)
         self._ending = False
         self._echo = f"_INBOX.echo.{os.urandom(12).hex()}"
         self._echoes: deque[asyncio.Future[None]] = deque()
@@ -57,7 +56,7 @@ class Connection:
             if made._connected.is_set():
                 log.warning("bus_error", error=last_error)
 
-        connecting = nats.connect(
+        connecting = made._nc.connect(
             settings.url,
             name=f"parley-{name}",
             error_cb=on_error,
@@ -73,18 +72,18 @@ class Connection:
         )
         try:
             # Unlimited reconnects also loop on a wrong credential, inside connect itself.
-            made._nc = await asyncio.wait_for(connecting, settings.connect_timeout_seconds)
+            await asyncio.wait_for(connecting, settings.connect_timeout_seconds)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = last_error if isinstance(error, TimeoutError) else str(error)
             raise StartError(f"no connection to NATS at {settings.url}: {reason}") from None
-        await made._nc.subscribe(made._echo, cb=made._on_echo)
+        await made.subscribe(made._echo, made._on_echo)
         made._connected.set()
         return made
 
     @property
     def connected(self) -> bool:
         """Whether the connection stands at this moment, as far as the client knows."""
-        return self._connected.is_set()
+        return self._connected.is_set() and self._nc.is_connected
 
     async def alive(self, timeout_seconds: float = 2.0) -> bool:
         """Ask the server: a client whose read loop died still calls itself connected."""
@@ -113,7 +112,7 @@ class Connection:
 
     async def subscribe(self, subject: str, receive: Receive, queue: str = "") -> Subscription:
         """Have `receive` called for each message, one after another."""
-        return await self._nc.subscribe(subject, queue=queue, cb=receive)
+        return await self._nc.subscribe(subject, queue=queue, cb=receive)  # type: ignore[arg-type]
 
     async def flush(self) -> None:
         """Return when the server has seen what was sent before. Raises BusDown.
@@ -123,14 +122,16 @@ class Connection:
         """
         echo: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._echoes.append(echo)
-        await self.publish(self._echo, b"", {})
         try:
+            await self.publish(self._echo, b"", {})
             async with asyncio.timeout(FLUSH_SECONDS):
                 await echo
         except TimeoutError:
             raise BusDown("the server does not answer") from None
+        finally:
+            echo.cancel()
 
-    async def _on_echo(self, msg: Msg) -> None:
+    async def _on_echo(self, msg: Received) -> None:
         while self._echoes:
             echo = self._echoes.popleft()
             if not echo.done():
@@ -140,6 +141,8 @@ class Connection:
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str], reply: str = "") -> None:
         """Send a message. Raises MessageTooLarge, BusDown."""
         self.check_size(payload, headers)
+        if not self.connected:
+            raise BusDown("no connection to NATS")
         try:
             await self._nc.publish(subject, payload, reply=reply, headers=headers)
         except (nats.errors.Error, OSError) as error:
@@ -171,6 +174,9 @@ class Connection:
         self._restores.append(restore)
 
     # -- what the client tells ----------------------------------------------------------------------
+
+    def _on_stall(self, seconds: float) -> None:
+        log.warning("loop_stood_still", seconds=round(seconds, 3))
 
     async def _on_disconnected(self) -> None:
         if self._ending or not self._connected.is_set():

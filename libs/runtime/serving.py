@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import msgspec
 import nats
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from libs.runtime import metrics, tracing
 from libs.runtime.call import Call, from_headers
+from libs.runtime.client import Received
 from libs.runtime.connection import Connection
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
@@ -52,12 +52,16 @@ class Serving:
     async def serve(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], *, concurrency: int) -> None:
         """Answer `subject` in the consumer's queue group, at most `concurrency` requests at a time.
 
-        Beyond that the answer is busy, at once. Expired requests are dropped. A handler's exception
-        becomes `failed` for the caller and a log line here; its text stays here.
+        Beyond that the answer is busy, at once. Requests that have expired, and those that waited while the
+        loop stood still for longer than their time-out, are dropped. A handler's exception becomes `failed`
+        for the caller and a log line here; its text stays here.
         """
         running: set[asyncio.Task[None]] = set()
 
-        async def receive(msg: Msg) -> None:
+        async def receive(msg: Received) -> None:
+            if msg.stalled_seconds > subject.timeout_seconds:
+                metrics.BUS_HANDLED.labels(subject.name, "stalled").inc()
+                return
             if len(running) >= concurrency:
                 metrics.BUS_HANDLED.labels(subject.name, "busy").inc()
                 await self._reply_failure(msg, STATUS_BUSY, "busy")
@@ -67,7 +71,7 @@ class Serving:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
-        async def offer(msg: Msg) -> None:
+        async def offer(msg: Received) -> None:
             if len(running) < concurrency:
                 await self._connection.publish(msg.reply, own.encode(), {})
 
@@ -79,9 +83,9 @@ class Serving:
         ]
         await self._connection.flush()  # the server knows of it before anybody is told that this worker is ready
 
-    async def _handle(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], msg: Msg) -> None:
-        call = from_headers(msg.headers or {})
-        if call.deadline and time.time() * 1000 > call.deadline:
+    async def _handle(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], msg: Received) -> None:
+        call = from_headers(msg.headers or {}, msg.read_at, subject.timeout_seconds)
+        if call.deadline is not None and time.monotonic() > call.deadline:
             metrics.BUS_HANDLED.labels(subject.name, "expired").inc()
             return
         result = "ok"
@@ -104,11 +108,11 @@ class Serving:
                 await self._reply_failure(msg, STATUS_FAILED, "the worker failed")
         metrics.BUS_HANDLED.labels(subject.name, result).inc()
 
-    async def _reply(self, msg: Msg, payload: bytes, headers: dict[str, str]) -> None:
+    async def _reply(self, msg: Received, payload: bytes, headers: dict[str, str]) -> None:
         # Not msg.respond(): it sends the request's headers back.
         await self._connection.publish(msg.reply, payload, headers)
 
-    async def _reply_failure(self, msg: Msg, status: str, message: str) -> None:
+    async def _reply_failure(self, msg: Received, status: str, message: str) -> None:
         payload = _FAILURE_ENCODER.encode(BusFailure(message=message))
         try:
             await self._reply(msg, payload, {STATUS_HEADER: status})

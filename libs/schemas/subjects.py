@@ -22,7 +22,8 @@ MAX_MESSAGE_BYTES = SERVER_MAX_PAYLOAD - HEADER_ROOM
 
 # -- headers ----------------------------------------------------------------------------------------
 
-DEADLINE_HEADER = "parley-deadline"  # Unix milliseconds; a worker drops what has expired
+# How many milliseconds the caller still waits, from when the worker read the request: clocks may differ.
+REMAINING_HEADER = "parley-remaining-ms"
 TENANT_HEADER = "parley-tenant"
 REQUEST_ID_HEADER = "parley-request-id"
 STATUS_HEADER = "parley-status"  # of a reply: absent when well, else one of STATUSES

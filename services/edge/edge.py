@@ -143,5 +143,5 @@ def travels(exchange: Exchange, caller: Caller, *, seconds: float | None = None)
         tenant=caller.tenant,
         request_id=exchange.request_id,
         traceparent=exchange.traceparent,
-        deadline=0 if seconds is None else int((time.time() + seconds) * 1000),
+        deadline=None if seconds is None else time.monotonic() + seconds,
     )

@@ -101,7 +101,7 @@ class Publisher:
     async def _until_taken(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
-            if self._bus.connected:  # else the client would only queue it, once more with every try
+            if self._bus.connected:  # else each try would be a complaint
                 try:
                     await self._js.publish(subject, data, headers=dict(headers))
                     return

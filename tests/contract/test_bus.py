@@ -16,7 +16,7 @@ from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.schemas.bus import ClaimReply, ClaimRequest, Found, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
-from libs.schemas.subjects import CLAIM, DEADLINE_HEADER, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
+from libs.schemas.subjects import CLAIM, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually
 from tests.support.turns import TURN
@@ -94,7 +94,7 @@ async def test_worker_sees_tenant_request_id_and_trace(connect: Connect) -> None
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     await caller.call(RESOLVE, ASK, Call(tenant="t1", request_id="req_1", traceparent=traceparent))
     assert (seen[0].tenant, seen[0].request_id, seen[0].traceparent) == ("t1", "req_1", traceparent)
-    assert 0 < seen[0].deadline / 1000 - time.time() <= RESOLVE.timeout_seconds
+    assert seen[0].deadline is not None and 0 < seen[0].deadline - time.monotonic() <= RESOLVE.timeout_seconds
 
 
 async def test_requests_are_worked_on_at_the_same_time(connect: Connect) -> None:
@@ -162,24 +162,6 @@ async def test_call_that_timed_out_is_tried_once_more_on_a_worker_that_is_alive(
     assert await asyncio.gather(*calls) == [ZERO] * 8
     assert taken  # one of eight random picks at the least
     await frozen.close()
-
-
-async def test_expired_request_is_dropped(connect: Connect, server: NatsServer) -> None:
-    worker = await connect("state")
-    handled: list[str | None] = []
-
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
-        handled.append(request.head)
-        return ResolveReply()
-
-    await worker.serve(RESOLVE, handler, concurrency=4)
-    raw = await nats.connect(server.url)
-    late, fresh = ResolveRequest(scope="s", head="late"), ResolveRequest(scope="s", head="fresh")
-    now = int(time.time() * 1000)
-    await raw.publish(RESOLVE.name, RESOLVE.encoder.encode(late), reply="x", headers={DEADLINE_HEADER: str(now - 1)})
-    await raw.request(RESOLVE.name, RESOLVE.encoder.encode(fresh), headers={DEADLINE_HEADER: str(now + 5000)})
-    assert handled == ["fresh"]
-    await raw.close()
 
 
 async def test_reply_does_not_echo_request_headers(connect: Connect, server: NatsServer) -> None:
