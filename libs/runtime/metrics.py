@@ -17,7 +17,7 @@ BUS_CALL_SECONDS = Histogram(
     "parley_bus_call_seconds", "Time of a bus request, retries included.", ["subject"], buckets=_LATENCY
 )
 BUS_HANDLED = Counter(
-    "parley_bus_handled_total", "Requests a worker took or dropped, by subject and how they ended.", ["subject", "result"]
+    "parley_bus_handled_total", "Requests a worker took, by subject and how they ended.", ["subject", "result"]
 )
 BUS_IN_FLIGHT = Gauge("parley_bus_in_flight", "Requests a worker is working on.", ["subject"])
 BUS_DISCONNECTS = Counter("parley_bus_disconnects_total", "Times the connection to NATS was lost.")

@@ -32,7 +32,7 @@ from services.state import conversations, heads
 from services.state.committing import Committing
 from services.state.keys import Keys
 from services.state.moving import move
-from services.state.records import Owner
+from services.state.records import ERASURE, Owner
 from services.state.resolving import MAX_TURNS, Resolving
 from services.state.tenancy import Tenancy
 from services.state.vault import Vault
@@ -86,9 +86,21 @@ class State:
         keys = Keys(call.tenant)
         self._tenancy.forget(keys)
         if request.conversation is not None:
-            now, ttl_seconds = int(self._clock()), self._settings.items_ttl_seconds
-            return await conversations.delete(self._vault, keys, request.conversation, now, ttl_seconds)
+            return await self._erase(keys, request.conversation, call.request_id)
         return await conversations.delete_entries(self._vault, keys, request.entries)
+
+    async def _erase(self, keys: Keys, conversation: str, request_id: str) -> DeleteReply:
+        """Erase a conversation, once for each request: what was begun anew under the name survives a late repeat."""
+        now, ttl_seconds = int(self._clock()), self._settings.items_ttl_seconds
+        key = keys.erasure(request_id, conversation)
+        if request_id:
+            told = (await self._vault.get(key, ERASURE)).record
+            if isinstance(told, DeleteReply):
+                return told
+        reply = await conversations.delete(self._vault, keys, conversation, now, ttl_seconds)
+        if request_id:
+            await self._vault.write(key, reply, ttl_seconds)
+        return reply
 
     async def status(self, request: StateStatusRequest, call: Call) -> StateStatus:
         """Return the store, its limits and how often it was of use."""

@@ -48,6 +48,10 @@ class Keys:
         """Which upstream an id belongs to."""
         return f"{self.tenant}.o.{_hashed(upstream_id)}"
 
+    def erasure(self, request_id: str, conversation: str) -> str:
+        """What a request to erase a conversation was told."""
+        return f"{self.tenant}.d.{_hashed(f'{request_id} {conversation}')}"
+
     def turns(self) -> str:
         """Prefix of all turns."""
         return f"{self.tenant}.t."

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from libs.schemas.bus import Head, StoredResponse, Turn
+from libs.schemas.bus import DeleteReply, Head, StoredResponse, Turn
 
 
 class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,3 +80,4 @@ POINTER = msgspec.msgpack.Decoder(Pointer)
 HEAD = msgspec.msgpack.Decoder(KeptHead)
 MEMBER = msgspec.msgpack.Decoder(Member)
 OWNER = msgspec.msgpack.Decoder(Owner)
+ERASURE = msgspec.msgpack.Decoder(DeleteReply)
