@@ -4,7 +4,6 @@ The only question it asks is the state service's: which answers of this history 
 service is away, a request that carries its history goes plain; a miss is never an error.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
@@ -44,8 +43,6 @@ from libs.translate.routing import Route, route
 
 Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
 
-BUSY_SECONDS = 2.0  # how long what is new waits for the answer before it to be kept
-BUSY_POLL_SECONDS = 0.1
 MAX_ANSWERS = 256  # of a history that are looked up, newest first
 CONVERSION_BYTES = 512 * 1024  # what a conversion may be longer than its body, items left out
 
@@ -97,7 +94,8 @@ class Converter:
             work = _work(request_, parsed, way)
             decided = await self._decide(work, call)
         except _Discontinued as refused:
-            _tell(work, refused.continuity, call)
+            if refused.continuity.reason != continuity.BUSY:  # which the edge tells, when it has waited
+                _tell(work, refused.continuity, call)
             return Refused(
                 status=refused.status,
                 error=refused.error,
@@ -146,24 +144,16 @@ class Converter:
         )
 
     async def _on_head(self, work: _Work, call: Call) -> Decision:
-        """Go on from the newest turn of the conversation that the client named. Raises TranslationError.
-
-        Where a call of it is under way, its answer is waited for: what is new must not follow an older one.
-        """
+        """Go on from the newest turn of the conversation that the client named. Raises TranslationError."""
         name = work.named.name or ""
-        ends = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                reply = await self._resolve(ResolveRequest(scope=work.owner, head=name), call)
-            except BusError as error:
-                log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
-                raise _Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
-            decided = _from_head(work, reply)
-            if isinstance(decided, Decision):
-                return decided
-            if decided != continuity.BUSY or time.monotonic() >= ends:
-                break
-            await asyncio.sleep(BUSY_POLL_SECONDS)
+        try:
+            reply = await self._resolve(ResolveRequest(scope=work.owner, head=name), call)
+        except BusError as error:
+            log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
+            raise _Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
+        decided = _from_head(work, reply)
+        if isinstance(decided, Decision):
+            return decided
         if decided == continuity.BUSY:
             raise _Discontinued(409, _busy(name), decided)
         raise _Discontinued(400, _not_continued(name, decided), decided)

@@ -5,6 +5,8 @@ upstream and its answer back. A request that continues what the upstream forgot 
 whole.
 """
 
+import asyncio
+
 import msgspec
 
 from libs.runtime import metrics
@@ -12,12 +14,14 @@ from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, Native, Said
 from libs.schemas.chat import ChatEnvelope
 from libs.translate.body import decode_body
+from libs.translate.continuity import BUSY
 from libs.translate.lift import Skeleton
 from libs.translate.routing import route
 from services.edge import state
 from services.edge.chat_call import ChatCall
 from services.edge.edge import ConversionRefused, Edge
 from services.edge.exchange import Exchange
+from services.edge.failures import CONVERSATION_BUSY
 from services.edge.fan_out import FanOutCall
 from services.edge.handoffs import tell
 from services.edge.marks import Mark, begin
@@ -26,6 +30,8 @@ from services.edge.responses import relay_call
 from services.edge.said import find_name, to_header
 from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller
+
+BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all
 
 _ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
 
@@ -63,11 +69,7 @@ class ChatEndpoint:
             return
         said = self._said(exchange, caller, way.upstream.name)
         bones = await hidden(bones)
-        try:
-            converted = await edge.convert(exchange, caller, bones, said)
-        except ConversionRefused as error:
-            tell(edge.sink, exchange, caller, error.refused, attempt=1, session=said.hint)
-            raise
+        converted = await self._convert(exchange, caller, bones, said)
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
             mark = Mark(edge, exchange, caller, converted.mark)
@@ -85,6 +87,25 @@ class ChatEndpoint:
             await self._call(request, await self._plain(request, converted, stale), attempt=2)
         finally:
             mark.end()
+
+    async def _convert(self, exchange: Exchange, caller: Caller, bones: Skeleton, said: Said) -> Converted | Native:
+        """Convert the request; what is new waits for the answer before it to be kept, where one is under way.
+
+        It waits here, where it holds nothing but its own connection. Raises TranslationError.
+        """
+        waits = iter(BUSY_WAITS_SECONDS)
+        while True:
+            try:
+                return await self._edge.convert(exchange, caller, bones, said)
+            except ConversionRefused as error:
+                is_busy = error.error.code == CONVERSATION_BUSY
+                wait = next(waits, None) if is_busy else None
+                if wait is None:
+                    if is_busy:
+                        metrics.CONTINUITY.labels("none", BUSY).inc()
+                    tell(self._edge.sink, exchange, caller, error.refused, attempt=1, session=said.hint)
+                    raise
+            await asyncio.sleep(wait)
 
     def _said(self, exchange: Exchange, caller: Caller, upstream: str) -> Said:
         """What the request says; an upstream that cannot chain is not asked to, unless the client insists."""

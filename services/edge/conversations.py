@@ -75,7 +75,7 @@ async def _delete(edge: Edge, exchange: Exchange, caller: Caller, token: str) ->
     waiting = edge.outbox.forget(caller.tenant, token)
     if not reply.known and not waiting:
         raise _not_found(token)
-    failures = await _delete_upstream(edge, exchange, caller, reply.responses)
+    failures = await delete_upstream(edge, exchange, caller, reply.responses)
     told = {"id": token, "object": "parley.conversation.deleted", "deleted": True}
     return {**told, "upstream_failures": failures} if failures else told
 
@@ -85,7 +85,7 @@ _OF_ALL: dict[str, _Show] = {"GET": _list}
 _OF_ONE: dict[str, _Show] = {"GET": _read, "DELETE": _delete}
 
 
-async def _delete_upstream(edge: Edge, exchange: Exchange, caller: Caller, stored: list[StoredResponse]) -> int:
+async def delete_upstream(edge: Edge, exchange: Exchange, caller: Caller, stored: list[StoredResponse]) -> int:
     """Delete responses where they are stored; return how many could not be, which is logged."""
     room = asyncio.Semaphore(_DELETIONS)
 

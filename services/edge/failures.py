@@ -18,7 +18,8 @@ from services.edge.state import StateUnavailable
 
 RETRY_AFTER = {"retry-after": "1"}
 # Codes of which a repetition helps, though their status does not say so to every client.
-_PASSING = {"conversation_busy": {**RETRY_AFTER, "x-should-retry": "true"}}
+CONVERSATION_BUSY = "conversation_busy"
+_PASSING = {CONVERSATION_BUSY: {**RETRY_AFTER, "x-should-retry": "true"}}
 
 log = Log("parley.edge")
 

@@ -9,13 +9,14 @@ from msgspec import Raw
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from libs.schemas.bus import CommitRequest
+from libs.schemas.bus import CommitRequest, StoredResponse
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from libs.translate.keeping import to_commit, withheld
 from services.edge import state
+from services.edge.conversations import delete_upstream
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
 from services.edge.marks import Mark
@@ -53,8 +54,13 @@ class Keeper:
             await asyncio.wait(self._commits)
 
     async def _commit(self, request: CommitRequest) -> None:
-        if not await state.commit(self._edge, request, travels(self._exchange, self._caller)):
+        result = await state.commit(self._edge, request, travels(self._exchange, self._caller))
+        turn = request.turn
+        if result == "failed":
             self._mark.lost()
+        elif result == "deleted" and turn.stored:  # the deletion could not know of it
+            stored = StoredResponse(upstream=turn.upstream, response_id=turn.response_id)
+            self._edge.spawn(delete_upstream(self._edge, self._exchange, self._caller, [stored]))
 
     def _request(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> CommitRequest | None:
         limits = self._edge.config.state

@@ -13,7 +13,6 @@ from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, RequestI
 from libs.runtime.logs import Log
 from libs.schemas.bus import (
     ClaimRequest,
-    CommitReply,
     CommitRequest,
     DeleteRequest,
     ReadRequest,
@@ -57,16 +56,16 @@ async def ask(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[R
         raise StateUnavailable from None
 
 
-async def commit(edge: Edge, request: CommitRequest, call: Call) -> bool:
-    """Have a turn kept; return whether it is, or will be, or never should be."""
+async def commit(edge: Edge, request: CommitRequest, call: Call) -> str:
+    """Have a turn kept; return what became of it: `ok`, `later`, why it was refused, or `failed`."""
     expires = int(time.time()) + edge.config.state.items_ttl_seconds
     try:
         reply = await deliver(edge, COMMIT, request, call, conversation=request.turn.conversation, expires=expires)
-        result = "later" if reply is None else _result(reply)
+        result = "later" if reply is None else reply.refused or "ok"
     except BusError:
         result = "failed"
     metrics.COMMITS.labels(result).inc()
-    return result != "failed"
+    return result
 
 
 async def deliver(
@@ -99,10 +98,6 @@ async def deliver(
 def _looked_at(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()
-
-
-def _result(reply: CommitReply) -> str:
-    return "ok" if reply.refused is None else "refused"
 
 
 def delete_entries(edge: Edge, exchange: Exchange, caller: Caller, entries: list[str]) -> None:

@@ -210,12 +210,15 @@ def _ended(present: KeptHead, *ids: str) -> list[str]:
 
 
 def deleted(present: KeptHead, now: int, ttl_seconds: int) -> Change:
-    """Leave a tombstone: calls that have a number by now will not be kept. Told is 1 where there was something."""
+    """Leave a tombstone: calls that have a number by now will not be kept. Told is 1 where there was something.
+
+    It stands twice as long as a commit is tried, for the call itself takes its time.
+    """
     if present.head is None and not present.open:
         return Change(None, 0)
     tombstone = KeptHead(
         head=None,
-        expires=now + ttl_seconds,
+        expires=now + 2 * ttl_seconds,
         number=present.number,
         next=present.next,
         floor=present.next,

@@ -13,6 +13,7 @@ import pytest
 from tests.support.cluster import Cluster, Service, running_cluster
 from tests.support.dialogue import Dialogue
 from tests.support.samples import MODEL, WEATHER_TOOL, tool_result, user
+from tests.support.wait import until
 
 DELTA = {"x-parley-history": "delta"}
 SLOW = "[[words: 60]] [[pace: 20ms]]"  # more than a second
@@ -245,8 +246,11 @@ def test_late_answer_does_not_revive_a_deleted_conversation(
 ) -> None:
     path = f"/parley/conversations/{chat.name}"
     under_way = stream(chat, SLOW, asker)
+    second = newest(chat)
     assert asker.delete(path, cast_to=dict[str, Any])["deleted"]
     list(under_way)
+    stored = f"/v1/responses/{second}"
+    until(lambda: breakable.simulator.call("GET", stored, key=asker.api_key).status == 404, what="no response upstream")
     for show in (asker.get, asker.delete):
         with pytest.raises(openai.NotFoundError):
             show(path, cast_to=dict[str, Any])

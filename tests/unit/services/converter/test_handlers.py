@@ -33,7 +33,6 @@ from libs.schemas.config import Config, Conversation, ModelRule, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity
 from libs.translate import continuity, fingerprint
 from libs.translate.arguments import outline
-from services.converter import handlers
 from services.converter.handlers import MAX_ANSWERS, Converter
 from tests.support.chats import Json, assistant, calling, messages, system, tool, user
 
@@ -466,23 +465,13 @@ async def test_what_follows_nothing_known_is_refused(reason: str, head: Turn | N
 LIVE, CUT = (OpenCall(number=2, asked="aa", start="bb", live=live) for live in (True, False))
 
 
-async def test_what_is_new_waits_for_the_answer_under_way() -> None:
-    state = State(open_=[LIVE])
-    state.replies += [
-        ResolveReply(head=HeadTurns(turn=turn(response_id="resp_1")), open=[LIVE]),
-        ResolveReply(head=HeadTurns(turn=turn(response_id="resp_2"))),
-    ]
-    reply = await converted(state, [user("x")], said=DELTA)
-    assert sent(reply)["previous_response_id"] == "resp_2"
-    assert len(state.asked) == 3
-
-
-async def test_conversation_that_stays_busy_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "BUSY_SECONDS", 0.05)
+async def test_conversation_that_is_busy_is_told_to_come_again_at_once() -> None:
     for head in (HeadTurns(turn=turn()), None):
-        reply = await refused(State(head=head, open_=[LIVE]), [user("x")], said=DELTA)
+        state = State(head=head, open_=[LIVE])
+        reply = await refused(state, [user("x")], said=DELTA)
         assert (reply.status, reply.error.code, reply.error.type) == (409, "conversation_busy", "invalid_request_error")
         assert reply.continuity == Continuity(reason=continuity.BUSY)
+        assert len(state.asked) == 1
 
 
 @pytest.mark.parametrize(
