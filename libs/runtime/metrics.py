@@ -42,6 +42,9 @@ COMMITS = Counter("parley_commits_total", "Turns handed to the state service, by
 ANSWER_LOSSES = Counter(
     "parley_answer_losses_total", "Parts of answers that have no place in a chat answer, by what they are.", ["what"]
 )
+TEXT_DIFFERENCES = Counter(
+    "parley_text_differences_total", "Answers whose whole texts were not what their deltas said, by kind.", ["what"]
+)
 BAD_EVENTS = Counter("parley_bad_events_total", "Upstream events that could not be decoded.")
 SPOOL_BYTES = Gauge("parley_spool_bytes", "Bytes waiting in the local spool: of records, and of the outbox.")
 SPOOL_DROPPED = Counter("parley_spool_dropped_total", "Records lost because the spool was full or broken.")

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.errors import UpstreamErrorBody
-from libs.schemas.halves import TORN, mended, read, sound
+from libs.schemas.halves import TORN, mended, read_text, sound
 from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.schemas.parts import NO_RAW
 
@@ -426,7 +426,7 @@ def _torn(name: bytes, data: bytes) -> StreamEvent:
     """Decode what may hold halves of characters; those of a delta are left as they are, for their others may follow."""
     event = _decode(name, mended(data))
     if isinstance(event, DeltaEvent):
-        return TornDelta(msgspec.structs.replace(event, delta=read(data)["delta"]))
+        return TornDelta(msgspec.structs.replace(event, delta=read_text(data, "delta")))
     return event
 
 

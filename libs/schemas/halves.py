@@ -5,7 +5,7 @@ units sends one of them at the end of a delta and the other at the beginning of 
 no UTF-8. What is sound is decoded as always and costs nothing more; only what was refused is read here.
 """
 
-import json
+import re
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,6 +16,16 @@ T_co = TypeVar("T_co", covariant=True)
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for a half without its other
 # What a decoder raises for data that may only be torn; a ValidationError, which is one of them, never is.
 TORN = (msgspec.DecodeError, UnicodeDecodeError)
+
+# An escape of a half without that of the other beside it, in JSON whose escaped backslashes are hidden.
+_LONE = re.compile(
+    rb"\\u(d[89ab][0-9a-f]{2})(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
+)
+_BACKSLASH = rb"\\"
+_HIDDEN = b"\0\0"  # no JSON holds such bytes
+_MARKS = range(0xFDD0, 0xFDF0)  # no characters, and for such a use
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_TEXT = msgspec.json.Decoder(str)
 
 
 class _Decodes(Protocol[T_co]):
@@ -32,21 +42,34 @@ def ends_in_half(text: str) -> bool:
     return "\ud800" <= text[-1:] <= "\udbff"
 
 
-def read(data: bytes | Raw) -> Any:
-    """Return the value of some JSON; its strings may hold halves. Raises msgspec.DecodeError where it is no JSON."""
-    try:
-        return json.loads(_characters(bytes(data)))
-    except ValueError as error:
-        raise msgspec.DecodeError(f"JSON is malformed: {error}") from None
-
-
 def mended(data: bytes | Raw) -> bytes:
-    """Return the same JSON with whole characters only. Raises msgspec.DecodeError where it is none."""
+    """Return the same JSON with whole characters only; what is no JSON stays none."""
+    return _replaced(bytes(data), rb"\\ufffd")
+
+
+def read_text(data: bytes, member: str) -> str:
+    """Return a text that an object holds, with its halves. Raises msgspec.DecodeError where there is none."""
+    lower = data.lower()
+    free = (mark for mark in _MARKS if chr(mark).encode() not in data and rb"\u%04x" % mark not in lower)
+    mark = next(free, 0xFFFD)  # a text that holds all of them is not worth more
+    marked = _MEMBERS.decode(_replaced(data, rb"\\u%04x\1\2" % mark))
+    first, *rest = _TEXT.decode(marked[member]).split(chr(mark))
+    return first + "".join(chr(int(piece[:4], 16)) + piece[4:] for piece in rest) if mark != 0xFFFD else first
+
+
+def _replaced(data: bytes, replacement: bytes) -> bytes:
+    if b"\0" in data:
+        return data
+    hidden = _utf8(data).replace(_BACKSLASH, _HIDDEN)
+    return _LONE.sub(replacement, hidden).replace(_HIDDEN, _BACKSLASH)
+
+
+def _utf8(data: bytes) -> bytes:
+    """Halves may also stand there as bytes, which UTF-8 forbids: they become escapes, and all else is replaced."""
     try:
-        text = json.dumps(read(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError as error:
-        raise msgspec.DecodeError(f"JSON is malformed: {error}") from None
-    return whole(text).encode()
+        return data.decode("utf-8", "surrogatepass").encode("utf-8", "backslashreplace")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
 
 
 def sound(data: bytes) -> bytes:
@@ -67,11 +90,3 @@ def decode(decoder: _Decodes[T_co], data: bytes | Raw) -> T_co:
         raise
     except TORN:
         return decoder.decode(mended(data))
-
-
-def _characters(data: bytes) -> str:
-    """Halves may also stand there as bytes, which UTF-8 forbids."""
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")

@@ -403,7 +403,7 @@ class Answer:
         return [self._choice(Delta(audio=AudioOut(data=event.delta)))]
 
     def _on_transcript(self, event: events.TranscriptDelta) -> Choices:
-        text = self._transcript.joined(None, event.delta)
+        text = self._transcript.joined((0, 0), event.delta)
         return [self._choice(Delta(audio=AudioOut(transcript=text)))] if text else []
 
     def _choice(self, delta: Delta) -> ChunkChoice:

@@ -23,23 +23,31 @@ def to_commit(
     now: int,
     link_seconds: int,
     items_seconds: int,
+    said: AssistantMessage | None = None,
+    store: bool | None = None,
 ) -> CommitRequest | None:
     """Return what the state service is to keep of an answer; None where nothing could come of it.
 
     That is so for an answer that neither chains, nor made calls, nor would be replayed with more than
     the client echoes, and for one that a stop sequence cut: the client has another text. An answer
-    that is not `whole` is never a parent. `now` in Unix seconds.
+    that is not `whole` is never a parent. `now` in Unix seconds. `said` is what a client got of a stream: where
+    the finished answer is another, its items are of no use. `store` is what the upstream says of the answer.
     """
     to = plan.commit
     if to is None or not output:
         return None
     answer = Answer(plan)
-    message = sum_of([*answer.finish(output), *answer.closing()])
-    calls = _calls(message)
-    items = [bytes(raw) for raw in output] if replay.is_worth_it(output) and replay.is_possible(output) else []
-    if answer.cut or not (items or calls or to.stored):
-        return None
+    finished = sum_of([*answer.finish(output), *answer.closing()])
+    message = finished if said is None else said
     known = fingerprint.answered(to.scope, to.asked, to.context, message)
+    calls = _calls(message)
+    stored = to.stored and store is not False
+    replays = replay.is_worth_it(output) and replay.is_possible(output)
+    if replays and said is not None:
+        replays = known == fingerprint.answered(to.scope, to.asked, to.context, finished)
+    items = [bytes(raw) for raw in output] if replays else []
+    if answer.cut or not (items or calls or stored):
+        return None
     turn = Turn(
         entry=known.entry,
         response_id=response_id,
@@ -52,11 +60,11 @@ def to_commit(
         start=to.start,
         context=to.context,
         conversation=to.conversation,
-        parent=to.parent and whole,
-        stored=to.stored,
+        parent=to.parent and whole and stored is to.stored,
+        stored=stored,
         calls=calls,
         created=now,
-        expires=now + (link_seconds if to.stored else items_seconds),
+        expires=now + (link_seconds if stored else items_seconds),
     )
     return CommitRequest(scope=to.scope, loose=known.loose, turn=turn, items=items)
 

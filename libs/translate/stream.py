@@ -12,10 +12,18 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas import events
-from libs.schemas.completion import ChatCompletionChunk, ChunkChoice, CompletionUsage, Delta, ModerationOut
+from libs.schemas.completion import (
+    AssistantMessage,
+    ChatCompletionChunk,
+    ChunkChoice,
+    CompletionUsage,
+    Delta,
+    ModerationOut,
+)
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.translate.answer import Answer, Choices
+from libs.translate.completion import sum_of
 from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, failed, finish_reason, response_failure
 from libs.translate.ids import completion_id
@@ -93,6 +101,15 @@ class ChunkStream:
         if self.response is not None and self.response.output:
             return self.response.output
         return self._answer.output()
+
+    @property
+    def differences(self) -> list[str]:
+        """Of what a whole text said something else than its deltas: nothing was added there."""
+        return self._answer.differences
+
+    def message(self) -> AssistantMessage:
+        """Return what the client got, as far as an answer is known again by it."""
+        return sum_of(self._answer.said())
 
     # -- what a merger of several asks --------------------------------------------------------------
 

@@ -109,12 +109,12 @@ class ToolCalls:
     def add(self, index: int, text: str) -> list[Delta]:
         """More of its text came."""
         call = self._calls.get(index)
-        return [] if call is None else _more(call, index, call.spoken.joined(index, text))
+        return [] if call is None else _more(call, index, call.spoken.joined((index, 0), text))
 
     def complete(self, index: int, whole: str) -> list[Delta]:
         """Its whole text came: what follows from what came before is new."""
         call = self._calls.get(index)
-        return [] if call is None else _more(call, index, call.spoken.rest(index, whole))
+        return [] if call is None else _more(call, index, call.spoken.rest((index, 0), whole))
 
     def left(self, index: int, text: str) -> list[Delta]:
         """It is done: say `text` for a half of a character that was left without its other."""
@@ -137,7 +137,7 @@ class ToolCalls:
 def _more(call: _Call, index: int, text: str) -> list[Delta]:
     if not text:
         return []
-    call.spoken.add(index, text)
+    call.spoken.add((index, 0), text)
     return [call.form.add(call.index, text)]
 
 

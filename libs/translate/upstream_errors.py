@@ -8,6 +8,7 @@ import re
 
 import msgspec
 
+from libs.schemas import halves
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody, UpstreamErrorEnvelope
 from libs.schemas.plan import StreamPlan
 from libs.translate.paths import to_chat_param, to_chat_text
@@ -31,7 +32,7 @@ _DETAIL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def read_error(body: bytes) -> UpstreamErrorBody:
     """Return what an error answer says, as far as it can be read."""
     try:
-        error = _DECODER.decode(body).error
+        error = halves.decode(_DECODER, body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UpstreamErrorBody(message=_detail(body))
     return UpstreamErrorBody(message=error) if isinstance(error, str) else error
@@ -40,7 +41,7 @@ def read_error(body: bytes) -> UpstreamErrorBody:
 def _detail(body: bytes) -> str | None:
     """The text of `{"detail": ...}` or `{"message": ...}`, which other frameworks send."""
     try:
-        tree = _DETAIL.decode(body)
+        tree = halves.decode(_DETAIL, halves.sound(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     for key in ("detail", "message"):

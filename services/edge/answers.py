@@ -11,6 +11,9 @@ import msgspec
 from msgspec import Raw
 
 from libs.runtime import metrics
+from libs.runtime.logs import Log
+from libs.schemas import halves
+from libs.schemas.completion import AssistantMessage
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.events import (
     TERMINAL,
@@ -28,18 +31,25 @@ from libs.translate.finish import event_failure, response_failure
 from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 from libs.translate.upstream_errors import is_stale
 
+log = Log("parley.edge")
+
 _DONE = b"[DONE]"
 # Typed events before any output.
 _PRELUDE = (b"response.created", b"response.in_progress", b"response.queued")
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer is whole: `frames` are what is still to be released."""
+    """The answer is whole: `frames` are what is still to be released.
+
+    `said` is what a chat client got of it, `differences` of what its whole texts said something else.
+    """
 
     frames: list[bytes]
     response: Response
     output: Sequence[Raw]
     finish_reason: str = ""
+    said: AssistantMessage | None = None
+    differences: list[str] = []
 
 
 class Renderer(Protocol):
@@ -61,8 +71,16 @@ class Renderer(Protocol):
         """Return the end of a stopped answer whose usage does not come."""
 
 
+def tell_differences(differences: Sequence[str], request_id: str) -> None:
+    """Count and log that whole texts of an answer said something else than their deltas, and were not followed."""
+    for what in differences:
+        metrics.TEXT_DIFFERENCES.labels(what).inc()
+    if differences:
+        log.warning("text_differs", request_id=request_id, what=",".join(differences))
+
+
 def decode(name: bytes, payload: bytes) -> StreamEvent | None:
-    """Decode one event; what cannot be read is counted and passed over: its text comes again in a `done`."""
+    """Decode one event; what cannot be read is counted and passed over: its text may come again in a `done`."""
     if payload == _DONE:
         return None
     try:
@@ -121,7 +139,13 @@ class ChatRenderer:
     def without_usage(self) -> Ending:
         """Return the end of a stopped answer whose usage does not come."""
         response = self.created or Response()
-        return Ending(frames=[DONE_FRAME], response=response, output=[], finish_reason=self._reason)
+        return Ending(
+            frames=[DONE_FRAME],
+            response=response,
+            output=[],
+            finish_reason=self._reason,
+            differences=self._stream.differences,
+        )
 
     def _end(self, chunks: Chunks) -> list[bytes]:
         frames = [to_frame(chunk) for chunk in chunks]
@@ -133,6 +157,8 @@ class ChatRenderer:
             response=self._stream.response,
             output=self._stream.output(),
             finish_reason=self._reason if self.stopped else reasons[first] or "",
+            said=self._stream.message(),
+            differences=self._stream.differences,
         )
         return frames[:first]
 
@@ -224,6 +250,6 @@ def _frame(name: bytes, payload: bytes) -> bytes:
 def _name(payload: bytes) -> bytes:
     """The type of an event whose frame had no name."""
     try:
-        return _TYPE.decode(payload).type.encode()
+        return halves.decode(_TYPE, payload).type.encode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b"message"

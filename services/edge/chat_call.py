@@ -7,15 +7,12 @@ that is over.
 import asyncio
 import re
 import time
-from collections.abc import Sequence
 from functools import partial
 
 import aiohttp
-import msgspec
 
 from libs.runtime import metrics
 from libs.schemas.bus import Converted
-from libs.schemas.output import Response
 from libs.schemas.records import Outcome
 from libs.translate import items
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
@@ -24,7 +21,7 @@ from libs.translate.finish import finish_reason
 from libs.translate.lift import Skeleton, splice
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import calls, failures
-from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer
+from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer, tell_differences
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
@@ -109,7 +106,7 @@ class ChatCall:
             self._tell_losses(items.losses(response.output, self._plan))
         self._record.first_output()
         await self._mark.settled()
-        await self._finish(response, response.output, reason)
+        await self._finish(Ending(frames=[], response=response, output=response.output, finish_reason=reason))
         await self._exchange.send(200, data)
 
     def _tell_losses(self, lost: list[str]) -> None:
@@ -186,14 +183,16 @@ class ChatCall:
         raise error
 
     async def _end(self, ending: Ending) -> None:
+        tell_differences(ending.differences, self._exchange.request_id)
         if not self._exchange.streaming:
             await self._mark.settled()
-        await self._finish(ending.response, ending.output, ending.finish_reason)
+        await self._finish(ending)
         await self._start()
         await self._exchange.write(b"".join(ending.frames), more=False)
 
-    async def _finish(self, response: Response, output: Sequence[msgspec.Raw], reason: str) -> None:
+    async def _finish(self, ending: Ending) -> None:
         """Keep the record and, where the answer may be continued, the turn."""
+        response, output, reason = ending.response, ending.output, ending.finish_reason
         call_ids = items.call_ids(output)
         for lost in items.losses(output, self._plan):
             what = lost.rpartition(".")[2]
@@ -201,5 +200,5 @@ class ChatCall:
         outcome = _OUTCOMES.get(response.status, "ok")
         code = None if response.error is None or response.error.code is None else str(response.error.code)
         self._record.end(outcome, error_code=code, response=response, finish_reason=reason, tool_calls=len(call_ids))
-        self._keeper.ended(response, output, outcome)
+        self._keeper.ended(response, output, outcome, ending.said)
         await self._keeper.kept()

@@ -6,6 +6,7 @@ Of a stream only the chunks that finish it, or carry usage, are parsed.
 import msgspec
 
 from libs.runtime import metrics
+from libs.schemas.halves import decode
 from libs.schemas.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
 from libs.schemas.records import Outcome
 from libs.translate.sse import FrameParser, FrameTooLarge
@@ -65,7 +66,7 @@ class ChatStreamTap:
                 if payload.startswith(_ERROR):
                     self._record.end("failed")
                 elif any(mark in payload for mark in _WORTH_PARSING):
-                    self._note(_DECODER.decode(payload))
+                    self._note(decode(_DECODER, payload))
         except (FrameTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             metrics.BAD_EVENTS.inc()
             self._parser = None
@@ -103,7 +104,7 @@ class ChatBodyTap:
     def finish(self) -> None:
         """The body is whole."""
         try:
-            answer = _DECODER.decode(b"".join(self._chunks))
+            answer = decode(_DECODER, b"".join(self._chunks))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._record.end("ok")
             return

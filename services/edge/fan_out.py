@@ -12,6 +12,7 @@ import aiohttp
 from msgspec import Raw
 
 from libs.schemas.bus import Converted
+from libs.schemas.completion import AssistantMessage
 from libs.schemas.events import Keepalive
 from libs.schemas.output import Response
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
@@ -21,7 +22,7 @@ from libs.translate.lift import Skeleton, splice
 from libs.translate.sse import Frame, FrameParser, FrameTooLarge
 from libs.translate.stream import DONE_FRAME, Chunks, to_frame
 from services.edge import calls, failures
-from services.edge.answers import decode
+from services.edge.answers import decode, tell_differences
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.keep import Keeper
@@ -172,13 +173,16 @@ class FanOutCall:
                     self._leave(choice, open_choices)
                     break
             if stream.response is not None:
-                self._ended(self._calls[choice], stream.response, stream.output())
+                tell_differences(stream.differences, self._exchange.request_id)
+                self._ended(self._calls[choice], stream.response, stream.output(), stream.message())
                 open_choices.discard(choice)
         return chunks
 
-    def _ended(self, call: ModelCall, response: Response, output: Sequence[Raw]) -> None:
+    def _ended(
+        self, call: ModelCall, response: Response, output: Sequence[Raw], said: AssistantMessage | None = None
+    ) -> None:
         """The answer of one choice is whole: nobody waits for it to be kept before all of them are."""
-        self._keeper.ended(response, output, end_record(call.record, response))
+        self._keeper.ended(response, output, end_record(call.record, response), said)
 
     def _leave(self, choice: int, open_choices: set[int]) -> None:
         """Close the upstream of a choice that needs no more."""

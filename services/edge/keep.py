@@ -10,6 +10,7 @@ from msgspec import Raw
 from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.bus import CommitRequest, StoredResponse
+from libs.schemas.completion import AssistantMessage
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.schemas.records import Outcome
@@ -39,10 +40,12 @@ class Keeper:
         self._mark = mark
         self._commits: list[asyncio.Task[None]] = []
 
-    def ended(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> None:
-        """Begin to keep one answer, where something could come of it."""
+    def ended(
+        self, response: Response, output: Sequence[Raw], outcome: Outcome, said: AssistantMessage | None = None
+    ) -> None:
+        """Begin to keep one answer, where something could come of it; `said` is what a client got of a stream."""
         self._drop(withheld(response))
-        request = self._request(response, output, outcome) if outcome in _WHOLE else None
+        request = self._request(response, output, outcome, said) if outcome in _WHOLE else None
         if request is not None:
             self._mark.committed = True
             request = msgspec.structs.replace(request, mark=self._mark.id, number=self._mark.number)
@@ -62,7 +65,9 @@ class Keeper:
             stored = StoredResponse(upstream=turn.upstream, response_id=turn.response_id)
             self._edge.spawn(delete_upstream(self._edge, self._exchange, self._caller, [stored]))
 
-    def _request(self, response: Response, output: Sequence[Raw], outcome: Outcome) -> CommitRequest | None:
+    def _request(
+        self, response: Response, output: Sequence[Raw], outcome: Outcome, said: AssistantMessage | None
+    ) -> CommitRequest | None:
         limits = self._edge.config.state
         try:
             return to_commit(
@@ -73,6 +78,8 @@ class Keeper:
                 now=int(time.time()),
                 link_seconds=limits.link_ttl_seconds,
                 items_seconds=limits.items_ttl_seconds,
+                said=said,
+                store=response.store,
             )
         except TranslationError as error:  # an answer in the upstream's own form may hold what no chat answer can
             log.warning("not_kept", request_id=self._exchange.request_id, code=error.error.code)

@@ -12,6 +12,7 @@ import msgspec
 from libs.schemas.bus import Converted
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.halves import sound
 from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import total_bytes
@@ -107,7 +108,7 @@ async def read_response(answer: aiohttp.ClientResponse) -> tuple[Response, bytes
 def decode_response(body: bytes) -> Response:
     """Return the Response object in `body`. Raises UpstreamTruncated when it holds none."""
     try:
-        return RESPONSE_DECODER.decode(body)
+        return RESPONSE_DECODER.decode(sound(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamTruncated from None
 

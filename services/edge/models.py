@@ -7,6 +7,7 @@ import msgspec
 from libs.runtime.logs import Log
 from libs.schemas.chat import Model, ModelList
 from libs.schemas.config import Upstream
+from libs.schemas.halves import decode
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
@@ -58,7 +59,7 @@ class ModelsEndpoint:
         headers = self._edge.upstreams.auth_headers(upstream, caller)
         try:
             async with self._edge.upstreams.request(upstream, "GET", "/models", headers=headers) as answer:
-                listed = _DECODER.decode(await read_limited(answer, _LIMIT)).data
+                listed = decode(_DECODER, await read_limited(answer, _LIMIT)).data
         except (TranslationError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("models_unavailable", upstream=upstream.name, error=type(error).__name__)
             return None

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from libs.schemas.config import Upstream
+from libs.schemas.halves import decode
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
@@ -36,7 +37,7 @@ async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Ca
         async with edge.upstreams.request(upstream, "GET", path, headers=headers) as answer:
             body = await read_limited(answer, _LIMIT)
         try:
-            status = _DECODER.decode(body).status
+            status = decode(_DECODER, body).status
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UpstreamTruncated from error
         if answer.status != 200 or not status:
