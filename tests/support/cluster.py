@@ -52,11 +52,12 @@ class Service:
                 env={**os.environ, **self._environ},
                 text=True,
             )
-        announced = threading.Event()
-        threading.Thread(target=self._read, args=(self._process, announced), daemon=True).start()
-        assert announced.wait(START_SECONDS), f"{self.name} did not start:\n{self.logged()}"
+        announced, told = threading.Event(), threading.Event()
+        threading.Thread(target=self._read, args=(self._process, announced, told), daemon=True).start()
+        assert told.wait(START_SECONDS) and announced.is_set(), f"{self.name} did not start:\n{self.logged()}"
 
-    def _read(self, process: "subprocess.Popen[str]", announced: threading.Event) -> None:
+    def _read(self, process: "subprocess.Popen[str]", announced: threading.Event, told: threading.Event) -> None:
+        """Read until the process ends; `told` once it is ready, or will never be."""
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
@@ -64,6 +65,8 @@ class Service:
                 if ready:
                     self.port = int(ready[1])
                     announced.set()
+                    told.set()
+        told.set()
 
     def send(self, number: int) -> None:
         """Send a signal."""
@@ -112,9 +115,11 @@ class Cluster:
     def __getitem__(self, name: str) -> Service:
         return self.services[name]
 
-    def another(self, name: str, environ: Mapping[str, str] | None = None) -> Service:
+    def another(
+        self, name: str, environ: Mapping[str, str] | None = None, wrapper: Sequence[str] | None = None
+    ) -> Service:
         """Return one more replica of a service, not started; it is stopped with the cluster at the latest."""
-        return self._make(name, environ or {})
+        return self._make(name, environ or {}, wrapper)
 
     @property
     def url(self) -> str:
@@ -153,9 +158,10 @@ def running_cluster(
         }
         logs = count(1)
 
-        def make(name: str, more: Mapping[str, str]) -> Service:
+        def make(name: str, more: Mapping[str, str], wrapper: Sequence[str] | None = None) -> Service:
             log = directory / f"{name}-{next(logs)}.log"
-            service = Service(name, {**settings, **more}, log, (wrapped or {}).get(name, ()))
+            around = wrapper if wrapper is not None else (wrapped or {}).get(name, ())
+            service = Service(name, {**settings, **more}, log, around)
             stack.callback(_stop, service)
             return service
 

@@ -1,0 +1,145 @@
+"""Bodies that are hard to read, sent beside streams: how long does a stream stand still?"""
+
+import asyncio
+import http.client
+import time
+from collections.abc import Awaitable
+from random import Random
+
+from tests.faults.client import CHAT, KEY, RESPONSES, Answer, Client, chat_body
+from tests.faults.counts import GAP_ALLOWED, Counts
+from tests.faults.registry import scenario
+from tests.faults.site import Site
+from tests.faults.sizes import Sizes
+
+_STREAMS = 4
+_TRIES = 2
+_LEAST_SECONDS = 0.3
+_KIB = 1024
+
+
+def _repeated(head: bytes, piece: bytes, size: int, tail: bytes = b"") -> bytes:
+    return head + piece * (size // len(piece)) + tail
+
+
+def bodies(size: int) -> dict[str, bytes]:
+    """Return the bodies by name; none is longer than `size` bytes and a few more."""
+    mcp, chat = b'{"model":"x","type":"mcp",', b'{"model":"gpt-5-mini","messages":[{"role":"user","content":'
+    mib = min(_KIB * _KIB, size)
+    return {
+        **{
+            f"{name} {kib} KiB": _repeated(mcp, piece, kib * _KIB)
+            for kib in (32, 64, mib // _KIB)
+            for name, piece in (("headers, cut off", b'"headers":{\\" '), ("headers", b'"headers":{"'))
+        },
+        "one header of an MCP server": _repeated(b'{"type":"mcp","headers":{', b"a", mib),
+        "escapes for mcp": _repeated(b'{"model":"x","tools":[{"type":"', b"m\\u0063p", mib),
+        "authorization, not closed": _repeated(mcp, b'"authorization":"\\" ', mib),
+        "tools by the thousand": _repeated(
+            b'{"model":"x","messages":[],"tools":[', b'{"type":"mcp","headers":{"a":"b"}},', mib, b"{}]}"
+        ),
+        "arrays in arrays": _repeated(b"", b"[", mib),
+        "objects in objects": _repeated(b"", b'{"a":', mib),
+        "content in content": _repeated(chat, b"[", mib),
+        "quotes": _repeated(chat + b'"', b'\\"', mib),
+        "backslashes": _repeated(chat + b'"', b"\\\\", mib),
+        "half a data URL": _repeated(chat + b'"', b"data:image/png;base64,", mib),
+        "white space": _repeated(b'{"model":', b" \t\n", mib, b'"x"}'),
+        "digits": _repeated(b'{"model":"x","seed":', b"9", mib, b"}"),
+        "messages by the thousand": _repeated(
+            b'{"model":"gpt-5-mini","messages":[', b'{"role":"user","content":"a"},', mib, b'{"role":"user"}]}'
+        ),
+        "keys by the thousand": _repeated(b'{"model":"x"', b',"a":1', mib, b"}"),
+        "a long name of a model": _repeated(
+            b'{"messages":[{"role":"user","content":"Hi"}],"model":"', b"m", size, b'"}'
+        ),
+        "an argument full of brackets": _repeated(chat + b'"[[', b"]] [[ {", mib, b'"}]}'),
+    }
+
+
+class Streams:
+    """Answers that go on for ever, and the longest time in which one of them brought nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._gap = 0.0
+        self._last: dict[int, float] = {}
+
+    async def __aenter__(self) -> "Streams":
+        self._tasks = [asyncio.create_task(self._stream(number)) for number in range(_STREAMS)]
+        async with asyncio.timeout(20):
+            while len(self._last) < _STREAMS:
+                await asyncio.sleep(0.05)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def longest(self, do: Awaitable[object], seconds: float) -> float:
+        """Return the longest gap while something is done, and until some seconds are over."""
+        self._gap = 0.0
+        await asyncio.gather(do, asyncio.sleep(seconds))
+        now = time.perf_counter()
+        return max(self._gap, *(now - last for last in self._last.values()))
+
+    async def _stream(self, number: int) -> None:
+        def watch(answer: Answer) -> bool:
+            now = time.perf_counter()
+            if number in self._last:
+                self._gap = max(self._gap, now - self._last[number])
+            self._last[number] = now
+            return False
+
+        body = chat_body([{"role": "user", "content": "[[words: 100000]] [[pace: 20ms]]"}], stream=True)
+        async with Client() as client:
+            await client.ask(self._port, body, watch=watch)
+
+
+@scenario("bodies")
+async def bad_bodies(site: Site, sizes: Sizes, chance: Random) -> Counts:
+    """Whatever one client sends, it is answered, and the streams of the others go on."""
+    counts, edge = Counts(alone=0.0, beside=0.0), site.edges[0]
+    left = [(name, body, path) for name, body in bodies(sizes.body_bytes).items() for path in (CHAT, RESPONSES)]
+    while left:
+        async with Streams(edge.port) as streams:
+            counts.alone = counts.alone or await streams.longest(asyncio.sleep(0), sizes.window)
+            hangs = False
+            while left and not hangs:
+                name, body, path = left.pop(0)
+                hangs = await _beside(streams, edge.port, path, name, body, counts, sizes)
+        if hangs:
+            await asyncio.to_thread(edge.kill)
+            await asyncio.to_thread(edge.start)
+            await asyncio.to_thread(edge.wait_ready)
+    return counts
+
+
+async def _beside(streams: Streams, port: int, path: str, name: str, body: bytes, counts: Counts, sizes: Sizes) -> bool:
+    """Send a body, twice where the first gap was too long, and count the shorter one. Does the edge hang?"""
+    allowed, gaps, status = (counts.alone or 0.0) + GAP_ALLOWED, list[float](), 0
+    while not gaps or (gaps[-1] > allowed and len(gaps) < _TRIES and status):
+        sent = asyncio.create_task(asyncio.to_thread(_send, port, path, body, sizes.hang))
+        gaps.append(await streams.longest(sent, _LEAST_SECONDS))
+        status = sent.result()
+    counts.tried += 1
+    counts.survived += 0 < status < 500
+    counts.beside = max(counts.beside or 0.0, min(gaps))
+    if min(gaps) > allowed or not 0 < status < 500:
+        what = f"status {status}" if status else f"no answer in {sizes.hang:.0f} s"
+        counts.broken.append(f"{name}, {len(body)} bytes, {path}: {what}, gap {1e3 * min(gaps):.0f} ms")
+    return status == 0
+
+
+def _send(port: int, path: str, body: bytes, seconds: float) -> int:
+    """Return the status of the answer, 0 where none came in time."""
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request("POST", path, body, headers)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
