@@ -1,5 +1,6 @@
 """What conversation a request belongs to, and whether its messages are all of it (design, "Named conversations")."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from libs.translate.ids import response_id
 MAX_NAME_CHARACTERS = 512
 ISSUED = "pc_"  # how the tokens begin that Parley issues by itself
 _UPSTREAM = "conv_"  # how the upstream's own conversations begin
+# C0, DEL, C1 and halves of surrogate pairs: they would end a header, or hide in a log.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -51,6 +54,8 @@ def name(chat: ChatRequest, said: Said) -> tuple[ChatRequest, Named]:
     """
     conversation = _one(said.conversation, _conversation(chat.conversation), chat.conversation_id)
     parent = chat.previous_response_id or said.previous_response_id
+    if parent:
+        check_name(parent, "previous_response_id")
     if conversation is not None and parent:
         raise _exclusive("'previous_response_id' and a conversation")
     if parent:
@@ -66,6 +71,25 @@ def name(chat: ChatRequest, said: Said) -> tuple[ChatRequest, Named]:
             "previous_response_not_found",
         )
     return _with(chat), Named(name=conversation, delta=delta)
+
+
+def has_control(text: str) -> bool:
+    """Whether a text holds what no name and no id may hold."""
+    return _CONTROL.search(text) is not None
+
+
+def check_name(name: str, param: str) -> None:
+    """Check a name, or an id, that a client gave in `param`. Raises InvalidRequest."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        message = f"Invalid '{param}': expected at most {MAX_NAME_CHARACTERS} characters, got {len(name)}."
+        raise InvalidRequest(message, param, "string_above_max_length")
+    if has_control(name):
+        raise InvalidRequest(f"Invalid '{param}': must not hold control characters.", param, "invalid_value")
+
+
+def without_control(name: str) -> str:
+    """Return a name of which nothing can end the header that it is told in."""
+    return _CONTROL.sub("?", name)
 
 
 def names_parent(chat: ChatRequest) -> bool:
@@ -97,12 +121,8 @@ def _one(*names: str | None) -> str | None:
     given = {name for name in names if name}
     if len(given) > 1:
         raise _exclusive("Two different conversations")
-    if given and len(only := next(iter(given))) > MAX_NAME_CHARACTERS:
-        raise InvalidRequest(
-            f"Invalid conversation: expected at most {MAX_NAME_CHARACTERS} characters, got {len(only)}.",
-            "conversation",
-            "string_above_max_length",
-        )
+    for only in given:
+        check_name(only, "conversation")
     return next(iter(given), None)
 
 

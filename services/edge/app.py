@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from libs.runtime import metrics
 from libs.runtime.health import Readiness
 from libs.schemas.errors import ErrorBody
-from services.edge import failures
+from services.edge import failures, paths
 from services.edge.chat import ChatEndpoint
 from services.edge.conversations import PREFIX, ConversationsEndpoint
 from services.edge.convert import ConvertEndpoint
@@ -70,12 +70,13 @@ def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
         ],
         exception_handlers={HTTPException: _http_error},
     )
+    rest.router.redirect_slashes = False  # a redirect would name the host that the client names
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         served = calls.get((method, path), rest)
         if (method, path) == ("GET", CHAT_PATH):
-            served = _refusal(method, path, 404, {})  # a list of completions has no counterpart upstream
+            served = _refusal(scope, 404, {})  # a list of completions has no counterpart upstream
         elif served is rest and method not in _OWN.get(path, (method,)):
             served = _wrong_method(scope)
         await served(scope, receive, send)
@@ -84,18 +85,18 @@ def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
 
 
 def _wrong_method(scope: Scope) -> ASGIApp:
-    return _refusal(scope["method"], scope["path"], 405, {"allow": ", ".join(_OWN[scope["path"]])})
+    return _refusal(scope, 405, {"allow": ", ".join(_OWN[scope["path"]])})
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     """Starlette found no route, or not this method."""
     assert isinstance(error, HTTPException)
-    return _refusal(request.method, request.url.path, error.status_code, dict(error.headers or {}))
+    return _refusal(request.scope, error.status_code, dict(error.headers or {}))
 
 
-def _refusal(method: str, path: str, status: int, headers: dict[str, str]) -> Response:
-    wording = "Not allowed to {method} on {path}" if status == 405 else "Invalid URL ({method} {path})"
+def _refusal(scope: Scope, status: int, headers: dict[str, str]) -> Response:
+    message = f"Not allowed to {scope['method']} on {scope['path']}" if status == 405 else paths.invalid_url(scope)
     code = "method_not_allowed" if status == 405 else None
     metrics.REFUSALS.labels(code or "unknown_url").inc()
-    body = error_body(ErrorBody(message=wording.format(method=method, path=path), code=code))
+    body = error_body(ErrorBody(message=message, code=code))
     return Response(body, status, {"x-request-id": new_request_id(), **headers}, "application/json")

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -12,7 +12,8 @@ from libs.runtime.logs import Log
 from libs.schemas.bus import ConversationInfo, DeleteRequest, ListRequest, ReadRequest, StoredResponse
 from libs.schemas.subjects import DELETE, LIST, READ
 from libs.translate.errors import InvalidRequest, TranslationError
-from services.edge import state
+from libs.translate.naming import check_name
+from services.edge import paths, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
@@ -40,6 +41,7 @@ class ConversationsEndpoint:
         method, path = exchange.scope["method"], exchange.scope["path"]
         caller = self._edge.tenants.identify(exchange.headers)
         token: str = path.removeprefix(PREFIX).removeprefix("/")
+        check_name(token, "conversation")
         shows = _OF_ONE if token else _OF_ALL
         if method not in shows:
             exchange.response_headers["allow"] = ", ".join(shows)
@@ -50,6 +52,7 @@ class ConversationsEndpoint:
 
 async def _list(edge: Edge, exchange: Exchange, caller: Caller, _: str) -> dict[str, Any]:
     query = dict(parse_qsl(exchange.scope["query_string"].decode("latin-1")))
+    check_name(query.get("after", ""), "after")
     request = ListRequest(after=query.get("after"), limit=_limit(query.get("limit", "20")))
     page = await state.ask(edge, exchange, caller, LIST, request)
     data = [_shown(info) for info in page.conversations]
@@ -102,10 +105,11 @@ async def delete_upstream(edge: Edge, exchange: Exchange, caller: Caller, stored
 
 async def _deleted(edge: Edge, caller: Caller, response: StoredResponse) -> bool:
     upstream = next((one for one in edge.config.upstream if one.name == response.upstream), None)
-    if upstream is None:
+    segment = paths.to_segment(response.response_id, slashes=True)
+    if upstream is None or segment is None:
         return False
     headers = edge.upstreams.auth_headers(upstream, caller)
-    path = f"/responses/{quote(response.response_id, safe='')}"
+    path = f"/responses/{segment}"
     try:
         async with (
             asyncio.timeout(_DELETION_SECONDS),

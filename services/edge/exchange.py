@@ -7,7 +7,7 @@ and a shutdown all end the request the same way: `abort` cancels its task and sa
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Literal, cast
 from uuid import uuid4
 
@@ -24,6 +24,9 @@ Headers = Mapping[str, str]
 
 _ENCODER = msgspec.json.Encoder()
 _SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?")
+# Of two of these neither may be chosen: they say who calls, and what is meant.
+_ONCE = frozenset({"authorization", "content-type", "openai-organization", "openai-project"})
+_ONCE_PREFIX = "x-parley-"
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
@@ -47,19 +50,24 @@ def chat_error_frame(error: ErrorBody, upstream_error: str | None = None) -> byt
     return b"data: %b\n\n" % _ENCODER.encode(envelope)
 
 
+def repeated(param: str) -> InvalidRequest:
+    """Return the refusal of a header, or a parameter, that was given twice."""
+    return InvalidRequest(f"Invalid '{param}': given more than once.", param, "invalid_value")
+
+
 class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 
 class Exchange:
-    """One request; `headers` are lower-case. `surface` labels its metrics."""
+    """One request; `headers` are lower-case, `repeated` names those given twice. `surface` labels its metrics."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, surface: str) -> None:
         self.scope = scope
         self.surface = surface
         self._receive = receive
         self._send = send
-        self.headers: Headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        self.headers, self.repeated = _read_headers(scope["headers"])
         self.request_id = new_request_id()
         self.traceparent = tracing.accept(self.headers.get("traceparent")) or tracing.new()
         self.started = time.monotonic()
@@ -78,6 +86,12 @@ class Exchange:
         self.streamed = False  # what the client asked for
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
+
+    def check_headers(self) -> None:
+        """Raise InvalidRequest where a header stands twice of which only one can be meant."""
+        for name in sorted(self.repeated):
+            if name in _ONCE or name.startswith(_ONCE_PREFIX):
+                raise repeated(name)
 
     # -- request ------------------------------------------------------------------------------------
 
@@ -193,6 +207,18 @@ class Exchange:
             await self.send_error(status, error, headers)
         elif self.streaming:
             await self.write(self.error_frame(error), more=False)
+
+
+def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> tuple[Headers, frozenset[str]]:
+    """Return the headers, and the names of those that were given more than once, whose values are joined."""
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in raw}
+    if len(headers) == len(raw):
+        return headers, frozenset()
+    values: dict[str, list[str]] = {}
+    for key, value in raw:
+        values.setdefault(key.decode("latin-1"), []).append(value.decode("latin-1"))
+    joined = {key: ", ".join(several) for key, several in values.items()}
+    return joined, frozenset(key for key, several in values.items() if len(several) > 1)
 
 
 def _body(data: bytes, *, more: bool) -> Message:

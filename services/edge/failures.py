@@ -52,6 +52,7 @@ def outcome(error: TranslationError) -> Outcome:
 async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:
     """Run `endpoint`; the exchange is answered and closed when this returns."""
     try:
+        exchange.check_headers()
         await endpoint(exchange)
     except ClientGone:
         pass

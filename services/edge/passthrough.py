@@ -13,7 +13,7 @@ import aiohttp
 from libs.schemas.config import Upstream
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import read_error
-from services.edge import calls, failures
+from services.edge import calls, failures, paths
 from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
@@ -23,7 +23,9 @@ from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, relayed_header
 
 # Ours to set, or none of the upstream's business.
 _NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization", "openai-project", "traceparent"}
-_OWN_PREFIX = "x-parley-"
+# By which an upstream may read another path, method or host than it is asked for.
+_NOT_FORWARDED |= {"forwarded", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override"}
+_NOT_FORWARDED_PREFIXES = ("x-parley-", "x-forwarded-", "x-original-")
 
 
 class Tap(Protocol):
@@ -41,7 +43,7 @@ def forwarded_headers(edge: Edge, exchange: Exchange, caller: Caller, upstream: 
     kept = {
         key: value
         for key, value in exchange.headers.items()
-        if key not in _NOT_FORWARDED and not key.startswith(_OWN_PREFIX)
+        if key not in _NOT_FORWARDED and not key.startswith(_NOT_FORWARDED_PREFIXES)
     }
     return {**kept, "traceparent": exchange.traceparent, **edge.upstreams.auth_headers(upstream, caller)}
 
@@ -65,7 +67,7 @@ async def pass_through(
     try:
         method: str = exchange.scope["method"]
         async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as answer:
-            await _relay(exchange, answer, _tap(answer, tap, record))
+            await _relay(exchange, upstream, answer, _tap(answer, tap, record))
     except TranslationError as error:
         if record is not None:
             record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
@@ -78,10 +80,13 @@ async def pass_through(
         edge.streams.remove(exchange)
 
 
-async def _relay(exchange: Exchange, answer: aiohttp.ClientResponse, tap: Tap) -> None:
+async def _relay(exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientResponse, tap: Tap) -> None:
     headers = relayed_headers(answer.headers)
     if "content-length" in answer.headers:
         headers["content-length"] = answer.headers["content-length"]
+    if "location" in headers:
+        location = paths.location(headers.pop("location"), answer.url, upstream.base_url)
+        headers |= {"location": location} if location else {}
     await exchange.start(answer.status, headers)
     held = b""
 

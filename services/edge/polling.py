@@ -6,6 +6,7 @@ import msgspec
 
 from libs.schemas.config import Upstream
 from libs.schemas.halves import decode
+from services.edge import paths
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
@@ -30,7 +31,10 @@ async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Ca
     response cannot be read, and what a request raises.
     """
     headers = edge.upstreams.auth_headers(upstream, caller)
-    path, tries = f"/responses/{response_id}", 0
+    segment = paths.to_segment(response_id, slashes=True)
+    if segment is None:
+        raise UpstreamTruncated
+    path, tries = f"/responses/{segment}", 0
     while True:
         await asyncio.sleep(POLL_SECONDS[min(tries, len(POLL_SECONDS) - 1)])
         tries += 1

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import unquote
 
 from libs.schemas.config import Upstream
-from libs.translate.errors import InvalidRequest
-from services.edge import state
+from services.edge import paths, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.passthrough import forwarded_headers, pass_through
@@ -51,9 +50,7 @@ async def _body(exchange: Exchange, idle_seconds: float) -> AsyncIterator[bytes]
 
 
 def _path(exchange: Exchange) -> str:
-    """Return path and query as the client wrote them, below the upstream's base URL and never beside it."""
-    path: str = exchange.scope["raw_path"].decode("latin-1").removeprefix("/v1")
-    if ".." in unquote(path).split("/"):
-        raise InvalidRequest(f"Invalid URL ({exchange.scope['method']} /v1{path})", None, status=404)
+    """Return the path below the upstream's base URL, and the query as the client wrote it."""
+    path = paths.below(exchange.scope)
     query: str = exchange.scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query else path

@@ -1,6 +1,5 @@
 """What a request says of its conversation in its headers and its query (design, "Named conversations")."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -10,8 +9,8 @@ import msgspec
 from libs.schemas.bus import Said
 from libs.schemas.config import ContinuityPolicy, Conversation
 from libs.translate.errors import InvalidRequest
-from libs.translate.naming import MAX_NAME_CHARACTERS
-from services.edge.exchange import Exchange
+from libs.translate.naming import check_name, without_control
+from services.edge.exchange import Exchange, repeated
 
 T = TypeVar("T")
 
@@ -26,7 +25,6 @@ MAX_HINT_CHARACTERS = 256
 _DELTA = {"whole": False, "delta": True}
 _RETAIN = {"all": True, "none": False}
 _CONTINUITY: dict[str, ContinuityPolicy] = {"replay": "replay", "chain": "chain", "off": "off"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # would end the header in which the name is told
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -59,6 +57,9 @@ def read_said(settings: Conversation, exchange: Exchange, *, retain: bool) -> Sa
 
 def find_name(settings: Conversation, exchange: Exchange) -> Name | None:
     """Return the name that the request gives its conversation. Raises InvalidRequest for a bad one, or two."""
+    for name in settings.name_headers:
+        if name.lower() in exchange.repeated:
+            raise repeated(name)
     query = _checked(CONVERSATION_QUERY, _query(exchange).get(CONVERSATION_QUERY))
     header = _first(exchange.headers, settings.name_headers)
     if header is None:
@@ -72,12 +73,12 @@ def find_name(settings: Conversation, exchange: Exchange) -> Name | None:
 
 def to_header(name: str) -> str:
     """Return a name as a header's value, which is bytes in the guise of Latin-1; no line can end in it."""
-    return _CONTROL.sub("?", name).encode("utf-8", "replace").decode("latin-1")
+    return without_control(name).encode("utf-8", "replace").decode("latin-1")
 
 
 def _first(headers: Mapping[str, str], names: Sequence[str]) -> tuple[str, str] | None:
     """The first of these headers that holds something."""
-    given = ((name, _text(headers.get(name.lower(), "")).strip()) for name in names)
+    given = ((name, _text(headers.get(name.lower(), "")).strip(" \t")) for name in names)
     return next((pair for pair in given if pair[1]), None)
 
 
@@ -90,17 +91,17 @@ def _text(value: str) -> str:
 
 
 def _query(exchange: Exchange) -> dict[str, str]:
-    """The first non-empty value of each parameter."""
-    given = parse_qsl(exchange.scope.get("query_string", b"").decode("latin-1"))
-    return dict(reversed(given))
+    """The non-empty value of each parameter. Raises InvalidRequest for one of ours that has two."""
+    given = set(parse_qsl(exchange.scope.get("query_string", b"").decode("latin-1")))
+    for param in (CONVERSATION_QUERY, PARENT_QUERY):
+        if sum(name == param for name, _ in given) > 1:
+            raise repeated(param)
+    return dict(given)
 
 
 def _checked(param: str, value: str | None) -> str | None:
-    if value is not None and len(value) > MAX_NAME_CHARACTERS:
-        message = f"Invalid '{param}': must have at most {MAX_NAME_CHARACTERS} characters."
-        raise InvalidRequest(message, param, "string_above_max_length")
-    if value is not None and _CONTROL.search(value):
-        raise InvalidRequest(f"Invalid '{param}': must not hold control characters.", param, "invalid_value")
+    if value is not None:
+        check_name(value, param)
     return value
 
 

@@ -24,7 +24,7 @@ from libs.translate.stored import (
     to_stored_messages,
 )
 from libs.translate.upstream_errors import read_error, to_chat_error
-from services.edge import state
+from services.edge import paths, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.model_call import MAX_RESPONSE_BYTES, decode_response
@@ -55,11 +55,11 @@ class StoredEndpoint:
         rest: str = exchange.scope["path"].removeprefix(PATH)
         of_messages = rest.endswith(_MESSAGES)
         name = rest.removesuffix(_MESSAGES)
-        upstream_id = response_id(name)
+        upstream_id = _segment(name)
         method: str = exchange.scope["method"]
         show = _SHOWS.get((method, of_messages))
-        if show is None or upstream_id is None or "/" in name:
-            raise _not_found(f"Invalid URL ({method} {exchange.scope['path']})" if show is None else None, name)
+        if show is None or upstream_id is None:
+            raise _not_found(paths.invalid_url(exchange.scope) if show is None else None, name)
         exchange.watch()
         for upstream in await self._upstreams(exchange, caller, upstream_id):
             try:
@@ -120,6 +120,12 @@ _SHOWS: dict[tuple[str, bool], Callable[[_Stored, str, str], Awaitable[bytes]]] 
     ("DELETE", False): _Stored.deleted,
     ("GET", True): _Stored.messages,
 }
+
+
+def _segment(name: str) -> str | None:
+    """The id of the response that a completion's names, as a path holds it; None for what cannot be one."""
+    upstream_id = response_id(name)
+    return None if upstream_id is None else paths.to_segment(upstream_id)
 
 
 def _decode(decode: Callable[[bytes], T], body: bytes) -> T:

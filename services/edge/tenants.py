@@ -50,10 +50,10 @@ class Tenants:
         self._linked = _by_digest(linked)
 
     def identify(self, headers: Mapping[str, str]) -> Caller:
-        """Return the caller. Raises InvalidRequest (401) when the request carries no bearer."""
+        """Return the caller. Raises InvalidRequest (401) when the request carries no bearer, or more than one."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not token:
+        if scheme.lower() != "bearer" or len(token.split()) != 1:
             raise InvalidRequest(
                 "No API key was given. Send it as a bearer token: 'Authorization: Bearer YOUR_KEY'.",
                 None,

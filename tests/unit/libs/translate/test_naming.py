@@ -74,6 +74,15 @@ def test_what_is_no_name_is_refused(value: Any) -> None:
     assert (error.param, error.code) == ("conversation", "invalid_type")
 
 
+@pytest.mark.parametrize("control", ["\x00", "\t", "\n", "\x1f", "\x7f", "\x80", "\x85", "\x9f"])
+@pytest.mark.parametrize("field", ["conversation", "conversation_id", "previous_response_id"])
+def test_a_name_holds_no_control_character(field: str, control: str) -> None:
+    for value in (f"a{control}", f"{control}a", f"conv_{control}", f"pc_a{control}b"):
+        with pytest.raises(InvalidRequest) as caught:
+            _name({field: value})
+        assert caught.value.error.code == "invalid_value"
+
+
 def test_a_name_has_a_limit() -> None:
     assert _name(conversation="c" * MAX_NAME_CHARACTERS)[1].name == "c" * MAX_NAME_CHARACTERS
     error = _refusal(conversation="c" * (MAX_NAME_CHARACTERS + 1)).error

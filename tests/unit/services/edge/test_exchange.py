@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from libs.translate.errors import InvalidRequest
 from services.edge.exchange import Exchange
 
 
@@ -36,3 +39,27 @@ async def test_writing_now_sends_only_to_a_client_that_reads() -> None:
     assert server.sent == [b"first", b"second"]
     assert exchange.sent_bytes == len(b"firstsecond")
     assert not exchange.sending
+
+
+def headed(*headers: tuple[bytes, bytes]) -> Exchange:
+    server = Server()
+    return Exchange({"type": "http", "headers": list(headers)}, server.receive, server.send, "chat")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*("authorization", "content-type", "openai-organization", "openai-project"), *("x-parley-history", "x-parley-x")],
+)
+@pytest.mark.parametrize("second", [b"a", b"b", b""])
+async def test_header_of_which_one_is_meant_is_refused_twice(name: str, second: bytes) -> None:
+    headed((name.encode(), b"a")).check_headers()
+    with pytest.raises(InvalidRequest) as refused:
+        headed((name.encode(), b"a"), (b"x", b"y"), (name.encode(), second)).check_headers()
+    assert (refused.value.status, refused.value.error.param) == (400, name)
+
+
+async def test_any_other_header_given_twice_is_joined() -> None:
+    exchange = headed((b"accept", b"a"), (b"x", b"y"), (b"accept", b"b"))
+    exchange.check_headers()
+    assert exchange.headers == {"accept": "a, b", "x": "y"}
+    assert exchange.repeated == {"accept"}

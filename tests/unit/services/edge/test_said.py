@@ -7,6 +7,7 @@ import pytest
 from libs.schemas.bus import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
+from services.edge.exchange import Exchange
 from services.edge.said import read_said, to_header
 from tests.unit.services.edge.fakes import Client
 
@@ -26,6 +27,7 @@ async def test_silence_is_the_usual() -> None:
         ("", {"x_parley_conversation": " a/b "}, {"conversation": "a/b"}),
         ("conversation_id=a%2Fb", {}, {"conversation": "a/b"}),
         ("conversation_id=a", {"x_parley_conversation": "a"}, {"conversation": "a"}),
+        ("conversation_id=a&conversation_id=a&conversation_id=", {}, {"conversation": "a"}),
         ("conversation_id=caf%C3%A9", {"x_parley_conversation": "café"}, {"conversation": "café"}),
         ("previous_response_id=resp_1", {}, {"previous_response_id": "resp_1"}),
         ("", {"x_parley_history": "delta"}, {"delta": True}),
@@ -47,6 +49,14 @@ async def test_what_is_said_is_heard(query: str, headers: dict[str, str], expect
         ("conversation_id=a&previous_response_id=r", {}, "previous_response_id", "mutually_exclusive_parameters"),
         ("", {"x_parley_conversation": "a" * 513}, "x-parley-conversation", "string_above_max_length"),
         ("conversation_id=a%0d%0ab", {}, "conversation_id", "invalid_value"),
+        ("conversation_id=a%C2%85b", {}, "conversation_id", "invalid_value"),
+        ("conversation_id=a%7F", {}, "conversation_id", "invalid_value"),
+        ("previous_response_id=resp_%00", {}, "previous_response_id", "invalid_value"),
+        ("", {"x_parley_conversation": "a\x9fb"}, "x-parley-conversation", "invalid_value"),
+        ("", {"x_parley_conversation": "a\x85"}, "x-parley-conversation", "invalid_value"),
+        ("", {"x_parley_conversation": "\x1fa"}, "x-parley-conversation", "invalid_value"),
+        ("conversation_id=a&conversation_id=b", {}, "conversation_id", "invalid_value"),
+        ("previous_response_id=a&previous_response_id=b", {}, "previous_response_id", "invalid_value"),
         ("", {"x_parley_history": "some"}, "x-parley-history", "invalid_value"),
         ("", {"x_parley_retain": "some"}, "x-parley-retain", "invalid_value"),
         ("", {"x_parley_continuity": "on"}, "x-parley-continuity", "invalid_value"),
@@ -56,6 +66,15 @@ async def test_what_cannot_be_meant_is_refused(query: str, headers: dict[str, st
     with pytest.raises(InvalidRequest) as caught:
         await said(query, **cast(Any, headers))
     assert (caught.value.status, caught.value.error.param, caught.value.error.code) == (400, param, code)
+
+
+async def test_name_in_two_headers_is_refused() -> None:
+    client = Client("POST", "/v1/chat/completions", x_chat="a")
+    scope = {**client.scope, "headers": [(b"x-chat", b"a"), (b"x-chat", b"a")]}
+    exchange = Exchange(scope, client.receive, client.send, "chat")
+    with pytest.raises(InvalidRequest) as caught:
+        read_said(Conversation(name_headers=["X-Chat"]), exchange, retain=True)
+    assert caught.value.error.param == "X-Chat"
 
 
 async def test_tenant_that_keeps_nothing_wins() -> None:
