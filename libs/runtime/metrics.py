@@ -38,6 +38,9 @@ CONTINUITY = Counter("parley_continuity_total", "Continuity decisions, by mode a
 FALLBACKS = Counter(
     "parley_fallbacks_total", "Continued calls sent again in plain form, by the upstream's code.", ["code"]
 )
+MARKS = Counter(
+    "parley_marks_total", "Calls to be marked in their conversation, by result: marked or failed.", ["result"]
+)
 COMMITS = Counter("parley_commits_total", "Turns handed to the state service, by result.", ["result"])
 ANSWER_LOSSES = Counter(
     "parley_answer_losses_total", "Parts of answers that have no place in a chat answer, by what they are.", ["what"]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
@@ -106,6 +107,8 @@ class Mark:
             log.warning("mark_failed", request_id=self.id, error=type(error).__name__)
         else:
             self._stands = self.number > 0 or not plan.known
+        if self._stands:
+            metrics.MARKS.labels("marked" if self.number else "failed").inc()
         if self._stands and not self.number:
             self._tell_not_kept()
 
