@@ -75,6 +75,9 @@ ROWS_INSERTED = Counter("parley_rows_inserted_total", "Rows that ClickHouse took
 INSERT_SECONDS = Histogram("parley_insert_seconds", "Time of one insert.", buckets=_LATENCY)
 INSERT_FAILURES = Counter("parley_insert_failures_total", "Inserts that failed and are tried again.")
 RECORDS_DEAD = Counter("parley_records_dead_total", "Records put aside because they could not become a row.")
+RECORDS_DEAD_LOST = Counter(
+    "parley_records_dead_lost_total", "Records that could not be put aside before the stream needed their room."
+)
 RECORDS_REPEATED = Counter("parley_records_repeated_total", "Records left out because the table had them already.")
 RECORDS_MISSING = Counter("parley_records_missing_total", "Records of a batch that the stream no longer had.")
 RECORDS_WAITING = Gauge("parley_records_waiting", "Records in the stream that have not been fetched.")

@@ -15,6 +15,9 @@ class Batch:
         self._messages: list[Stored] = []
         self._since = 0.0
 
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
     def room(self) -> int:
         """How many messages still fit."""
         return self._max_rows - len(self._messages)

@@ -17,6 +17,7 @@ from libs.runtime.logs import Log
 from libs.schemas.config import Analytics
 from services.analytics.batch import Batch
 from services.analytics.lease import Cursor, Lease
+from services.analytics.purging import Purging
 from services.analytics.rows import Stored, TableRows, to_rows
 from services.analytics.source import NATS_ERRORS, Gap, Source
 from services.analytics.writer import Writer, WriterError
@@ -48,6 +49,7 @@ class Consumer:
         self._writer = writer
         self._clock = clock
         self._batch = Batch(min(settings.batch_rows, MAX_BATCH_ROWS), settings.batch_seconds)
+        self._purging = Purging(lease, source, clock)
         self._settled: tuple[str, tuple[int, int]] | None = None  # the newest range known to be in the tables
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -70,10 +72,18 @@ class Consumer:
     async def _step(self) -> None:
         now = self._clock()
         wait = self._batch.wait_seconds(now, IDLE_SECONDS)
-        self._batch.add(await self._source.fetch(self._batch.room(), wait), self._clock())
+        fetched = await self._source.fetch(self._batch.room(), wait)
+        self._batch.add(fetched, self._clock())
         metrics.RECORDS_WAITING.set(self._source.waiting)
         if self._batch.due(self._clock()):
             await self._flush()
+        await self._purging.step(self._newest(), idle=not fetched and not self._batch)
+
+    def _newest(self) -> tuple[int, int] | None:
+        """Return the newest range of this stream that is known to be in the tables."""
+        if self._settled is None or self._settled[0] != self._lease.cursor.epoch:
+            return None
+        return self._settled[1]
 
     async def _flush(self) -> None:
         messages = self._batch.take()
@@ -131,8 +141,9 @@ class Consumer:
         try:
             await self._source.put_aside(stored, epoch, reason)
         except NATS_ERRORS as error:
-            # It stays in the records stream for days, and one bad record must not hold up the others.
+            # It stays in the stream and is tried again: one bad record must not hold up the others.
             log.error("dead_record_not_kept", seq=stored.seq, error=str(error) or type(error).__name__)
+            await self._purging.hold(stored.seq)
         metrics.RECORDS_DEAD.inc()
         log.warning("dead_record", seq=stored.seq, reason=reason)
 
@@ -141,6 +152,7 @@ class Consumer:
     async def _start(self) -> None:
         """Finish what the cursor says is pending, then deliver what comes after it."""
         epoch = await self._source.open()
+        self._purging.restart()
         cursor = self._lease.cursor
         if cursor.epoch != epoch:
             await self._begin_epoch(epoch, cursor)
@@ -151,9 +163,16 @@ class Consumer:
     async def _recover(self, cursor: Cursor, pending: tuple[int, int]) -> None:
         messages, missing = await self._source.read(*pending)
         log.info("pending_range", first=pending[0], last=pending[1], found=len(messages), missing=missing)
-        if missing:
+        if missing and not await self._purged(cursor.epoch, pending):
             metrics.RECORDS_MISSING.inc(missing)
         await self._settle(messages, cursor)
+
+    async def _purged(self, epoch: str, pending: tuple[int, int]) -> bool:
+        """Whether a range is gone because it was in the tables: the cursor may be one of before."""
+        if pending[1] >= self._source.first_seq:
+            return False
+        newest, _ = await self._persist(lambda: self._writer.position(epoch))
+        return newest >= pending[1]
 
     async def _begin_epoch(self, epoch: str, old: Cursor) -> None:
         """Start at the beginning of a stream that the cursor does not know.

@@ -24,8 +24,9 @@ log = Log("parley.analytics.lease")
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """The key's value.
 
-    `pending` is the range whose insert may not have happened, `next_seq` what comes after it; both
-    belong to the stream that `epoch` names. Records up to `lookup_until` may be in the table already.
+    `pending` is the range whose insert may not have happened, None once it has, `next_seq` what comes after
+    it; both belong to the stream that `epoch` names. Records up to `lookup_until` may be in the table already.
+    `held` are the sequences of dead records that could not be put aside yet, and so must stay in the stream.
     `owner` is empty when the lease was given back.
     """
 
@@ -33,6 +34,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     next_seq: int = 1
     pending: tuple[int, int] | None = None
     lookup_until: int = 0
+    held: tuple[int, ...] = ()
     owner: str = ""
 
 

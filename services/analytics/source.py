@@ -46,7 +46,8 @@ class Source:
         self._next_seq = 0
         self._last: Msg | None = None
         self.waiting = 0  # messages in the stream that were not delivered yet
-        self.last_seq = 0  # of the stream, when it was opened
+        self.first_seq = 0  # of the stream, when it was opened
+        self.last_seq = 0
 
     async def open(self) -> str:
         """Make the streams if they are not there; return the epoch, which tells this stream from any other."""
@@ -55,7 +56,7 @@ class Source:
         info = await self._js.stream_info(_STREAM)
         if info.created is None:
             raise NatsError("the server does not tell when the stream was made")
-        self.last_seq = info.state.last_seq
+        self.first_seq, self.last_seq = info.state.first_seq, info.state.last_seq
         return info.created.isoformat()
 
     async def restart(self, next_seq: int) -> None:
@@ -126,6 +127,18 @@ class Source:
             except NotFoundError:
                 return None
         return _from_raw(seq, msg)
+
+    async def fullness(self, epoch: str) -> float:
+        """Return which part of its bytes the stream uses. Raises Gap where it is not that of `epoch` any more."""
+        info = await self._js.stream_info(_STREAM)
+        if info.created is None or info.created.isoformat() != epoch:
+            raise Gap("the stream is another")
+        return info.state.bytes / info.config.max_bytes if info.config.max_bytes else 0.0
+
+    async def purge(self, before: int, epoch: str) -> None:
+        """Remove all messages before a sequence of the stream of `epoch`. Raises Gap."""
+        await self.fullness(epoch)  # a purge itself would hit whatever stream is there
+        await self._js.purge_stream(_STREAM, seq=before)
 
     async def put_aside(self, stored: Stored, epoch: str, reason: str) -> None:
         """Keep a message that cannot become a row where an operator can find it.

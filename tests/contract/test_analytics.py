@@ -66,6 +66,17 @@ runpy.run_module("services.analytics", run_name="__main__")
 """
 
 
+# The service, with a stream of records that is soon full.
+SMALL_BYTES = 64 * 1024
+SMALL = f"""
+import msgspec, runpy
+from libs.schemas import subjects
+
+subjects.RECORDS = msgspec.structs.replace(subjects.RECORDS, max_bytes={SMALL_BYTES})
+runpy.run_module("services.analytics", run_name="__main__")
+"""
+
+
 class Service:
     """One `python -m services.analytics`, or the same as `code`; `log` holds what it wrote."""
 
@@ -265,6 +276,40 @@ async def publishing(bus: Bus, pause_seconds: float) -> AsyncIterator[list[str]]
     finally:
         done = True
         await task
+
+
+@asynccontextmanager
+async def pressing(bus: Bus) -> AsyncIterator[list[str]]:
+    """Publish as fast as the stream takes it while the block runs, as an edge does: each until it is taken.
+
+    Yields the ids that the stream has had.
+    """
+    ids: list[str] = []
+    done = False
+
+    async def loop() -> None:
+        while not done:
+            event_id, tries = f"{'h' if len(ids) % 3 == 2 else 'e'}{len(ids)}", 0
+            while not done:
+                try:
+                    await publish(bus, event_id, republished=tries > 0)
+                except Exception:  # full, or whatever NATS is going through
+                    tries += 1
+                    await asyncio.sleep(0.05)
+                else:
+                    ids.append(event_id)
+                    break
+
+    task = asyncio.create_task(loop())
+    try:
+        yield ids
+    finally:
+        done = True
+        await task
+
+
+async def stream_bytes(bus: Bus) -> int:
+    return (await bus.jetstream().stream_info(RECORDS.name)).state.bytes
 
 
 async def killed_after_intent(bus: Bus, service: Service, delay_seconds: float) -> None:
@@ -540,6 +585,81 @@ async def test_a_lost_cursor_doubles_nothing(nats: NatsServer, bus: Bus, tmp_pat
         await bus.jetstream().delete_stream(f"KV_{CURSOR.name}")
         for number in range(30, 40):
             await publish(bus, f"{'eh'[number % 2]}{number}")
+        assert await settled(bus, 40) == (40, 40)
+        assert "cursor_was_lost" in service.log()
+
+
+async def test_records_flow_past_many_times_the_size_of_the_stream(nats: NatsServer, bus: Bus, tmp_path: Path) -> None:
+    with running(Service(nats, tmp_path, code=SMALL)) as service:
+        await active(bus)
+        async with pressing(bus) as ids:
+
+            async def enough() -> bool:
+                return len(ids) > 1500  # of some 450 bytes each
+
+            assert await eventually(enough, 60), service.log()
+        assert await settled(bus, len(ids), 30) == (len(ids), len(ids))
+
+        async def empty() -> bool:
+            return await stream_bytes(bus) == 0
+
+        assert await eventually(empty, 10), "an idle stream keeps nothing that the tables have"
+        assert (await cursor(bus))["pending"] is None
+        await publish(bus, "e-last")
+        assert await settled(bus, len(ids) + 1) == (len(ids) + 1, len(ids) + 1)
+
+
+async def test_purged_at_any_moment_every_record_is_there_once(nats: NatsServer, bus: Bus, tmp_path: Path) -> None:
+    """Killed around its purges, its intents and at any other moment, with a stream that is full all the time."""
+    dice = random.Random(20261128)
+    async with pressing(bus) as ids:
+        for kill in range(12):
+            service = Service(nats, tmp_path, code=SMALL).start()
+            if kill % 3 == 0:
+                await asyncio.sleep(LEASE_SECONDS + dice.uniform(0.5, 4.0))
+                service.end()
+            elif kill % 3 == 1:
+                await killed_after_intent(bus, service, dice.uniform(0.0, 0.03))
+            else:
+                await killed_when_marked(bus, service, dice.uniform(0.0, 0.02))
+    with running(Service(nats, tmp_path, code=SMALL)) as service:
+        assert await settled(bus, len(ids), 40) == (len(ids), len(ids))
+        assert '"missing":0' in service.log() or "pending_range" not in service.log()
+    assert len(ids) * 300 > 3 * SMALL_BYTES, "the stream must have been full several times"
+
+
+async def killed_when_marked(bus: Bus, service: Service, delay_seconds: float) -> None:
+    """Kill the service `delay_seconds` after it told that a range is done: before, in or after its purge."""
+    subscription = await bus.jetstream()._nc.subscribe(CURSOR_SUBJECT)
+    ends, before = time.monotonic() + 15, None
+    while time.monotonic() < ends:
+        pending = msgspec.json.decode((await subscription.next_msg(15)).data).get("pending")
+        if before and not pending:
+            break
+        before = pending
+    await asyncio.sleep(delay_seconds)
+    service.end()
+    await subscription.unsubscribe()
+
+
+async def test_a_lost_cursor_doubles_nothing_though_the_beginning_is_purged(
+    nats: NatsServer, bus: Bus, tmp_path: Path
+) -> None:
+    with running(Service(nats, tmp_path)) as service:
+        for number in range(30):
+            await publish(bus, f"{'eh'[number % 2]}{number}")
+        assert await settled(bus, 30) == (30, 30)
+
+        async def purged() -> bool:
+            return (await bus.jetstream().stream_info(RECORDS.name)).state.first_seq > 1
+
+        assert await eventually(purged)
+        service.end()
+        await bus.jetstream().delete_stream(f"KV_{CURSOR.name}")
+        for number in range(30, 40):
+            await publish(bus, f"{'eh'[number % 2]}{number}")
+        await publish(bus, "e0", msg_id="e0 again", republished=True)
+    with running(Service(nats, tmp_path)) as service:
         assert await settled(bus, 40) == (40, 40)
         assert "cursor_was_lost" in service.log()
 

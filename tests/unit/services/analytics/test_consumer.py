@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.runtime import metrics
 from libs.schemas.config import Analytics
 from libs.schemas.records import RECORD_ENCODER
 from services.analytics import consumer as module
+from services.analytics import purging
 from services.analytics.consumer import Consumer
 from services.analytics.lease import Cursor, Lease, LeaseLost
 from services.analytics.rows import Row, Stored
@@ -34,7 +36,10 @@ def told(seq: int, event_id: str, *, republished: bool = False) -> Stored:
 class FakeSource(Source):
     def __init__(self, messages: list[Stored], epoch: str = EPOCH) -> None:
         self.waiting = 0
-        self.last_seq = len(messages)
+        self.first_seq, self.last_seq = 1, len(messages)
+        self.purges: list[int] = []
+        self.full = 0.0
+        self.refuses_dead = False
         self.messages = {stored.seq: stored for stored in messages}
         self.epoch = epoch
         self.next_seq = 0
@@ -69,7 +74,19 @@ class FakeSource(Source):
         found = [self.messages[seq] for seq in range(first, last + 1) if seq in self.messages]
         return found, last - first + 1 - len(found)
 
+    async def fullness(self, epoch: str) -> float:
+        if epoch != self.epoch:
+            raise Gap("another")
+        return self.full
+
+    async def purge(self, before: int, epoch: str) -> None:
+        await self.fullness(epoch)
+        self.purges.append(before)
+        self.messages = {seq: stored for seq, stored in self.messages.items() if seq >= before}
+
     async def put_aside(self, stored: Stored, epoch: str, reason: str) -> None:
+        if self.refuses_dead:
+            raise TimeoutError
         self.aside.append(stored.seq)
 
 
@@ -271,6 +288,126 @@ async def test_after_a_lost_cursor_what_the_table_has_is_not_inserted_again(capl
     await consumed(source, lease, writer, rows=100)
     assert sorted(writer.rows) == [f"e{seq}" for seq in range(1, 7)]
     assert "cursor_was_lost" in caplog.text
+
+
+class Purged:
+    """A consumer whose clock moves as it is told, and which purges whenever it may."""
+
+    def __init__(self, source: FakeSource, lease: FakeLease, writer: FakeWriter, rows: int = 2) -> None:
+        self.source, self.lease, self.now = source, lease, 0.0
+        self.stop = asyncio.Event()
+        settings = Analytics(batch_rows=rows, batch_seconds=0.0)
+        self.consumer = Consumer(settings, lease, source, writer, clock=lambda: self.now)
+
+    async def run(self) -> None:
+        """Until the stream is empty, and a while after."""
+        task = asyncio.create_task(self.consumer.run(self.stop))
+        await asyncio.wait_for(self.source.done.wait(), 5)
+        for _ in range(20):
+            self.now += purging.PURGE_SECONDS / 2
+            await asyncio.sleep(0)
+        self.stop.set()
+        await task
+
+
+async def test_the_stream_lets_go_of_what_the_tables_have_and_only_once_the_cursor_says_so() -> None:
+    source, lease, writer = FakeSource([message(seq) for seq in range(1, 8)]), known_cursor(), FakeWriter()
+    at_purge = []
+
+    class Watched(FakeSource):
+        async def purge(self, before: int, epoch: str) -> None:
+            at_purge.append((before, lease.cursor.pending, lease.cursor.next_seq, len(writer.rows)))
+            await super().purge(before, epoch)
+
+    source.__class__ = Watched
+    await Purged(source, lease, writer).run()
+    assert at_purge == [(8, None, 8, 7)], "when nothing comes, once, all of it"
+    assert (source.messages, lease.cursor.pending) == ({}, None)
+
+
+async def test_while_records_come_the_newest_range_stays_in_the_stream() -> None:
+    source, lease, writer = FakeSource([message(seq) for seq in range(1, 11)]), known_cursor(), FakeWriter()
+    stage = Purged(source, lease, writer)
+    insert = writer.insert
+
+    async def inserted(table: str, rows: Collection[Row], token: str) -> None:
+        await insert(table, rows, token)
+        stage.now += purging.PURGE_SECONDS
+
+    writer.insert = inserted  # type: ignore[method-assign]
+    await stage.run()
+    assert source.purges == [3, 5, 7, 9, 11]  # 1 is no purge
+    assert [intent for intent in lease.intents if intent] == [(1, 2), (3, 4), (5, 6), (7, 8), (9, 10)]
+    assert sorted(writer.rows) == sorted(f"e{seq}" for seq in range(1, 11))
+
+
+async def test_one_that_lost_the_lease_purges_nothing() -> None:
+    source, lease, writer = FakeSource([message(1)]), known_cursor(), FakeWriter()
+    stage = Purged(source, lease, writer)
+
+    async def lose() -> None:
+        raise LeaseLost("another")
+
+    task = asyncio.create_task(stage.run())
+    await source.done.wait()
+    lease.confirm = lose  # type: ignore[method-assign]
+    with pytest.raises(LeaseLost):
+        await task
+    assert source.purges == []
+
+
+async def test_another_stream_is_never_purged() -> None:
+    source, lease, writer = FakeSource([message(1), message(2)]), known_cursor(), FakeWriter()
+    task = asyncio.create_task(Purged(source, lease, writer).run())
+    await source.done.wait()
+    source.epoch = "epoch-2"
+    source.messages = {1: message(1, "unread")}
+    await task
+    assert "unread" in writer.rows
+
+
+async def test_a_cursor_of_before_a_purge_counts_nothing_as_missing() -> None:
+    before = metrics.RECORDS_MISSING._value.get()
+    source, writer = FakeSource([]), FakeWriter()
+    source.first_seq, source.last_seq, writer.table_position = 8, 7, (7, 0)
+    await consumed(source, known_cursor(pending=(5, 7), next_seq=8), writer)
+    assert metrics.RECORDS_MISSING._value.get() == before
+    writer.table_position = (4, 0)
+    await consumed(FakeSource([]), known_cursor(pending=(5, 7), next_seq=8), writer)
+    assert metrics.RECORDS_MISSING._value.get() == before + 3
+
+
+async def test_a_dead_record_that_could_not_be_put_aside_stays_until_it_can() -> None:
+    messages = [message(1), message(2, "poison"), message(3), message(4)]
+    source, lease, writer = FakeSource(messages), known_cursor(), FakeWriter()
+    source.refuses_dead = True
+    await Purged(source, lease, writer).run()
+    assert (sorted(source.messages), lease.cursor.held, source.aside) == ([2, 3, 4], (2,), [])
+    source.refuses_dead, source.done = False, asyncio.Event()
+    await Purged(source, FakeLease(lease.cursor), writer).run()
+    assert (source.messages, source.aside) == ({}, [2])
+
+
+async def test_a_dead_record_gives_way_to_the_living(caplog: pytest.LogCaptureFixture) -> None:
+    source, lease, writer = FakeSource([message(1, "poison"), message(2)]), known_cursor(), FakeWriter()
+    source.refuses_dead, source.full = True, 0.9
+    await Purged(source, lease, writer).run()
+    assert (source.messages, lease.cursor.held) == ({}, ())
+    assert "dead_records_lost" in caplog.text
+
+
+def test_a_cursor_travels_between_neighbouring_releases() -> None:
+    class Older(msgspec.Struct, frozen=True, kw_only=True):
+        epoch: str = ""
+        next_seq: int = 1
+        pending: tuple[int, int] | None = None
+        lookup_until: int = 0
+        owner: str = ""
+
+    ours = Cursor(epoch="e", next_seq=8, held=(3,), owner="a")
+    theirs = msgspec.json.decode(msgspec.json.encode(ours), type=Older)
+    assert (theirs.next_seq, theirs.pending) == (8, None)
+    assert msgspec.json.decode(msgspec.json.encode(theirs), type=Cursor) == msgspec.structs.replace(ours, held=())
 
 
 async def test_what_was_fetched_is_finished_before_the_end() -> None:
