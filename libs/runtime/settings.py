@@ -31,6 +31,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 _NEVER_DROPPED = frozenset({"input_audio", "previous_response_id", "conversation"})
 _WITH_POLICY = schema.EMULATED | schema.DEFAULT_POLICIES.keys()
 
+_BEARER = re.compile(r"[!-~]+")
+
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 # Variables of the environment that are no setting of a section.
 OTHER_VARIABLES = (
@@ -133,16 +135,32 @@ def _check_policies(upstream: Upstream, where: str) -> None:
 
 
 def upstream_key(upstream: Upstream, environ: Mapping[str, str]) -> str:
-    """Return Parley's own key for `upstream`, empty with `auth = "client"`. Raises StartError when it lacks."""
+    """Return Parley's own key for `upstream`, empty with `auth = "client"`, without white space around it.
+
+    Raises StartError when it lacks, or cannot stand in a header.
+    """
     if upstream.auth == "client":
         return ""
     if upstream.key_env:
-        key = environ.get(upstream.key_env, "")
+        key = environ.get(upstream.key_env, "").strip()
         source = f"the environment variable {upstream.key_env}"
     else:
-        path = Path(upstream.key_file)
-        key = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
         source = f"the file {upstream.key_file}"
+        key = _read_key(Path(upstream.key_file), f"upstream {upstream.name}: {source}")
     if not key:
         raise StartError(f"upstream {upstream.name}: {source} gives no key")
+    if not _BEARER.fullmatch(key):
+        raise StartError(
+            f"upstream {upstream.name}: {source} gives a key that cannot stand in a header: "
+            "it has white space, control characters or others beyond ASCII in it"
+        )
     return key
+
+
+def _read_key(path: Path, source: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig").strip() if path.is_file() else ""
+    except UnicodeDecodeError:
+        raise StartError(f"{source} is not UTF-8") from None
+    except OSError as error:
+        raise StartError(f"{source} cannot be read: {error.strerror}") from None

@@ -23,6 +23,37 @@ _STALE_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+# Codes and wordings by which an upstream refuses the key of a call, and words of any error about it (G.2).
+_KEY_CODES = frozenset(
+    {
+        "api_key_invalid",
+        "authentication_error",
+        "expired_api_key",
+        "incorrect_api_key",
+        "insufficient_scope",
+        "invalid_api_key",
+        "invalid_authentication",
+        "invalid_issuer",
+        "invalid_key",
+        "ip_not_authorized",
+        "key_disabled",
+        "key_expired",
+        "missing_api_key",
+        "missing_scopes",
+        "token_expired",
+    }
+)
+_KEY_REFUSED = re.compile(
+    r"(?:incorrect|invalid|expired|revoked|disabled|unknown|malformed|missing|wrong) (?:api|access|secret)[ _-]?key"
+    r"|(?:api|access|secret)[ _-]?key (?:provided|not valid|not found|(?:is|was|has) )",
+    re.IGNORECASE,
+)
+_OF_KEY = re.compile(
+    r"(?:api|access|secret|auth|subscription)[ _-]?(?:key|token)|credential|bearer|authorization header|authenticat"
+    r"|\bsk-|\bscopes?\b|ip (?:address )?(?:is )?not authorized",
+    re.IGNORECASE,
+)
+
 _TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 429: "rate_limit_error"}
 
 _DECODER = msgspec.json.Decoder(UpstreamErrorEnvelope)
@@ -65,3 +96,17 @@ def to_chat_error(status: int, error: UpstreamErrorBody, plan: StreamPlan) -> Er
 def is_stale(error: UpstreamErrorBody) -> bool:
     """Whether the upstream no longer knows, or cannot use, what the request continues."""
     return str(error.code) in _STALE_CODES or _STALE_WORDS.search(error.message or "") is not None
+
+
+def is_about_key(error: UpstreamErrorBody) -> bool:
+    """Whether an error anywhere says that the key of the call was refused; not that of one of its tools."""
+    message = error.message or ""
+    if (error.param or "").startswith("tools") or "mcp" in message.lower():
+        return False
+    codes = {str(error.code).lower(), str(error.type).lower()}
+    return not codes.isdisjoint(_KEY_CODES) or _KEY_REFUSED.search(message) is not None
+
+
+def speaks_of_key(error: UpstreamErrorBody) -> bool:
+    """Whether the text of an error with status 403 is about the key of the call, as far as words tell."""
+    return _OF_KEY.search(error.message or "") is not None

@@ -4,7 +4,7 @@ A renderer takes frames and gives bytes. It never raises: a failure, and the end
 only when the turn is kept, stand in `failure` and `ending`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -36,6 +36,10 @@ log = Log("parley.edge")
 _DONE = b"[DONE]"
 # Typed events before any output.
 _PRELUDE = (b"response.created", b"response.in_progress", b"response.queued")
+
+
+# Gives what a client may hear of a failure, the failure itself in nearly every case.
+Disclosed = Callable[[TranslationError], TranslationError]
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,16 +171,18 @@ class TypedRenderer:
     """The events of the Responses API as they came (design, "Two formats for a chat client").
 
     `mendable` says that a request which the upstream cannot continue will be sent again, whole: the
-    first events are then held back, so that the client sees only the second answer.
+    first events are then held back, so that the client sees only the second answer. A failure for which
+    `disclosed` gives another one is told in its place.
     """
 
-    def __init__(self, *, mendable: bool) -> None:
+    def __init__(self, *, mendable: bool, disclosed: Disclosed = lambda error: error) -> None:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
         self.told = b""
         self.stopped = False  # nothing of a typed answer is cut
         self._mendable = mendable
+        self._disclosed = disclosed
         self._held: list[bytes] = []
         self._count = 0
 
@@ -200,7 +206,7 @@ class TypedRenderer:
         event = decode(name, payload)
         if isinstance(event, ResponseCreated):
             self.created = event.response
-        if self._mendable and self._hold(name, payload, event):
+        if self._withhold(event) or (self._mendable and self._hold(name, payload, event)):
             return []
         self._mendable = False
         self._count += 1
@@ -209,6 +215,16 @@ class TypedRenderer:
             self.ending = Ending(frames=frames[-1:], response=event.response, output=event.response.output)
             return frames[:-1]
         return frames
+
+    def _withhold(self, event: StreamEvent | None) -> bool:
+        told = _failure(event)
+        if told is None:
+            return False
+        disclosed = self._disclosed(told)
+        if disclosed is told:
+            return False
+        self.failure = disclosed
+        return True
 
     def _hold(self, name: bytes, payload: bytes, event: StreamEvent | None) -> bool:
         if name in _PRELUDE:

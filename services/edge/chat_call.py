@@ -13,11 +13,12 @@ import aiohttp
 
 from libs.runtime import metrics
 from libs.schemas.bus import Converted
+from libs.schemas.output import Response
 from libs.schemas.records import Outcome
 from libs.translate import items
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError
-from libs.translate.finish import finish_reason
+from libs.translate.finish import finish_reason, response_failure
 from libs.translate.lift import Skeleton, splice
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import calls, failures
@@ -27,6 +28,7 @@ from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
 from services.edge.marks import Mark
 from services.edge.model_call import ModelCall, UpstreamRefused, decode_response, read_response
+from services.edge.own_key import UpstreamKeyRefused
 from services.edge.polling import settled
 from services.edge.push import Pushed
 from services.edge.stale import find_stale
@@ -71,12 +73,13 @@ class ChatCall:
                 exchange.last_read = time.monotonic()
                 await self._call.check(answer)
                 await (self._stream(answer) if self._plan.stream else self._whole(answer))
-        except TranslationError as error:
+        except TranslationError as failure:
+            error = self._call.disclosed(failure)
             self._check_stale(error)
             if isinstance(error, UpstreamRefused):
                 exchange.response_headers.update(error.headers)
             self._record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
-            raise
+            raise error from None
         except asyncio.CancelledError:
             self._record.end(calls.ABORT_OUTCOMES[exchange.aborted] if exchange.aborted else "cancelled", status=0)
             raise
@@ -99,6 +102,7 @@ class ChatCall:
             body = await settled(self._edge, self._exchange, self._call.upstream, self._caller, response.id)
             response = decode_response(body)
         if self._plan.format == "responses":
+            self._check_disclosed(response)
             data, reason = body, finish_reason(response, has_calls=False)
         else:
             completion = to_completion(response, self._plan)
@@ -108,6 +112,14 @@ class ChatCall:
         await self._mark.settled()
         await self._finish(Ending(frames=[], response=response, output=response.output, finish_reason=reason))
         await self._exchange.send(200, data)
+
+    def _check_disclosed(self, response: Response) -> None:
+        """Raise what a client hears instead of a failure about Parley's own key."""
+        if response.status == "failed":
+            told = response_failure(response)
+            disclosed = self._call.disclosed(told)
+            if disclosed is not told:
+                raise disclosed
 
     def _tell_losses(self, lost: list[str]) -> None:
         """Name what of the answer has no place in a completion beside what the request lost."""
@@ -160,7 +172,7 @@ class ChatCall:
     def _renderer(self) -> Renderer:
         if self._plan.format == "chat":
             return ChatRenderer(self._plan)
-        renderer = TypedRenderer(mendable=self._continues)
+        renderer = TypedRenderer(mendable=self._continues, disclosed=self._call.disclosed)
         self._exchange.error_frame = renderer.error_frame
         return renderer
 
@@ -176,6 +188,9 @@ class ChatCall:
 
     def _fail(self, error: TranslationError, told: bytes) -> None:
         """The upstream failed within its answer; `told` is the event that said so."""
+        error = self._call.disclosed(error)
+        if isinstance(error, UpstreamKeyRefused):
+            raise error
         self._check_stale(error)  # before the headers of this answer are those of the next
         headers = error_headers(told, error.error)
         self._exchange.response_headers.update(headers)  # while there is a status to send

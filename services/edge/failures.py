@@ -14,6 +14,7 @@ from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from services.edge.exchange import Abort, ClientGone, Exchange
 from services.edge.model_call import UpstreamRefused
+from services.edge.own_key import UpstreamKeyRefused
 from services.edge.state import StateUnavailable
 
 RETRY_AFTER = {"retry-after": "1"}
@@ -59,6 +60,8 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
     except TranslationError as error:
         if not isinstance(error, UpstreamRefused):  # which the record of the call tells
             _count(exchange, error)
+        if isinstance(error, UpstreamKeyRefused):
+            exchange.response_headers.update(error.headers)
         headers = _PASSING.get(error.error.code or "") or _retry_after(exchange, error.status)
         await exchange.end_with_error(error.status, error.error, headers)
     except asyncio.CancelledError:

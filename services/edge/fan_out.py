@@ -68,7 +68,8 @@ class FanOutCall:
         edge.streams.add(exchange, streamed=self._plan.stream)
         try:
             await (self._stream() if self._plan.stream else self._whole())
-        except TranslationError as error:
+        except TranslationError as failure:
+            error = self._calls[0].disclosed(failure)
             stale = find_stale(self._converted, exchange, error)
             if isinstance(error, UpstreamRefused) and stale is None:
                 exchange.response_headers.update(error.headers)

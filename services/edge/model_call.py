@@ -87,6 +87,10 @@ class ModelCall:
         }
         return self._edge.upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
 
+    def disclosed(self, error: TranslationError) -> TranslationError:
+        """Return what the client may hear of a failure: nothing that is about Parley's own key."""
+        return self._edge.upstreams.disclosed(self.upstream, error)
+
     async def check(self, answer: aiohttp.ClientResponse) -> None:
         """Note what the answer's headers tell. Raises UpstreamRefused for an error status."""
         self._exchange.response_headers.update(told_headers(answer.headers))

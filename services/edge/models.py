@@ -11,6 +11,7 @@ from libs.schemas.halves import decode
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.own_key import UpstreamKeyRefused
 from services.edge.tenants import Caller
 from services.edge.upstream import UpstreamUnreachable, read_limited
 
@@ -44,22 +45,24 @@ class ModelsEndpoint:
         caller = self._edge.tenants.identify(exchange.headers)
         exchange.watch()
         lists = await asyncio.gather(*(self._list(upstream, caller) for upstream in self._edge.config.upstream))
-        if all(listed is None for listed in lists):
-            raise UpstreamUnreachable
+        if not any(isinstance(listed, list) for listed in lists):
+            raise next((listed for listed in lists if isinstance(listed, UpstreamKeyRefused)), UpstreamUnreachable())
         models: dict[str, Model] = {}
         for upstream, listed in zip(self._edge.config.upstream, lists, strict=True):
-            for model in listed or ():
+            for model in listed if isinstance(listed, list) else ():
                 models.setdefault(model.id, model)
             for alias in upstream.aliases:
                 models[alias] = Model(id=alias, created=0, owned_by=upstream.name)
         await exchange.send(200, _ENCODER.encode(ModelList(data=list(models.values()))))
 
-    async def _list(self, upstream: Upstream, caller: Caller) -> list[Model] | None:
-        """Return the models of one upstream; None, which is logged, when it does not tell."""
+    async def _list(self, upstream: Upstream, caller: Caller) -> list[Model] | UpstreamKeyRefused | None:
+        """Return the models of one upstream; where it does not tell, which is logged, None or why."""
         headers = self._edge.upstreams.auth_headers(upstream, caller)
         try:
             async with self._edge.upstreams.request(upstream, "GET", "/models", headers=headers) as answer:
                 listed = decode(_DECODER, await read_limited(answer, _LIMIT)).data
+        except UpstreamKeyRefused as error:
+            return error
         except (TranslationError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("models_unavailable", upstream=upstream.name, error=type(error).__name__)
             return None

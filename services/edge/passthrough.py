@@ -9,23 +9,27 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import aiohttp
+import msgspec
 
 from libs.schemas.config import Upstream
+from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import read_error
 from services.edge import calls, failures, paths
 from services.edge.calls import Call
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
+from services.edge.exchange import Exchange, chat_error_frame
+from services.edge.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.push import Pushed
 from services.edge.tenants import Caller
-from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, relayed_headers
+from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, read_limited, relayed_headers
 
 # Ours to set, or none of the upstream's business.
 _NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization", "openai-project", "traceparent"}
 # By which an upstream may read another path, method or host than it is asked for.
 _NOT_FORWARDED |= {"forwarded", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override"}
 _NOT_FORWARDED_PREFIXES = ("x-parley-", "x-forwarded-", "x-original-")
+_ENCODER = msgspec.json.Encoder()
 
 
 class Tap(Protocol):
@@ -45,7 +49,45 @@ def forwarded_headers(edge: Edge, exchange: Exchange, caller: Caller, upstream: 
         for key, value in exchange.headers.items()
         if key not in _NOT_FORWARDED and not key.startswith(_NOT_FORWARDED_PREFIXES)
     }
+    if upstream.auth == "key":
+        kept["accept-encoding"] = "identity"  # what is said of the key must be read before it passes
     return {**kept, "traceparent": exchange.traceparent, **edge.upstreams.auth_headers(upstream, caller)}
+
+
+class _Guarded:
+    """What of an answer is looked at before it passes: all that may tell of Parley's own `key`, if that was used."""
+
+    def __init__(self, key: OwnKey | None, path: str) -> None:
+        self._key = key
+        self._path = path
+
+    async def begin(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Return what was read of a body. Raises UpstreamKeyRefused, UpstreamTruncated."""
+        if self._key is None or answer.status >= 400 or _type(answer) != "application/json":
+            return b""
+        body = await read_limited(answer, INSPECTED_BYTES)
+        if answer.content.at_eof():
+            self._key.check_body(body)
+        return body
+
+    def stream(self, answer: aiohttp.ClientResponse) -> StreamGuard | None:
+        """Return what a stream of events has to pass."""
+        if self._key is None or _type(answer) != "text/event-stream":
+            return None
+        return StreamGuard(self._key, _chat_frame if self._path.startswith("/chat/") else _event_frame)
+
+
+def _type(answer: aiohttp.ClientResponse) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _chat_frame(error: ErrorBody, number: int) -> bytes:
+    return chat_error_frame(error)
+
+
+def _event_frame(error: ErrorBody, number: int) -> bytes:
+    event = {**msgspec.structs.asdict(error), "type": "error", "sequence_number": number}
+    return b"event: error\ndata: %b\n\n" % _ENCODER.encode(event)
 
 
 async def pass_through(
@@ -67,7 +109,8 @@ async def pass_through(
     try:
         method: str = exchange.scope["method"]
         async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as answer:
-            await _relay(exchange, upstream, answer, _tap(answer, tap, record))
+            guarded = _Guarded(edge.upstreams.own_key(upstream), path)
+            await _relay(exchange, upstream, answer, _tap(answer, tap, record), guarded)
     except TranslationError as error:
         if record is not None:
             record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
@@ -80,9 +123,12 @@ async def pass_through(
         edge.streams.remove(exchange)
 
 
-async def _relay(exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientResponse, tap: Tap) -> None:
+async def _relay(
+    exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientResponse, tap: Tap, guarded: _Guarded
+) -> None:
+    begun, guard = await guarded.begin(answer), guarded.stream(answer)
     headers = relayed_headers(answer.headers)
-    if "content-length" in answer.headers:
+    if "content-length" in answer.headers and guard is None:
         headers["content-length"] = answer.headers["content-length"]
     if "location" in headers:
         location = paths.location(headers.pop("location"), answer.url, upstream.base_url)
@@ -94,13 +140,19 @@ async def _relay(exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientR
         nonlocal held
         exchange.last_read = time.monotonic()
         tap.feed(data)
-        held = b"" if exchange.write_now(data) else data
+        if guard is not None:
+            data = guard.feed(data)
+        held = b"" if not data or exchange.write_now(data) else data
         return not held
 
     pushed = Pushed(answer, take)
     try:
+        if begun and not take(begun):
+            await exchange.write(held)
         while await pushed.left():
             await exchange.write(held)
+        if guard is not None:
+            await exchange.write(guard.finish())
     except (aiohttp.ClientError, OSError):
         # The client must see that the answer is not whole: its connection is cut as ours was.
         raise UpstreamTruncated from None

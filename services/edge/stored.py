@@ -87,7 +87,10 @@ class _Stored:
 
     async def completion(self, name: str, upstream_id: str) -> bytes:
         response = decode_response(await self._call("GET", f"/responses/{upstream_id}"))
-        return STORED_ENCODER.encode(to_stored_completion(response))
+        try:
+            return STORED_ENCODER.encode(to_stored_completion(response))
+        except TranslationError as failure:
+            raise self._edge.upstreams.disclosed(self._upstream, failure) from None
 
     async def deleted(self, name: str, upstream_id: str) -> bytes:
         await self._call("DELETE", f"/responses/{upstream_id}")

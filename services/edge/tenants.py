@@ -71,6 +71,10 @@ class Tenants:
         """Return the key for a call of `caller` to `upstream`."""
         return self._keys[upstream.name] or caller.bearer
 
+    def own(self, upstream: Upstream) -> str:
+        """Return Parley's own key for `upstream`; empty where callers bring theirs."""
+        return self._keys[upstream.name]
+
     def accounts(self, caller: Caller) -> dict[str, str]:
         """Return the account digest of `caller` at each upstream.
 

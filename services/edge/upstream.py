@@ -15,7 +15,9 @@ from yarl import URL
 from libs.schemas.config import Edge, Upstream
 from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
+from libs.translate.upstream_errors import read_error
 from services.edge import push
+from services.edge.own_key import OwnKey, put_back
 from services.edge.tenants import Caller, Tenants
 
 ERROR_BODY_LIMIT = 1024 * 1024
@@ -132,6 +134,28 @@ class Upstreams:
         """Return the credentials of a call."""
         return {"authorization": f"Bearer {self._tenants.key(upstream, caller)}", **caller.scoping}
 
+    def own_key(self, upstream: Upstream) -> OwnKey | None:
+        """Return Parley's own key there; None where the caller's is used, about which all may be said."""
+        return OwnKey(upstream, self._tenants.own(upstream)) if upstream.auth == "key" else None
+
+    def disclosed(self, upstream: Upstream, error: TranslationError) -> TranslationError:
+        """Return what a client may hear of a failure within an answer: nothing that is about Parley's own key."""
+        key = self.own_key(upstream)
+        return error if key is None else key.disclosed(error)
+
+    async def _check_key(self, upstream: Upstream, answer: aiohttp.ClientResponse) -> None:
+        key = self.own_key(upstream)
+        if key is None or answer.status < 400:
+            return
+        body = b""
+        if answer.status != 401:
+            body = await read_limited(answer, ERROR_BODY_LIMIT)
+            if not answer.content.at_eof():
+                raise UpstreamTruncated  # nothing sensible says so much
+            put_back(answer, body)
+        readable = answer.headers.get("content-encoding", "identity") == "identity"
+        key.check(answer.status, read_error(body) if readable else None)
+
     @asynccontextmanager
     async def request(
         self,
@@ -144,7 +168,8 @@ class Upstreams:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the answer once its headers are there; leaving the block closes it.
 
-        `path` begins with a slash and follows the base URL. Raises UpstreamUnreachable, UpstreamTimeout.
+        `path` begins with a slash and follows the base URL. Raises UpstreamUnreachable, UpstreamTimeout,
+        UpstreamKeyRefused.
         """
         assert self._session is not None
         try:
@@ -161,6 +186,7 @@ class Upstreams:
         except (aiohttp.ClientError, OSError):
             raise UpstreamUnreachable from None
         try:
+            await self._check_key(upstream, answer)
             yield answer
         finally:
             # Not release(): an answer that was left early must not go on being generated.

@@ -118,3 +118,52 @@ def test_upstream_key_comes_from_variable_or_file(tmp_path: Path) -> None:
 def test_variables_are_unique() -> None:
     names = [variable for variable, _, _ in settings.variables()]
     assert len(names) == len(set(names))
+
+
+def own_key(tmp_path: Path, key: bytes, *, in_file: bool) -> str:
+    """Return what becomes of a key that stands in a file, or in a variable."""
+    upstream = Upstream(name="a", base_url="https://a.example/v1", key_env="A_KEY")
+    if in_file:
+        (tmp_path / "key").write_bytes(key)
+        upstream = Upstream(name="a", base_url="https://a.example/v1", key_file=str(tmp_path / "key"))
+    return settings.upstream_key(upstream, {"A_KEY": key.decode(errors="surrogateescape")})
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+@pytest.mark.parametrize("key", [b"sk-1", b" sk-1\n", b"\tsk-1\r\n", b"\n\nsk-1"])
+def test_white_space_around_a_key_is_none_of_it(tmp_path: Path, key: bytes, in_file: bool) -> None:
+    assert own_key(tmp_path, key, in_file=in_file) == "sk-1"
+
+
+def test_mark_that_editors_put_before_a_file_is_none_of_the_key(tmp_path: Path) -> None:
+    assert own_key(tmp_path, b"\xef\xbb\xbfsk-1\r\n", in_file=True) == "sk-1"
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"sk 1",
+        b"sk\n1",
+        b"sk\t1",
+        b"sk\x001",
+        b"sk\x7f1",
+        b"s\xc3\xa41",
+        b"sk\xe2\x80\xa81",
+        b"\xe2\x80\x9csk",
+        b"\xff1",
+    ],
+)
+def test_key_that_cannot_stand_in_a_header_stops_the_start(tmp_path: Path, key: bytes, in_file: bool) -> None:
+    with pytest.raises(StartError) as caught:
+        own_key(tmp_path, key, in_file=in_file)
+    message = str(caught.value)
+    assert (str(tmp_path / "key") if in_file else "A_KEY") in message
+    assert "\n" not in message and "sk" not in message.replace("the environment variable", "")
+
+
+@pytest.mark.parametrize("key", [b"", b" \n"])
+def test_key_that_is_empty_stops_the_start(tmp_path: Path, key: bytes) -> None:
+    for in_file in (True, False):
+        with pytest.raises(StartError, match="gives no key"):
+            own_key(tmp_path, key, in_file=in_file)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from libs.runtime.errors import NoWorkers
 from libs.schemas.config import Config, Upstream
 from libs.schemas.records import CallRecord, Record
+from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.streams import Streams
@@ -47,6 +48,12 @@ class FakeUpstreams:
 
     def auth_headers(self, upstream: Upstream, caller: Caller) -> dict[str, str]:
         return {"authorization": f"Bearer {caller.bearer}"}
+
+    def disclosed(self, upstream: Upstream, error: TranslationError) -> TranslationError:
+        return error
+
+    def own_key(self, upstream: Upstream) -> None:
+        return None
 
     @asynccontextmanager
     async def request(self, upstream: Upstream, method: str, path: str, **_: Any) -> AsyncIterator[Any]:

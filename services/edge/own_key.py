@@ -1,0 +1,205 @@
+"""What an upstream says of Parley's own key is the operator's to read: a client hears that the key was refused.
+
+OpenAI quotes a part of a key that it does not know, so no word of such an answer reaches a client: not as
+a status, not as an event of a stream, not within a failed response.
+"""
+
+import re
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+from aiohttp.base_protocol import BaseProtocol
+
+from libs.runtime.logs import Log
+from libs.schemas.config import Upstream
+from libs.schemas.errors import ErrorBody, UpstreamErrorBody
+from libs.translate.errors import TranslationError
+from libs.translate.upstream_errors import is_about_key, speaks_of_key
+
+MAX_HELD_BYTES = 1024 * 1024  # of an event that may be such an answer
+INSPECTED_BYTES = 256 * 1024  # a failed response is no longer than that, unless its request was
+
+_NO_RETRY = {"x-should-retry": "false"}
+_SAFE_CODE = re.compile(r"[a-z_]{1,64}")
+_FRAME_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_HEAD_BYTES = 96  # of a frame: enough to see whether it is an error
+
+log = Log("parley.edge")
+
+
+class UpstreamKeyRefused(TranslationError):
+    """The upstream refused Parley's own key; `headers` go to the client."""
+
+    headers = _NO_RETRY
+
+    def __init__(self) -> None:
+        message = "The upstream refused the key of this deployment. Its operator must replace it."
+        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_key_refused"))
+
+
+class _Told(msgspec.Struct):
+    """Where an error stands in an event, or in a response."""
+
+    type: str = ""
+    error: UpstreamErrorBody | str | None = None
+    response: "_Told | None" = None
+    code: str | int | None = None
+    message: str | None = None
+    param: str | None = None
+    sequence_number: int = 0
+
+
+_TOLD = msgspec.json.Decoder(_Told)
+
+
+class OwnKey:
+    """The key that Parley uses at one upstream."""
+
+    def __init__(self, upstream: Upstream, key: str) -> None:
+        self._upstream = upstream.name
+        self._key = key
+
+    def check(self, status: int, told: UpstreamErrorBody | None) -> None:
+        """Raise UpstreamKeyRefused where an error answer is about the key; `told` is None where it cannot be read."""
+        about = status == 401 or told is None and status == 403
+        if not about and told is not None:
+            about = self.is_about(told) or (status == 403 and speaks_of_key(told))
+        if about:
+            raise self.refused(status, told)
+
+    def is_about(self, told: UpstreamErrorBody) -> bool:
+        """Whether an error within an answer says that the key was refused, or quotes of it."""
+        return is_about_key(told) or self._quoted(told.message or "")
+
+    def _quoted(self, text: str) -> bool:
+        key = self._key
+        if len(key) < 12:
+            return False
+        return key[:12] in text or key[-8:] in text or ("*" in text and key[-4:] in text)
+
+    def refused(self, status: int, told: UpstreamErrorBody | None) -> UpstreamKeyRefused:
+        """Return what the client hears, once the operator has been told."""
+        code = "" if told is None or told.code is None else str(told.code)
+        safe = code if _SAFE_CODE.fullmatch(code) else None
+        log.error("upstream_key_refused", upstream=self._upstream, status=status, code=safe)
+        return UpstreamKeyRefused()
+
+    def disclosed(self, error: TranslationError) -> TranslationError:
+        """Return `error`, or in its place what a client may hear where it is about the key."""
+        told = UpstreamErrorBody(message=error.error.message, code=error.error.code, param=error.error.param)
+        if isinstance(error, UpstreamKeyRefused) or not self.is_about(told):
+            return error
+        return self.refused(error.status, told)
+
+    def check_body(self, body: bytes) -> None:
+        """Raise UpstreamKeyRefused where a whole JSON body is a failure about the key."""
+        told = _failure(body)
+        if told is not None and self.is_about(told):
+            raise self.refused(200, told)
+
+
+def _failure(body: bytes) -> UpstreamErrorBody | None:
+    """Return the error that an event, or a response, tells; None where it is none."""
+    if b'"error"' not in body:
+        return None
+    try:
+        told = _TOLD.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    error = told.error if told.response is None else told.response.error
+    if error is None and told.type == "error":
+        error = UpstreamErrorBody(message=told.message, code=told.code, param=told.param)
+    return UpstreamErrorBody(message=error) if isinstance(error, str) else error
+
+
+class StreamGuard:
+    """Withholds from a stream what is about the key; all else passes as it came, without waiting for more.
+
+    `render` makes the frame that is sent in its place.
+    """
+
+    def __init__(self, key: OwnKey, render: Callable[[ErrorBody, int], bytes]) -> None:
+        self._key = key
+        self._render = render
+        self._held = b""  # the beginning of a frame that may have to be withheld
+        self._inside = False  # the beginning of the frame has passed
+        self._last = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what may pass. Raises UpstreamKeyRefused for a frame that is too long to be judged."""
+        if not self._held and not self._inside and data[-2:] == b"\n\n" and not _may_fail(data):
+            return data  # what nearly every read is: whole frames, none of them an error
+        passed = []
+        if self._inside:
+            head, data = self._pass_frame(data)
+            passed.append(head)
+        block, self._held = self._held + data, b""
+        start = 0
+        for end in _FRAME_END.finditer(block):
+            passed.append(self._judged(block[start : end.end()]))
+            start = end.end()
+        rest = block[start:]
+        if len(rest) < _HEAD_BYTES or _may_fail(rest[:_HEAD_BYTES]):
+            if len(rest) > MAX_HELD_BYTES:
+                raise self._key.refused(200, None)
+            self._held = rest
+        elif rest:
+            passed.append(rest)
+            self._inside, self._last = True, rest[-3:]
+        return b"".join(passed)
+
+    def finish(self) -> bytes:
+        """Return what is left when the stream has ended."""
+        held, self._held = self._held, b""
+        return self._judged(held)
+
+    def _pass_frame(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the rest of a frame whose beginning has passed, and what follows it."""
+        joined = self._last + data
+        end = _FRAME_END.search(joined)
+        if end is None:
+            self._last = joined[-3:]
+            return data, b""
+        self._inside = False
+        cut = max(end.end() - len(self._last), 0)
+        return data[:cut], data[cut:]
+
+    def _judged(self, frame: bytes) -> bytes:
+        if not _may_fail(frame[:_HEAD_BYTES]):
+            return frame
+        payload = b"\n".join(line[5:].strip() for line in frame.splitlines() if line.startswith(b"data:"))
+        told = _failure(payload) or _flat(payload)
+        if told is None or not self._key.is_about(told):
+            return frame
+        return self._render(self._key.refused(200, told).error, _number(payload))
+
+
+def _may_fail(data: bytes) -> bool:
+    return b"error" in data or b"failed" in data
+
+
+def _flat(payload: bytes) -> UpstreamErrorBody | None:
+    """An error event whose fields stand side by side."""
+    try:
+        told = _TOLD.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    flat = UpstreamErrorBody(message=told.message, code=told.code, param=told.param)
+    return flat if told.type == "error" else None
+
+
+def _number(payload: bytes) -> int:
+    try:
+        return _TOLD.decode(payload).sequence_number
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
+
+
+def put_back(answer: aiohttp.ClientResponse, body: bytes) -> None:
+    """Have the whole body of an answer, which was read, be read again."""
+    loop = answer._loop
+    content = aiohttp.StreamReader(BaseProtocol(loop), 2 * len(body) + 1, loop=loop)
+    content.feed_data(body)
+    content.feed_eof()
+    answer.content = content
