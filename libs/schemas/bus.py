@@ -352,12 +352,16 @@ class StateStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest turn of a conversation, as kept; times in Unix seconds."""
+    """The newest turn of a conversation, as kept, and the one before it; times in Unix seconds.
+
+    Two answers with the same words have the same entry, so that the ids of the responses tell which is meant.
+    """
 
     conversation: str
     entry: str
     before: str | None
     response_id: str
+    before_response_id: str = ""
     model: str
     upstream: str
     stored: bool

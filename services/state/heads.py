@@ -93,16 +93,17 @@ def _number(present: KeptHead, request: CommitRequest) -> int:
 
 def _head(present: KeptHead, turn: Turn) -> Head:
     """The head after `turn`: an addition to the present one, another try of it, or a branch."""
-    before, old = None, present.head
+    before, before_id, old = None, "", present.head
     if old is not None and turn.start == present.end:
-        before = old.entry
+        before, before_id = old.entry, old.response_id
     elif old is not None and turn.start == present.start:
-        before = old.before
+        before, before_id = old.before, old.before_response_id
     return Head(
         conversation=turn.conversation,
         entry=turn.entry,
         before=before,
         response_id=turn.response_id,
+        before_response_id=before_id,
         model=turn.model,
         upstream=turn.upstream,
         stored=turn.stored or (old is not None and old.stored),

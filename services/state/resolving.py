@@ -3,8 +3,10 @@
 import asyncio
 from typing import NamedTuple
 
+import msgspec
+
 from libs.runtime import metrics
-from libs.schemas.bus import Found, Head, HeadTurns, OpenCall, ResolveReply, ResolveRequest, Wanted
+from libs.schemas.bus import Found, Head, HeadTurns, OpenCall, ResolveReply, ResolveRequest, Turn, Wanted
 from services.state.heads import open_calls
 from services.state.keys import Keys
 from services.state.records import HEAD, ITEMS, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Pointer
@@ -109,18 +111,27 @@ class Resolving:
         kept: KeptHead | None = (await self._vault.get(self._keys.head(conversation, scope), HEAD)).record
         if kept is None:
             return None, []
-        return None if kept.head is None else await self._turns(kept.head), open_calls(kept, self._now)
+        return None if kept.head is None else await self._turns(kept, kept.head), open_calls(kept, self._now)
 
-    async def _turns(self, head: Head) -> HeadTurns | None:
-        asked = [self._keys.turn(entry) for entry in (head.entry, head.before) if entry is not None]
-        found = await self._vault.read(dict.fromkeys(asked, TURN))
-        if asked[0] not in found and self._vault.store.lags:
-            newest = (await self._vault.get(asked[0], TURN)).record
-            found |= {} if newest is None else {asked[0]: newest}
-        turns = [found[key].turn if self._live(found.get(key)) else None for key in asked]
-        if turns[0] is None:
+    async def _turns(self, kept: KeptHead, head: Head) -> HeadTurns | None:
+        wanted = [(head.entry, head.response_id, kept.end)]
+        if head.before is not None:
+            wanted.append((head.before, head.before_response_id, kept.start))
+        found = await self._vault.read({self._keys.turn(entry): TURN for entry, _, _ in wanted})
+        newest, *before = [await self._turn(found.get(self._keys.turn(each[0])), *each) for each in wanted]
+        return None if newest is None else HeadTurns(turn=newest, before=before[0] if before else None)
+
+    async def _turn(self, kept: KeptTurn | None, entry: str, response_id: str, end: str) -> Turn | None:
+        """Return the turn of this response. What was read may be old, or of another answer with the same words."""
+        is_it = kept is not None and kept.turn.response_id == (response_id or kept.turn.response_id)
+        if not is_it and (kept is not None or self._vault.store.lags):
+            kept = (await self._vault.get(self._keys.turn(entry), TURN)).record
+        if kept is None or not self._live(kept):
             return None
-        return HeadTurns(turn=turns[0], before=turns[1] if len(turns) > 1 else None)
+        if kept.turn.response_id == response_id or not response_id:
+            return kept.turn
+        # The other answer was kept later, in the same place: all that counts is the same in both, but their ids.
+        return msgspec.structs.replace(kept.turn, response_id=response_id) if kept.turn.end == end else None
 
     def _live(self, kept: KeptTurn | None) -> bool:
         return kept is not None and kept.turn.expires > self._now

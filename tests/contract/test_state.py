@@ -373,6 +373,31 @@ async def test_head_knows_the_turn_before_it(tenant: Tenant) -> None:
     assert await tenant.cold().head() == ("e1e", None)
 
 
+async def test_head_is_its_own_response_though_another_one_had_the_same_words(tenant: Tenant, store: Store) -> None:
+    await tenant.answer(1)
+    await tenant.answer(2, response_id="resp_first")
+    other = Tenant(store)  # a replica whose memory holds the first answer
+    other.id = tenant.id
+    assert (await other.resolve(2, head="c")).found[0].turn.response_id == "resp_first"
+    again = await tenant.mark("again")
+    await tenant.commit(2, response_id="resp_again", mark="again", numbered=again)
+    for replica in (other, tenant, tenant.cold()):
+        head = (await replica.resolve(head="c")).head
+        assert head is not None and head.before is not None
+        assert (head.turn.response_id, head.before.response_id) == ("resp_again", "resp_1")
+
+
+async def test_turn_before_the_head_is_its_own_response_too(tenant: Tenant) -> None:
+    first = await tenant.mark("late")
+    await tenant.answer(1, response_id="resp_seen")
+    await tenant.answer(2)
+    # The same words, kept in the same place, of a call that nobody follows.
+    await tenant.commit(1, response_id="resp_late", mark="late", numbered=first)
+    head = (await tenant.cold().resolve(head="c")).head
+    assert head is not None and head.before is not None
+    assert (head.turn.response_id, head.before.response_id) == ("resp_2", "resp_seen")
+
+
 async def test_head_belongs_to_its_scope(tenant: Tenant) -> None:
     await tenant.commit(1)
     assert await tenant.head(scope=OTHER_SCOPE) is None
