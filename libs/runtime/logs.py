@@ -6,8 +6,11 @@ import time
 
 import msgspec
 
+from libs.schemas.records import cut
+
 _ENCODER = msgspec.json.Encoder()
 _FIELDS = "fields"
+MAX_TEXT_CHARACTERS = 1000  # of each text in a line: clients and upstreams choose some of them
 
 
 class _JsonFormatter(logging.Formatter):
@@ -21,11 +24,15 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self._service,
             "event": record.getMessage(),
-            **getattr(record, _FIELDS, {}),
+            **{name: _bounded(value) for name, value in getattr(record, _FIELDS, {}).items()},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _ENCODER.encode(line).decode()
+
+
+def _bounded(value: object) -> object:
+    return cut(value, MAX_TEXT_CHARACTERS) if isinstance(value, str) else value
 
 
 def setup(service: str, *, level: int = logging.INFO) -> None:

@@ -64,12 +64,14 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
     """The upstream request of a chat call and how to translate its answer; `model` as sent upstream.
 
-    `conversation` is the name or token that the client is told. With `whole` false the request is only
+    `model_requested` is the client's own word for the model, before aliases. `conversation` is the name or
+    token that the client is told. With `whole` false the request is only
     what is new, and must never be sent without its parent.
     """
 
     upstream: str
     model: str
+    model_requested: str = ""
     body: bytes
     plan: StreamPlan
     continuity: Continuity

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+MAX_TEXT_CHARACTERS = 256  # of each text in a record: clients and upstreams choose some of them
+
 Surface = Literal["chat", "responses"]
 
 # ok: whole. incomplete: cut by a limit or filter. failed: the upstream said so. refused: the client's
@@ -16,8 +18,16 @@ Surface = Literal["chat", "responses"]
 Outcome = Literal["ok", "incomplete", "failed", "refused", "cancelled", "timeout", "truncated", "unreachable", "lost"]
 
 
+def cut(text: str, characters: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return the beginning of what a client or an upstream chose, for a record or a log line."""
+    return text[:characters]
+
+
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="call", omit_defaults=True):
-    """One model call. `ts` in Unix milliseconds, durations in milliseconds, counts in tokens."""
+    """One model call. `ts` in Unix milliseconds, durations in milliseconds, counts in tokens.
+
+    `model_requested` is the client's own word, before aliases; `model` is what answered.
+    """
 
     event_id: str
     ts: int

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from libs.schemas.records import RECORD_DECODER, Record
+from libs.schemas.records import RECORD_DECODER, Record, cut
 from services.analytics.tables import COLUMNS, TABLES
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 MAX_ID_CHARS = 256
-MAX_TEXT_CHARS = 256
 
 Value = str | int | float | bool | None
 Row = tuple[Value, ...]
@@ -108,7 +107,7 @@ def clamp_ts(ts: int, now_ms: int) -> int:
 
 def _checked(name: str, kind: str, value: Value) -> Value:
     if isinstance(value, str):
-        return value[:MAX_TEXT_CHARS]
+        return cut(value)
     if kind in _MAXIMUM:
         if not isinstance(value, int) or not 0 <= value <= _MAXIMUM[kind]:
             raise RowError(f"{name} is out of range")

@@ -18,7 +18,7 @@ COLUMNS: dict[str, Columns] = {
         ("stream_seq", "UInt64"),
         ("tenant", "LowCardinality(String)"),
         ("surface", "LowCardinality(String)"),
-        ("model_requested", "LowCardinality(String)"),
+        ("model_requested", "String"),
         ("model", "LowCardinality(String)"),
         ("upstream", "LowCardinality(String)"),
         ("streamed", "Bool"),

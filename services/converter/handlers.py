@@ -32,6 +32,7 @@ from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Config
 from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity, MarkPlan, StreamPlan
+from libs.schemas.records import cut
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
 from libs.translate import continuity, fingerprint, naming, request, tools
 from libs.translate.continuity import Asked, Decision, Newest
@@ -311,6 +312,7 @@ def _converted(work: _Work, decided: _Decided, conversation: str) -> Converted:
     return Converted(
         upstream=work.way.upstream.name,
         model=work.way.model,
+        model_requested=cut(work.chat.model),
         body=request.encode(body, work.made.forwarded),
         plan=_plan(work, decided, conversation),
         continuity=decision.continuity,

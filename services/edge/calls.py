@@ -14,7 +14,7 @@ import msgspec
 from libs.runtime import metrics, tracing
 from libs.runtime.logs import Log
 from libs.schemas.output import Response, ResponseUsage
-from libs.schemas.records import CallRecord, Outcome, Record, Surface
+from libs.schemas.records import CallRecord, Outcome, Record, Surface, cut
 from services.edge.exchange import Abort, Exchange
 from services.edge.tenants import Caller
 
@@ -65,7 +65,9 @@ class Call:
     def identify(self, response: Response) -> None:
         """The upstream has named the response: what is known even if no end ever comes."""
         if not self._record.response_id and not self._ended:
-            self._record = msgspec.structs.replace(self._record, response_id=response.id, model=response.model)
+            self._record = msgspec.structs.replace(
+                self._record, response_id=cut(response.id), model=cut(response.model)
+            )
 
     def end(
         self,
@@ -86,12 +88,12 @@ class Call:
         duration = self._exchange.milliseconds()
         record = msgspec.structs.replace(
             self._record,
-            model=response.model if response is not None else self._record.model,
+            model=cut(response.model) if response is not None else self._record.model,
             outcome=outcome,
             http_status=status,
-            error_code=error_code or "",
-            finish_reason=finish_reason,
-            response_id=response.id if response is not None else self._record.response_id,
+            error_code=cut(error_code or ""),
+            finish_reason=cut(finish_reason),
+            response_id=cut(response.id) if response is not None else self._record.response_id,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cached_tokens=(given.cached_tokens if given else None) or 0,
@@ -117,7 +119,7 @@ def begin(
     *,
     surface: Surface,
     attempt: int,
-    model: str,
+    model_requested: str,
     upstream: str,
     streamed: bool,
     request_bytes: int,
@@ -130,14 +132,14 @@ def begin(
         ts=time.time_ns() // 1_000_000,
         tenant=caller.tenant,
         surface=surface,
-        model_requested=model,
+        model_requested=cut(model_requested),
         upstream=upstream,
         streamed=streamed,
         outcome="lost",
         request_id=exchange.request_id,
         trace_id=tracing.trace_id(exchange.traceparent),
-        previous_response_id=previous_response_id or "",
-        conversation=conversation or "",
+        previous_response_id=cut(previous_response_id or ""),
+        conversation=cut(conversation or ""),
         request_bytes=request_bytes,
     )
     return Call(sink, exchange, record)

@@ -7,7 +7,7 @@ import time
 
 from libs.runtime import tracing
 from libs.schemas.bus import Converted, Refused
-from libs.schemas.records import HandoffRecord
+from libs.schemas.records import HandoffRecord, cut
 from services.edge.calls import RecordSink, event_id
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
@@ -30,12 +30,12 @@ def tell(
         request_id=exchange.request_id,
         trace_id=tracing.trace_id(exchange.traceparent),
         upstream=converted.upstream,
-        model=converted.model,
+        model=cut(converted.model),
         mode=continuity.mode,
         reason=continuity.reason,
         matched=continuity.matched,
         new_items=continuity.new_items,
-        conversation=converted.conversation,
-        session=session,
+        conversation=cut(converted.conversation),
+        session=cut(session),
     )
     sink.close(record)

@@ -67,7 +67,7 @@ class ModelCall:
             caller,
             surface="chat",
             attempt=attempt,
-            model=converted.model,
+            model_requested=converted.model_requested or converted.model,
             upstream=converted.upstream,
             streamed=self._stream,
             request_bytes=self._length,

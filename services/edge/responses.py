@@ -96,7 +96,7 @@ async def relay_call(
         caller,
         surface=surface,
         attempt=1,
-        model=way.model,
+        model_requested=envelope.model,
         upstream=way.upstream.name,
         streamed=bool(envelope.stream),
         request_bytes=len(sent),

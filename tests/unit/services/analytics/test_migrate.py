@@ -50,3 +50,19 @@ def test_a_file_that_fails_is_tried_again_next_time(client: Client, tmp_path: Pa
 
 def test_a_semicolon_inside_a_line_does_not_split() -> None:
     assert statements("SELECT ';' AS a;\n\n SELECT 2;\n") == ["SELECT ';' AS a", "SELECT 2"]
+
+
+def test_rows_of_an_older_release_go_into_the_newest_tables(client: Client, tmp_path: Path) -> None:
+    """Both run side by side in a rollout, and what was asked for was of another type before."""
+    for path in sorted(MIGRATIONS.glob("000[12]*.sql")):
+        (tmp_path / path.name).write_text(path.read_text())
+    migrate(client, tmp_path)
+    names = ["event_id", "ts", "model_requested"]
+    older = ["String", "DateTime64(3, 'UTC')", "LowCardinality(String)"]
+    for event_id in ("before", "after"):
+        client.insert("calls", [[event_id, 1_800_000_000_000, "gpt"]], column_names=names, column_type_names=older)
+        migrate(client)
+    assert client.query("SELECT toTypeName(model_requested), count() FROM calls GROUP BY 1").result_rows == [
+        ("String", 2)
+    ]
+    assert client.query("SELECT DISTINCT model_requested FROM calls").result_rows == [("gpt",)]

@@ -4,11 +4,10 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record
+from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord, Record
 from services.analytics.rows import (
     DAY_MS,
     HOUR_MS,
-    MAX_TEXT_CHARS,
     RowError,
     Stored,
     clamp_ts,
@@ -115,7 +114,7 @@ def test_the_clock_of_a_row_is_the_streams_own() -> None:
 
 def test_long_texts_are_cut() -> None:
     row = to_row(record(model_requested="x" * 10_000), "e", 1, NOW)
-    assert row[NAMES["calls"].index("model_requested")] == "x" * MAX_TEXT_CHARS
+    assert row[NAMES["calls"].index("model_requested")] == "x" * MAX_TEXT_CHARACTERS
 
 
 @pytest.mark.parametrize(

@@ -653,7 +653,7 @@ async def test_each_decision_is_logged_without_a_word_of_the_text(
 
 async def test_alias_and_bridge_come_from_the_configuration() -> None:
     reply = await converted(State(), up=upstream(models=[], aliases={"m": "real"}))
-    assert (reply.model, sent(reply)["model"]) == ("real", "real")
+    assert (reply.model, sent(reply)["model"], reply.model_requested) == ("real", "real", "m")
 
 
 async def test_refusal_is_a_reply() -> None:

@@ -1,13 +1,16 @@
 """What the edge keeps of a model call and of the decision before it."""
 
+import logging
 from typing import Any
 
 import msgspec
 import pytest
 
+from libs.runtime import logs
 from libs.schemas.bus import Converted
+from libs.schemas.output import Response
 from libs.schemas.plan import Continuity
-from libs.schemas.records import CallRecord, HandoffRecord, Record
+from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord, Record
 from services.edge import calls, handoffs
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
@@ -60,7 +63,7 @@ def begun(sink: Sink, exchange: Exchange, attempt: int) -> CallRecord:
         CALLER,
         surface="chat",
         attempt=attempt,
-        model="gpt",
+        model_requested="gpt",
         upstream="openai",
         streamed=False,
         request_bytes=1,
@@ -110,3 +113,27 @@ async def test_a_handoff_joins_its_call(exchange: Exchange, name: str) -> None:
     call, handoff = begun(sink, exchange, 1), told(sink, exchange, 1)
     for field in ("tenant", "request_id", "trace_id", "upstream", "conversation"):
         assert getattr(call, field) == getattr(handoff, field)
+
+
+async def test_what_others_chose_is_cut_in_records_and_lines(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each text that a client or an upstream chooses; a record of megabytes would never reach the stream."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    logs.setup("edge")
+    sink, long = Sink(), "\x01" * 7_000_000
+    fields: dict[str, Any] = {"model_requested": long, "previous_response_id": long, "conversation": long}
+    call = calls.begin(
+        sink, exchange, CALLER, surface="chat", attempt=1, upstream="u", streamed=True, request_bytes=1, **fields
+    )
+    call.identify(Response(id=long, model=long))
+    call.end("failed", error_code=long, finish_reason=long, response=Response(id=long, model=long))
+    told(sink, exchange, 1, model=long, conversation=long)
+    handoffs.tell(sink, exchange, CALLER, converted(), attempt=2, session=long)
+    for record in (*sink.opened, *sink.closed):
+        assert len(RECORD_ENCODER.encode(record)) < 16_000
+        assert all(
+            len(text) <= MAX_TEXT_CHARACTERS for text in msgspec.structs.astuple(record) if isinstance(text, str)
+        )
+    logs.Log("parley.edge").info("refused", code=long, param=long)
+    assert all(len(line) < 16_000 for line in capsys.readouterr().err.splitlines())

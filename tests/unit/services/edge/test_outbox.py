@@ -165,8 +165,8 @@ async def test_nothing_is_tried_without_a_connection(root: Path) -> None:
 async def test_one_that_got_in_makes_all_others_due(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LAST_RETRY_SECONDS", 60.0)
     stage = Stage(root, Bus(*[NoWorkers("none")] * 12, CommitReply()))
-    for entry in range(8):
-        assert stage.keep(f"c{entry}")
+    for number in range(8):
+        assert stage.keep(f"c{number}")
     for entry in list(stage.outbox._entries.values())[1:]:
         entry.delay = 60.0
     await stage.outbox.start()

@@ -62,7 +62,7 @@ def call(sink: Sink, streamed: bool = True) -> Any:
         Caller("t", "sk", {}),
         surface="responses",
         attempt=1,
-        model="m",
+        model_requested="m",
         upstream="u",
         streamed=streamed,
         request_bytes=1,
