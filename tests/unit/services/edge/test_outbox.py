@@ -189,7 +189,8 @@ async def test_one_that_always_fails_holds_up_no_other(root: Path) -> None:
     class Choosy(Bus):
         async def call(self, subject: Any, request: Any, call: Call) -> Any:
             await super().call(subject, request, call)
-            if self.asked[-1][1].turn.conversation == "poison":
+            asked = subject.request_decoder.decode(subject.encoder.encode(request))
+            if asked.turn.conversation == "poison":
                 raise WorkerFailed("of its own")
             return CommitReply()
 
