@@ -53,6 +53,7 @@ class Lease:
     ) -> None:
         self.cursor = Cursor()
         self.waiting = False  # another instance has it
+        self.well = True  # False while the bucket does not take what is written
         self._kv = kv
         self._owner = owner
         self._seconds = lease_seconds
@@ -105,11 +106,12 @@ class Lease:
             except RevisionConflict:
                 pass
             except NATS_ERRORS as error:
+                self.well = False
                 log.warning("cursor_write_failed", error=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
             if await self._happened(cursor):
                 break
-        self.cursor, self._written = cursor, self._clock()
+        self.cursor, self._written, self.well = cursor, self._clock(), True
 
     async def _happened(self, cursor: Cursor) -> bool:
         try:

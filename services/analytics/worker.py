@@ -40,10 +40,12 @@ class Instance:
         self._serving = False
 
     async def ready(self) -> bool:
-        """Whether it stands by, or is active with a database that takes what it is given."""
+        """Whether it stands by, or is active with a database and a cursor that take what they are given."""
+        if self._lease is None:
+            return False
         if self._consumer is not None:
-            return self._consumer.well
-        return self._lease is not None and self._lease.waiting
+            return self._consumer.well and self._lease.well
+        return self._lease.waiting
 
     def start(self) -> None:
         """Begin in the background."""

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from libs.runtime.jetstream import KeyValue, RevisionConflict
+from services.analytics import lease as module
 from services.analytics.lease import Cursor, Lease, LeaseLost
 
 
@@ -114,6 +115,23 @@ async def test_a_write_that_timed_out_and_did_happen_is_not_taken_for_anothers()
     await lease.move(Cursor(epoch="e", next_seq=5))
     await lease.move(Cursor(epoch="e", next_seq=6))
     assert (bucket.cursor().next_seq, bucket.cursor().owner) == (6, "a")
+
+
+async def test_a_bucket_that_takes_nothing_is_told_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    bucket = Bucket()
+    lease = await held(bucket)
+    seen = []
+
+    def fails() -> None:
+        seen.append(lease.well)
+        if len(seen) < 5:
+            bucket.before = fails
+        time_out()
+
+    bucket.before = fails
+    await lease.move(Cursor(epoch="e", next_seq=5))
+    assert (seen, lease.well) == ([True, False, False, False, False], True)
 
 
 async def test_a_cursor_that_vanished_ends_the_lease() -> None:
