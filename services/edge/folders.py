@@ -6,6 +6,7 @@ in it. What is in all of them counts against one limit, in bytes.
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +16,7 @@ from libs.runtime.logs import Log
 from services.edge.descriptors import Descriptors
 
 _LOCK = "lock"
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 log = Log("parley.edge.spool")
 
@@ -91,11 +93,17 @@ def _new_folder(root: Path) -> Folder:
 
 
 def _abandoned(root: Path) -> Iterator[tuple[Path, int]]:
-    """Yield each directory whose lock is free, and the lock, now held."""
+    """Yield each directory whose lock is free, and the lock, now held.
+
+    One without a lock is what a process left that could not remove all of it.
+    """
     for path in sorted(root.iterdir()):
-        if path.name.startswith(".") or not (path / _LOCK).exists():
+        if not _NAME.fullmatch(path.name):
             continue
-        lock = os.open(path / _LOCK, os.O_RDWR)
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except (FileNotFoundError, NotADirectoryError):  # it is gone by now, or none of ours
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

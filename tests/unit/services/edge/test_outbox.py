@@ -1,6 +1,8 @@
 """What did not get through is kept sealed, tried until it is in, and gone when it must be."""
 
 import asyncio
+import os
+import resource
 import stat
 import time
 from collections.abc import Awaitable, Callable
@@ -334,6 +336,30 @@ async def test_disk_that_fails_keeps_nothing_and_raises_nothing(root: Path, monk
         COMMIT, commit(), Call(tenant="../x"), conversation=None, expires=int(time.time()) + 60
     ), "what cannot stand in a name"
     assert stage.keep()
+    await stage.end()
+
+
+async def test_without_a_descriptor_to_be_had_it_is_kept_and_sent(root: Path) -> None:
+    stage, held = Stage(root, Bus(CommitReply())), []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    await stage.outbox.start()
+    await asyncio.sleep(0)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, limits[1]))
+        with pytest.raises(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        assert stage.keep() and stage.keep("other")
+
+        async def sent() -> bool:
+            return not stage.outbox._entries
+
+        await eventually(sent, what="an empty outbox")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in held:
+            os.close(descriptor)
+    assert files(root) == []
     await stage.end()
 
 

@@ -166,6 +166,20 @@ def test_a_live_process_is_not_robbed(root: Path, spool: Spool) -> None:
     other.release()
 
 
+def test_a_folder_that_lost_its_lock_is_found_and_what_is_not_ours_is_left_alone(root: Path) -> None:
+    killed(root, 'spool.close(done("a"))')
+    (folder,) = root.iterdir()
+    (folder / "lock").unlink()
+    (root / "lost+found").mkdir()
+    (root / ("0" * 32)).write_text("a file")
+    spool = Spool(root, LARGE)
+    assert taken(spool) == [("a", "ok", True)]
+    spool.acknowledge("a")
+    spool.release()
+    assert sorted(path.name for path in root.iterdir()) == ["0" * 32, "lost+found"]
+    assert list((root / "lost+found").iterdir()) == []
+
+
 def test_a_clean_end_leaves_what_was_not_acknowledged(root: Path) -> None:
     first = Spool(root, LARGE)
     for event_id in "ab":
