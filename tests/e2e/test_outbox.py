@@ -1,5 +1,6 @@
 """The state service or the bus is away when an answer ends: its turn is kept all the same, and what follows goes on."""
 
+import signal
 import stat
 import time
 import urllib.request
@@ -46,10 +47,19 @@ def waiting(cluster: Cluster) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith("parley_outbox_waiting "))
 
 
-@pytest.mark.parametrize("edge_dies", [False, True])
-@pytest.mark.parametrize("victim", ["state", "nats"])
+@pytest.mark.parametrize(
+    ("victim", "fault", "edge_dies"),
+    [
+        ("state", "killed", False),
+        ("state", "killed", True),
+        ("state", "frozen", True),
+        ("nats", "killed", False),
+        ("nats", "killed", True),
+        ("nats", "frozen", False),
+    ],
+)
 def test_delta_follows_the_turn_that_ended_while_nobody_kept_it(
-    breakable: Cluster, asker: openai.OpenAI, directory: Path, victim: str, edge_dies: bool
+    breakable: Cluster, asker: openai.OpenAI, directory: Path, victim: str, fault: str, edge_dies: bool
 ) -> None:
     name = f"recognisable-{uuid4()}"
     headers = {"x-parley-conversation": name}
@@ -64,7 +74,7 @@ def test_delta_follows_the_turn_that_ended_while_nobody_kept_it(
     finish = None
     for number, chunk in enumerate(stream):
         if number == 3:
-            killed.kill()
+            killed.kill() if fault == "killed" else killed.send(signal.SIGSTOP)
         finish = chunk.choices[0].finish_reason if chunk.choices else finish
     assert finish == "stop"
     second = breakable.simulator.ledger()[-1]["response_id"]
@@ -77,7 +87,7 @@ def test_delta_follows_the_turn_that_ended_while_nobody_kept_it(
     if edge_dies:
         breakable["edge"].kill()
     time.sleep(AWAY_SECONDS - (time.monotonic() - ended))
-    killed.start()
+    killed.start() if fault == "killed" else killed.send(signal.SIGCONT)
     if edge_dies:
         breakable["edge"].start()
     for service in breakable.services.values():
