@@ -119,7 +119,7 @@ def test_state_killed_during_an_answer_does_not_delay_it(breakable: Cluster, ask
         messages=[user("One"), {"role": "assistant", "content": "Two"}, user("Three")],
         extra_headers=headers,
     )
-    assert raw.headers["x-parley-continuity"] == "none;reason=state_unavailable;matched=0"
+    assert raw.headers["x-parley-continuity"] == "none;reason=state_unavailable;matched=0;kept=no"
     assert raw.parse().choices[0].message.content
     breakable["state"].start()
     assert _continues(asker)
