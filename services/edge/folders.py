@@ -48,7 +48,7 @@ class Folders:
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         """Adopt what is abandoned and make a folder of its own. Raises OSError."""
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.bytes = 0
         self.descriptors = Descriptors()
         root.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ class Folders:
 
     def room(self, size: int) -> bool:
         """Whether `size` bytes more may be written."""
-        return self.bytes + size <= self._max_bytes
+        return self.bytes + size <= self.max_bytes
 
     def count(self, size: int) -> None:
         """`size` bytes were written, or found, or with a minus are gone."""

@@ -34,6 +34,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.25, 5.0
 MAX_IN_FLIGHT = 16
 SWEEP_SECONDS = 1.0  # between looks for what has expired
 MARK_SECONDS = 60.0  # how long a deletion is remembered: longer than any request to the state service lasts
+SHARE = 0.5  # of the spool's limit: commits may hold much, and must leave room for records
 COMPLAINT_SECONDS = 60.0
 _SUFFIX, _DRAFT = ".sealed", ".part"
 _NAME = re.compile(r"[^./]+\.[0-9a-f]{32}\.[0-9]{1,12}\.[0-9a-f]{32}")
@@ -97,6 +98,7 @@ class Outbox:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
+        self._bytes = 0
         self._away = False  # the state service, as the newest tries have it
         self._swept = 0.0
         self._complained = -COMPLAINT_SECONDS
@@ -137,9 +139,10 @@ class Outbox:
             request=subject.encoder.encode(request),
         )
         sealed = self._seals.seal(name, _ENCODER.encode(kept))
-        if not self._folders.room(len(sealed)):
+        size = self._bytes + len(sealed)
+        if size > self._folders.max_bytes * SHARE or not self._folders.room(len(sealed)):
             _count("full")
-            self._complain("outbox_full", bytes=self._folders.bytes)
+            self._complain("outbox_full", bytes=self._bytes, spool_bytes=self._folders.bytes)
             return False
         try:
             entry = _Entry(self._folders.own, name, len(sealed))
@@ -149,7 +152,6 @@ class Outbox:
             self._complain("outbox_broken", error=str(error))
             return False
         _count("kept")
-        self._folders.count(entry.size)
         self._add(entry)
         if sending is None or sending.done():
             self._put(entry, time.monotonic() + _jitter(FIRST_RETRY_SECONDS))
@@ -287,7 +289,6 @@ class Outbox:
                     path.unlink()
                 elif path.name.endswith(_SUFFIX):
                     entry = _Entry(folder, path.name.removesuffix(_SUFFIX), path.stat().st_size)
-                    self._folders.count(entry.size)
                     self._add(entry)
                     self._put(entry, 0.0)
             except (OSError, ValueError) as error:  # left where it is, and the folder with it
@@ -330,6 +331,8 @@ class Outbox:
 
     def _add(self, entry: _Entry) -> None:
         self._entries[entry.name] = entry
+        self._bytes += entry.size
+        self._folders.count(entry.size)
         metrics.OUTBOX_WAITING.set(len(self._entries))
 
     def _put(self, entry: _Entry, due: float) -> None:
@@ -344,6 +347,7 @@ class Outbox:
         entry.over = True
         _count(result)
         metrics.OUTBOX_WAITING.set(len(self._entries))
+        self._bytes -= entry.size
         self._folders.count(-entry.size)
         try:
             entry.path.unlink(missing_ok=True)

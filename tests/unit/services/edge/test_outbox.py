@@ -277,11 +277,26 @@ async def test_first_try_that_ends_well_after_all_is_the_only_one(root: Path) ->
 
 
 async def test_spool_s_limit_holds_for_it_too(root: Path) -> None:
-    stage, before = Stage(root, Bus(NoWorkers("none")), max_bytes=2000), counted("full")
+    stage, before = Stage(root, Bus(NoWorkers("none")), max_bytes=4000), counted("full")
     kept = [stage.keep() for _ in range(20)]
     assert kept[0] and not kept[-1]
     assert counted("full") - before == kept.count(False)
     assert sum(path.stat().st_size for path in files(root)) == stage.spool.folders.bytes <= 2000
+    stage.spool.close(done("a"))
+    assert stage.spool.waiting == 1, "there is always room for records"
+    stage.spool.acknowledge("a")
+    while stage.spool.folders.room(500):
+        stage.spool.open(done(f"e{stage.spool.folders.bytes}"))
+    stage.outbox.forget(TENANT, "recognisable conversation")
+    while stage.spool.folders.room(300):
+        stage.spool.open(done(f"e{stage.spool.folders.bytes}"))
+    assert not stage.keep(), "nor is there more than the spool may hold"
+    await stage.end()
+
+
+async def test_what_is_gone_gives_its_room_back(root: Path) -> None:
+    stage = Stage(root, Bus(NoWorkers("none")))
+    assert stage.keep()
     stage.outbox.forget(TENANT, "recognisable conversation")
     assert stage.spool.folders.bytes == 0
     await stage.end()
