@@ -715,6 +715,35 @@ async def test_poison_goes_to_the_dead_records_with_its_reason(nats: NatsServer,
         ]
 
 
+async def test_poison_that_cannot_be_put_aside_stays_until_it_can(nats: NatsServer, bus: Bus, tmp_path: Path) -> None:
+    async def first_seq() -> int:
+        return (await bus.jetstream().stream_info(RECORDS.name)).state.first_seq
+
+    code = SMALL.replace("RECORDS", "DEAD_RECORDS").replace(str(SMALL_BYTES), "50")
+    with running(Service(nats, tmp_path, code=code)) as service:
+        await active(bus)
+        await publish(bus, "a")
+        await bus.jetstream().publish(RECORDS_CALL, b"{ poison")
+        await publish(bus, "b")
+        assert await settled(bus, 2) == (2, 2)
+
+        async def purged() -> bool:
+            return await first_seq() > 1
+
+        assert await eventually(purged), service.log()
+        assert (await first_seq(), (await cursor(bus))["held"]) == (2, [2])
+        assert "dead_record_not_kept" in service.log()
+    with running(Service(nats, tmp_path)) as service:
+
+        async def all_purged() -> bool:
+            return await first_seq() == 4
+
+        assert await eventually(all_purged), service.log()
+        assert (await bus.jetstream().get_msg(DEAD_RECORDS.name, 1)).data == b"{ poison"
+        assert (await cursor(bus))["held"] == []
+        assert await counts(bus) == (2, 2)
+
+
 async def test_queries_are_answered_in_bounds_and_nothing_else_is(nats: NatsServer, bus: Bus, tmp_path: Path) -> None:
     with running(Service(nats, tmp_path, query_seconds=1)):
         await active(bus)
