@@ -84,6 +84,10 @@ bench: install ## Measure this machine; BENCH="--quick", section names or --out 
 profile: install ## Show where the edge spends its time; PROFILE=calls looks at calls, not at streams
 	@$(BIN)/python -m tests.bench.profile $(PROFILE)
 
+.PHONY: faults
+faults: install ## Break a cluster on purpose and count what holds; FAULTS="walk --seed 7" or --quick narrows it
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
 .PHONY: clean
 clean: ## Remove caches and build output; .venv and var stay
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

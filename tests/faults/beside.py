@@ -13,8 +13,8 @@ from tests.faults.site import Site
 from tests.faults.sizes import Sizes
 
 _STREAMS = 4
-_TRIES = 2
-_LEAST_SECONDS = 0.3
+_TRIES = 3
+_LEAST_SECONDS = 0.15
 _KIB = 1024
 
 
@@ -117,7 +117,7 @@ async def bad_bodies(site: Site, sizes: Sizes, chance: Random) -> Counts:
 
 
 async def _beside(streams: Streams, port: int, path: str, name: str, body: bytes, counts: Counts, sizes: Sizes) -> bool:
-    """Send a body, twice where the first gap was too long, and count the shorter one. Does the edge hang?"""
+    """Send a body, again where the gap was too long, and count the shortest. Does the edge hang?"""
     allowed, gaps, status = (counts.alone or 0.0) + GAP_ALLOWED, list[float](), 0
     while not gaps or (gaps[-1] > allowed and len(gaps) < _TRIES and status):
         sent = asyncio.create_task(asyncio.to_thread(_send, port, path, body, sizes.hang))

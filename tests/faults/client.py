@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
+CONVERSATIONS = "/v1/parley/conversations"
 KEY = "sk-faults"
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 
@@ -94,6 +95,17 @@ class Client:
                     got.close()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             answer.whole, answer.code = False, answer.code or f"connection: {type(error).__name__}"
+        return answer
+
+    async def erase(self, port: int, name: str) -> Answer:
+        """Have a conversation erased."""
+        url = f"http://127.0.0.1:{port}{CONVERSATIONS}/{name}"
+        answer = Answer()
+        try:
+            async with self._session.delete(url, headers={"authorization": f"Bearer {KEY}"}) as got:
+                answer.status = got.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            answer.code = f"connection: {type(error).__name__}"
         return answer
 
     async def _stream(self, got: aiohttp.ClientResponse, answer: Answer, watch: Watch) -> None:

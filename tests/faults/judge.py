@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from libs.translate.ids import response_id
-from tests.faults.questions import DELTA, Question
+from tests.faults.questions import WHOLE, Question
 from tests.support.simulator import Json, Simulator
 
 _POLL_SECONDS = 1.0
@@ -28,46 +28,43 @@ class Judge:
 
     def __init__(self) -> None:
         self._entries: dict[int, Json] = {}
-        self.results = 0
 
     def take(self, entries: list[Json]) -> None:
         """Take entries, also those that it has."""
-        for entry in entries:
-            told = ((entry["body"] or {}).get("metadata") or {}).get("question")
-            if told is not None:
-                self._entries[entry["number"]] = {**entry, "question": told}
+        self._entries.update((entry["number"], entry) for entry in entries if _asked(entry))
 
     def verdict(self, questions: Mapping[str, Question], seen: Mapping[str, Question]) -> list[str]:
-        """Return what was wrong, one line each. `seen` are the answers that clients saw, by response id."""
-        asked_by = {entry["response_id"]: entry["question"] for entry in self._entries.values() if entry["response_id"]}
-        wrong = []
+        """Return a line for each question that went wrong; `seen` are the answers clients saw, by response id."""
+        asked_by = {entry["response_id"]: _asked(entry) for entry in self._entries.values() if entry["response_id"]}
+        wrong = {}
         for entry in self._entries.values():
-            key, _, form = entry["question"].rpartition(" ")
-            wrong += self._judged(entry, questions[key], form, asked_by)
+            key, _, form = _asked(entry).rpartition(" ")
+            if not _follows(entry["previous_response_id"], questions[key], form, asked_by):
+                wrong[key] = _told(entry, questions[key], form, asked_by)
         for id_, question in seen.items():
             if asked_by.get(id_, "").rpartition(" ")[0] != question.key:
-                wrong.append(f"{question.key}: was answered with {id_}, which answers {asked_by.get(id_)}")
-        return wrong
-
-    def _judged(self, entry: Json, question: Question, form: str, asked_by: Mapping[str, str]) -> list[str]:
-        parent = entry["previous_response_id"]
-        if form == DELTA:
-            self.results += any(message["role"] == "tool" for message in question.new)
-            if parent == response_id(question.parent):
-                return []
-        elif parent is None or parent == response_id(question.parent):
-            return []
-        elif _calls(question) == [] and asked_by.get(parent, "").rpartition(" ")[0] == question.parent_key:
-            return []  # another answer to the same question, in the same words
-        what = "a result of a tool went" if any(message["role"] == "tool" for message in question.new) else "it went"
-        seen = f"{response_id(question.parent)} ({question.parent_key})"
-        return [
-            f"{question.key} ({form}): {what} to {parent} ({asked_by.get(parent)}), "
-            f"the client's newest answer is {seen}; response {entry['response_id']}, status {entry['status']}"
-        ]
+                wrong[question.key] = f"{question.key}: was answered with {id_}, which answers {asked_by.get(id_)}"
+        return list(wrong.values())
 
 
-def _calls(question: Question) -> list[Json]:
-    """The calls of the answer that a question follows."""
-    calls: list[Json] = question.before[-1].get("tool_calls", []) if question.before else []
-    return calls
+def _asked(entry: Json) -> str:
+    """The key of the question and the form it was asked in; empty for a request that is not ours."""
+    return str(((entry["body"] or {}).get("metadata") or {}).get("question") or "")
+
+
+def _follows(parent: str | None, question: Question, form: str, asked_by: Mapping[str, str]) -> bool:
+    """Whether a question went to the answer that its client saw last; one with its history may follow none."""
+    if parent == response_id(question.parent) or (form == WHOLE and parent is None):
+        return True
+    # Another answer to the same question, in the same words, is the same history.
+    calls = bool(question.before) and "tool_calls" in question.before[-1]
+    return form == WHOLE and not calls and asked_by.get(parent or "", "").rpartition(" ")[0] == question.parent_key
+
+
+def _told(entry: Json, question: Question, form: str, asked_by: Mapping[str, str]) -> str:
+    parent, newest = entry["previous_response_id"], response_id(question.parent)
+    what = "a tool's result" if any(message["role"] == "tool" for message in question.new) else "it"
+    return (
+        f"{question.key} ({form}): {what} went to {parent} ({asked_by.get(parent)}), the client's newest answer is "
+        f"{newest} ({question.parent_key}); response {entry['response_id']}, status {entry['status']}"
+    )

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from tests.faults.walk import Walk
 
 _CONVERTED_SECONDS = 0.15  # less than the upstream waits
-_NOT_FOUND = "previous_response_not_found"
 
 # What a client does next, and how often, in a hundred turns.
-_ACTS = {"say": 62, "call": 20, "whole": 6, "again": 6, "leave": 6}
+_ACTS = {"say": 60, "call": 20, "whole": 6, "again": 6, "leave": 6, "erase": 2}
 # What it does after it has left an answer, or lost it for good.
 _AFTER_LEAVING = {"repeat": 60, "after": 20, "other": 8, "whole": 12}
 
@@ -78,6 +77,8 @@ class Talk:
         return act
 
     async def _go_on(self, act: str) -> None:
+        if act == "erase":
+            await self._erase()
         if act == "again" and self._last is not None and not self._whole_next:
             question = msgspec.structs.replace(self._last, after=False)
             await self._say(question, DELTA)
@@ -126,6 +127,19 @@ class Talk:
 
     # -- asking ---------------------------------------------------------------------------------------
 
+    async def _erase(self) -> None:
+        """Have the conversation erased; what follows begins anew under the same name."""
+        answer, tries = Answer(), 0
+        while answer.status not in (200, 404):
+            port = self._chance.choice(self._walk.site.edges).port
+            answer = await self._walk.client.erase(port, self.name)
+            await asyncio.sleep(0 if answer.status in (200, 404) else 0.5)
+            tries += 1
+        self._walk.site.note("erased", name=self.name, status=answer.status, tries=tries)
+        self._history, self._newest, self._newest_key = [], "", ""
+        self._open = self._last = None
+        self._whole_next = False
+
     async def _leave(self, question: Question, form: str) -> None:
         """Ask, and leave in the middle of the answer."""
         self._walk.told.turns += 1
@@ -141,12 +155,12 @@ class Talk:
         self._walk.steps.tell("before")
         await asyncio.sleep(0)
         answer = await self._until_answered(question, form)
-        if answer is None and form == DELTA:
+        if not answer.whole and form == DELTA:
             told.resent += 1
             form = WHOLE
             answer = await self._until_answered(question, form)
-        if answer is None:
-            told.lost.append(question.key)
+        if not answer.whole:
+            told.lost.append(f"{question.key}: {answer.status} {answer.code} {answer.message}".strip())
             self._open, self._last, self._whole_next = question, None, True
             return ""
         self._keep(question, form, answer)
@@ -161,20 +175,13 @@ class Talk:
         self._last = question if form == DELTA else None
         self._whole_next = "kept=no" in answer.continuity
 
-    async def _until_answered(self, question: Question, form: str) -> Answer | None:
-        """Try again as long as that may help; None where the whole history is asked for, or nothing helps."""
+    async def _until_answered(self, question: Question, form: str) -> Answer:
+        """Try again as long as that may help, and the client has patience; return the last answer."""
         ends, tries = time.monotonic() + self._walk.sizes.patience, 0
         while True:
             answer = await self._try(question, form)
-            if answer.whole:
+            if answer.whole or not may_retry(answer) or time.monotonic() > ends:
                 return answer
-            if not may_retry(answer):
-                if answer.code != _NOT_FOUND or form == WHOLE:
-                    self._walk.refused(question, form, answer)
-                return None
-            if time.monotonic() > ends:
-                self._walk.refused(question, form, answer)
-                return None
             await wait_for_retry(answer, tries)
             tries += 1
 

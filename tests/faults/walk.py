@@ -35,7 +35,6 @@ class Walk:
         self.questions: dict[str, Question] = {}
         self.seen: dict[str, Question] = {}  # by response id: the answers that clients saw to their end
         self.request_ids: set[str] = set()
-        self.refusals: list[str] = []
         self.mended: list[float] = []  # when each fault was over
         self.begun: list[tuple[float, float]] = []  # when each answered try began and ended
 
@@ -43,10 +42,6 @@ class Walk:
         """Take note of an answer that a client saw to its end."""
         self.told.answers += 1
         self.seen[response_id(answer.id) or answer.id] = question
-
-    def refused(self, question: Question, form: str, answer: Answer) -> None:
-        """Take note of a question that was given up, though a client asked as it should."""
-        self.refusals.append(f"{question.key} ({form}): {answer.status} {answer.code} {answer.message}".strip())
 
     def heard(self, question: Question, form: str, answer: Answer, started: float) -> None:
         """Take note of one try."""
@@ -103,7 +98,7 @@ async def walk(site: Site, sizes: Sizes, chance: Random) -> Counts:
     counts.expected, counts.found, counts.doubled = await recorded(site, shared.request_ids, sizes.settle)
     verdict = judge.verdict(shared.questions, shared.seen)
     counts.wrong = len(verdict)
-    counts.broken += [*verdict[:10], *shared.refusals[:10]]
+    counts.broken += verdict[:10]
     counts.broken += [f"never answered: {key}" for key in told.lost[:10]]
     if not all(goes_on):
         counts.broken.append(f"{goes_on.count(False)} of {len(talks)} conversations do not go on by delta")
@@ -112,7 +107,7 @@ async def walk(site: Site, sizes: Sizes, chance: Random) -> Counts:
         counts.broken.append(f"only {by_delta:.1%} of {told.deltas} deltas were answered without a resend")
     counts.notes += [
         f"{told.turns} turns, {told.deltas} deltas, {told.resent} resent ({by_delta:.1%} without), "
-        f"{len(talks)} conversations, {judge.results} deltas with results of tools",
+        f"{len(talks)} conversations",
         f"faults by step: {_listed(struck)}",
         f"turns by kind: {_listed(told.acts)}",
         f"heard: {_listed(told.heard)}",
