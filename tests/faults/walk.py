@@ -3,7 +3,11 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
+
+import msgspec
 
 from libs.translate.ids import response_id
 from tests.faults.client import Answer, Client
@@ -16,10 +20,13 @@ from tests.faults.site import How, Site
 from tests.faults.sizes import Sizes
 from tests.faults.steps import Steps
 from tests.faults.talk import Talk, Told
+from tests.support.cluster import Service
 
 SHARE_BY_DELTA = 0.97  # of the deltas; the rest are answered after one resend of the whole history
 _LEAST_DELTAS = 300  # fewer say nothing of a share
 _SURVIVAL_SECONDS = 25.0
+
+Strike = Callable[["Walk", Random], Awaitable[Counter[str]]]
 
 
 class Walk:
@@ -77,14 +84,30 @@ class Walk:
 @scenario("walk")
 async def walk(site: Site, sizes: Sizes, chance: Random) -> Counts:
     """State, NATS and edges are struck at every step of turns: no delta follows another turn than the client's."""
+    return await _walked(site, sizes, chance, _strike)
+
+
+@scenario("replicas")
+async def replicas(site: Site, sizes: Sizes, chance: Random) -> Counts:
+    """Two replicas of the state service, struck in turn, know of each other's turns: also of one told again."""
+    fewer = msgspec.structs.replace(sizes, turns=sizes.turns // 5, think=sizes.think / 10)
+    other = site.cluster.another("state")
+    await asyncio.to_thread(other.start)
+    try:
+        return await _walked(site, fewer, chance, partial(_strike_replicas, (site.cluster["state"], other)))
+    finally:
+        await asyncio.to_thread(other.stop)
+
+
+async def _walked(site: Site, sizes: Sizes, chance: Random, strike: Strike) -> Counts:
     counts = Counts()
     async with Client() as client:
-        shared = Walk(site, sizes, client)
-        talks = [Talk(shared, f"walk-{k}", Random(chance.random())) for k in range(sizes.talks)]
+        shared, name = Walk(site, sizes, client), f"walk-{chance.randrange(10**6)}"
+        talks = [Talk(shared, f"{name}-{k}", Random(chance.random())) for k in range(sizes.talks)]
         judge, watcher = Judge(), asyncio.Event()
         watching = asyncio.create_task(watch_upstream(site.cluster.simulator, judge, watcher))
         talking = [asyncio.create_task(talk.run()) for talk in talks]
-        struck = await _strike(shared, chance)
+        struck = await strike(shared, chance)
         while shared.told.turns < sizes.turns:
             await asyncio.sleep(0.1)
         shared.over = True
@@ -141,6 +164,18 @@ async def _strike_one(walk: Walk, name: str, faults: int, pause: float, struck: 
         walk.site.note("step", step=step, victim=name)
         await walk.site.strike(walk.site.victim(name, chance), how, seconds)
         walk.mended.append(time.monotonic())
+
+
+async def _strike_replicas(replicas: tuple[Service, Service], walk: Walk, chance: Random) -> Counter[str]:
+    """Strike one of two replicas after the other, never both at once."""
+    struck = Counter[str]()
+    for number in range(2 * walk.sizes.strikes):
+        await asyncio.sleep(chance.uniform(0.2, 1.8) * walk.sizes.pause)
+        struck[await walk.steps.reached(chance)] += 1
+        how: How = "freeze" if number % 4 < 2 else "kill"
+        await walk.site.strike(replicas[number % 2], how, chance.uniform(0.1, walk.sizes.strike_seconds))
+        walk.mended.append(time.monotonic())
+    return struck
 
 
 def _duration(sizes: Sizes, chance: Random) -> float:
