@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMAND = [sys.executable, "-m", "tests.faults", "--quick", "--seed", "7"]
 
 
@@ -17,6 +19,7 @@ def test_quick_run_holds_every_promise() -> None:
     assert {*scenarios, "all"} <= rows
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_stopped_run_stops_what_it_started(tmp_path: Path) -> None:
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([*COMMAND, "walk"], stderr=subprocess.PIPE, text=True, env=environ) as run:

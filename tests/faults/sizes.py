@@ -8,7 +8,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
     turns: int = 1000
     faults: int = 200
-    edge_kills: int = 10
+    others: int = 12  # faults of the edges and the converter beside those
     talks: int = 24
     shortest: float = 0.1
     longest: float = 10.0
@@ -30,7 +30,7 @@ FULL = Sizes()
 QUICK = Sizes(
     turns=50,
     faults=10,
-    edge_kills=1,
+    others=1,
     talks=8,
     longest=2.0,
     pause=0.8,

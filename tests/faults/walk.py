@@ -83,7 +83,7 @@ class Walk:
 
 @scenario("walk")
 async def walk(site: Site, sizes: Sizes, chance: Random) -> Counts:
-    """State, NATS and edges are struck at every step of turns: no delta follows another turn than the client's."""
+    """State and NATS, and now and then others, are struck at every step: no delta follows another turn than the client's."""
     return await _walked(site, sizes, chance, _strike)
 
 
@@ -145,24 +145,25 @@ async def _strike(walk: Walk, chance: Random) -> Counter[str]:
     """Strike all that the sizes say; return how often at which step."""
     sizes, struck = walk.sizes, Counter[str]()
     half = sizes.faults // 2
-    seconds = sizes.faults * 0.5 * (sizes.pause + 1.4)
+    rarely = half * (sizes.pause + 1.4) / (sizes.others + 1)
     await asyncio.gather(
-        _strike_one(walk, "state", half, sizes.pause, struck, Random(chance.random())),
-        _strike_one(walk, "nats", sizes.faults - half, sizes.pause, struck, Random(chance.random())),
-        _strike_one(walk, "edge", sizes.edge_kills, seconds / (sizes.edge_kills + 1), struck, Random(chance.random())),
+        _strike_some(walk, ["state"], half, sizes.pause, sizes.longest, struck, Random(chance.random())),
+        _strike_some(walk, ["nats"], sizes.faults - half, sizes.pause, sizes.longest, struck, Random(chance.random())),
+        _strike_some(walk, ["edge", "converter"], sizes.others, rarely, 1.0, struck, Random(chance.random())),
     )
     return struck
 
 
-async def _strike_one(walk: Walk, name: str, faults: int, pause: float, struck: Counter[str], chance: Random) -> None:
+async def _strike_some(
+    walk: Walk, names: list[str], faults: int, pause: float, longest: float, struck: Counter[str], chance: Random
+) -> None:
+    """Strike one of these processes at a time; a pause and a fault follow one another."""
     for _ in range(faults):
         await asyncio.sleep(chance.uniform(0.2, 1.8) * pause)
-        step = await walk.steps.reached(chance)
-        how: How = "kill" if name == "edge" else chance.choice(["kill", "freeze"])
-        seconds = _duration(walk.sizes, chance) if name != "edge" else chance.uniform(0.1, 1.0)
-        struck[step] += 1
-        walk.site.note("step", step=step, victim=name)
-        await walk.site.strike(walk.site.victim(name, chance), how, seconds)
+        struck[await walk.steps.reached(chance)] += 1
+        how: How = chance.choice(["kill", "freeze"])
+        seconds = _duration(walk.sizes.shortest, longest, chance)
+        await walk.site.strike(walk.site.victim(chance.choice(names), chance), how, seconds)
         walk.mended.append(time.monotonic())
 
 
@@ -178,9 +179,9 @@ async def _strike_replicas(replicas: tuple[Service, Service], walk: Walk, chance
     return struck
 
 
-def _duration(sizes: Sizes, chance: Random) -> float:
-    """Seconds between the shortest and the longest, short ones far more often."""
-    seconds: float = sizes.shortest * (sizes.longest / sizes.shortest) ** (chance.random() ** 2)
+def _duration(shortest: float, longest: float, chance: Random) -> float:
+    """Seconds between these two, short ones far more often."""
+    seconds: float = shortest * (longest / shortest) ** (chance.random() ** 2)
     return seconds
 
 
