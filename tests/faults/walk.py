@@ -83,7 +83,7 @@ class Walk:
 
 @scenario("walk")
 async def walk(site: Site, sizes: Sizes, chance: Random) -> Counts:
-    """State and NATS, and now and then others, are struck at every step: no delta follows another turn than the client's."""
+    """State and NATS, and now and then others, are struck at every step: no delta follows the wrong turn."""
     return await _walked(site, sizes, chance, _strike)
 
 
