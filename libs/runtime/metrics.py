@@ -38,8 +38,9 @@ CONTINUITY = Counter("parley_continuity_total", "Continuity decisions, by mode a
 FALLBACKS = Counter(
     "parley_fallbacks_total", "Continued calls sent again in plain form, by the upstream's code.", ["code"]
 )
-MARKS = Counter(
-    "parley_marks_total", "Calls to be marked in their conversation, by result: marked or failed.", ["result"]
+MARKS = Counter("parley_marks_total", "Calls to mark in their conversation, by result: marked or failed.", ["result"])
+UNCHAINED = Counter(
+    "parley_unchained_total", "Answers that did not go on from what they were to, by what became of them.", ["result"]
 )
 COMMITS = Counter("parley_commits_total", "Turns handed to the state service, by result.", ["result"])
 ANSWER_LOSSES = Counter(

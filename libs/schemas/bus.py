@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.schemas.config import ContinuityPolicy
+from libs.schemas.config import ContinuityWish
 from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import Continuity, Format, MarkPlan, StreamPlan
 
@@ -30,15 +30,17 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     `conversation` is a name, `delta` that the messages are only what is new, `retain` false that nothing
     of the answer may be kept, `continuity` what the client wants of it, `hint` a session's name that
     groups diagnostics and decides nothing. `after` is the completion that the client of a delta saw last.
+    `unchained` says that the upstream has lately ignored what it was to go on from.
     """
 
     conversation: str | None = None
     previous_response_id: str | None = None
     delta: bool = False
     retain: bool = True
-    continuity: ContinuityPolicy | None = None
+    continuity: ContinuityWish | None = None
     hint: str = ""
     after: str | None = None
+    unchained: bool = False
 
 
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):

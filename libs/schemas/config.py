@@ -11,7 +11,10 @@ import msgspec
 from libs.schemas.plan import ReasoningField
 
 Bridge = Literal["translate", "bypass"]
-ContinuityPolicy = Literal["replay", "chain", "off"]
+# What a request may ask for, and what an upstream's configuration says: `auto` replays, and chains where the client
+# names the conversation.
+ContinuityWish = Literal["replay", "chain", "off"]
+ContinuityPolicy = Literal["auto", "replay", "chain", "off"]
 JsonObject = Literal["auto", "schema", "keep"]
 
 # What becomes of a field that the Responses API has nothing for: it is left out and told, refused with
@@ -105,7 +108,7 @@ class Upstream(Profile, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: list[str] = msgspec.field(default_factory=lambda: ["*"])
     aliases: dict[str, str] = {}
     model_rules: list[ModelRule] = []
-    continuity: ContinuityPolicy = "replay"
+    continuity: ContinuityPolicy = "auto"
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

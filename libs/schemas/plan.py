@@ -78,7 +78,8 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     tool calls (A.6), `logprobs` that it asked for them (B.6), `structured` that the answer's text must be
     JSON and nothing else (B.2.1). `forced_tool` says that one named tool was forced (B.3). `replayed` are the
     kept turns that the request goes on from, by replay or by chaining. `delta` says that the request holds only what
-    is new, and `mark` where the call is marked as open, if anything could follow it.
+    is new, and `mark` where the call is marked as open, if anything could follow it. `parent` is the response that
+    the request goes on from, as it is sent upstream; with `only_new` the messages mean nothing without it.
     """
 
     version: int = PLAN_VERSION
@@ -98,3 +99,5 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     commit: CommitPlan | None = None
     delta: bool = False
     mark: MarkPlan | None = None
+    parent: str | None = None
+    only_new: bool = False

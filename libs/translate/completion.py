@@ -21,6 +21,7 @@ from libs.schemas.errors import ErrorBody
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.translate.answer import Answer
+from libs.translate.chained import check_chained
 from libs.translate.errors import UpstreamFailed
 from libs.translate.finish import failed, finish_reason, response_failure
 from libs.translate.ids import completion_id
@@ -40,13 +41,17 @@ def to_message(output: Sequence[Raw], plan: StreamPlan) -> AssistantMessage:
 
 
 def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
-    """Return the completion of a whole response. Raises UpstreamFailed when it failed, or is not whole (B.4)."""
+    """Return the completion of a whole response.
+
+    Raises UpstreamFailed when it failed, or is not whole (B.4), NotChained when it ignored what the request continues.
+    """
     if failed(response):
         raise response_failure(response, plan)
     if response.status in _UNFINISHED:
         raise _failure("The upstream answered before its answer was whole.", "upstream_unfinished")
     if not (response.id or response.status or response.output):
         raise _failure("The upstream's answer is no response.", "upstream_malformed")
+    check_chained(response, plan)
     answer = Answer(plan)
     choices = [*answer.finish(response.output), *answer.closing()]
     reason = finish_reason(response, has_calls=answer.has_calls, functions=plan.functions, stopped=answer.cut)

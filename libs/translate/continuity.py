@@ -39,6 +39,8 @@ CONTEXT_CHANGED = "context_changed"  # instructions or tools are not those of th
 ARGUMENTS_CHANGED = "arguments_changed"  # the arguments of a call were edited
 NOT_A_PARENT = "not_a_parent"  # the newest answer was cut, or is not stored
 EXPIRED = "expired"  # the upstream may have dropped it
+REPLAY_ONLY = "replay_only"  # only what is new came, and what was said or configured wants the whole history sent
+UNCHAINED = "unchained"  # the upstream has lately ignored what it was to go on from
 MODEL_CHANGED = "model_changed"  # the answer came from another model
 NOTHING_NEW = "nothing_new"  # no message follows the newest answer
 UNANSWERED_CALLS = "unanswered_calls"  # a call of the newest answer has no result among what is new
@@ -60,6 +62,8 @@ REASONS = (
     PLAIN_RETRY,
     CHOICES,
     STORE_FALSE,
+    UNCHAINED,
+    REPLAY_ONLY,
     HISTORY_CHANGED,
     CONTEXT_CHANGED,
     ARGUMENTS_CHANGED,

@@ -23,6 +23,7 @@ from libs.schemas.completion import (
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.translate.answer import Answer, Choices
+from libs.translate.chained import check_chained
 from libs.translate.completion import sum_of
 from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, failed, finish_reason, response_failure
@@ -157,6 +158,7 @@ class ChunkStream:
             self._tier = response.service_tier or UNSET
 
     def _on_created(self, event: events.ResponseCreated) -> Chunks:
+        check_chained(event.response, self._plan)
         self._identify(event.response)
         return []
 
@@ -164,6 +166,7 @@ class ChunkStream:
         response = event.response
         if failed(response):
             raise response_failure(response, self._plan)
+        check_chained(response, self._plan)
         if not self._id:
             self._identify(response)
         self._resolve_tier(response)

@@ -117,6 +117,9 @@ class Converter:
 
     async def _decide(self, work: _Work, call: Call) -> _Decided:
         """Return how the request goes on."""
+        refusal = _refuses_new(work)
+        if refusal is not None:
+            raise _Discontinued(400, *refusal)
         if work.named.delta:
             return _Decided(await self._on_head(work, call))
         reason = _early_reason(work)
@@ -175,6 +178,28 @@ def _not_continued(name: str, reason: str) -> ErrorBody:
     )
 
 
+def _refuses_new(work: _Work) -> tuple[ErrorBody, str] | None:
+    """Return why what is new is not sent after anything, where that can be told without a look at what is kept."""
+    said, policy, named = work.request.said, work.way.upstream.continuity, work.named
+    if said.unchained and (named.delta or work.chat.previous_response_id):
+        why, reason = "The upstream keeps nothing that could be continued.", continuity.UNCHAINED
+    elif work.off or not named.delta or said.continuity == "chain":
+        return None
+    elif said.continuity == "replay":
+        why, reason = "'x-parley-continuity: replay' has the whole history sent.", continuity.REPLAY_ONLY
+    elif policy == "replay":
+        why, reason = (
+            f"'continuity = \"replay\"' of '{work.way.upstream.name}' has the whole history sent.",
+            continuity.REPLAY_ONLY,
+        )
+    else:
+        return None
+    body = ErrorBody(
+        message=f"{why} Send the whole history.", param="previous_response_id", code="previous_response_not_found"
+    )
+    return body, reason
+
+
 _UNAVAILABLE = ErrorBody(
     message="What this request continues cannot be looked up at this moment. Try again shortly.",
     type="service_unavailable_error",
@@ -198,14 +223,14 @@ def _work(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Work:
     retain = said.retain and (options is None or options.retain != "none")
     policy = way.upstream.continuity
     off = policy == "off" or said.continuity == "off"
-    wish: continuity.Wish = "chain" if _wants_chain(said.continuity, policy, named) else "replay"
+    wish: continuity.Wish = "chain" if _wants_chain(said, policy, named) else "replay"
     made = request.translate(
         msgspec.structs.replace(parsed, chat=chat),
         model=way.model,
         profile=way.upstream,
         format_=request.wanted_format(chat, request_.format),
         # What is to be continued must have been stored, by a name or by an id alike.
-        store=not off and retain and (wish == "chain" or named.parent is not None),
+        store=not off and retain and not said.unchained and (wish == "chain" or named.parent is not None),
         continues=named.only_new,
         replays=not off and retain,
         heads={lifted.placeholder: lifted.head for lifted in request_.lifted},
@@ -227,7 +252,7 @@ def _work(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Work:
         ),
         model=way.model,
         wish=wish,
-        no_chain=_no_chain(made),
+        no_chain=continuity.UNCHAINED if said.unchained else _no_chain(made),
         now=int(time.time()),
     )
     return _Work(
@@ -245,9 +270,11 @@ def _work(request_: ConvertRequest, parsed: Parsed, way: Route) -> _Work:
     )
 
 
-def _wants_chain(said: str | None, policy: str, named: Named) -> bool:
-    """The client's word counts before the configuration's; a name that it chose asks for it."""
-    return said == "chain" or (said is None and (policy == "chain" or named.by_client))
+def _wants_chain(said: Said, policy: str, named: Named) -> bool:
+    """The client's word counts before the configuration's, by default a name that it chose asks for it."""
+    if said.continuity is None or (said.unchained and said.continuity == "replay"):  # which the edge says then
+        return policy == "chain" or (policy == "auto" and named.by_client)
+    return said.continuity == "chain"
 
 
 def _no_chain(made: Translated) -> str | None:
@@ -347,6 +374,8 @@ def _plan(work: _Work, decided: _Decided, conversation: str) -> StreamPlan:
         replayed=decision.replayed,
         commit=kept,
         delta=work.named.delta,
+        parent=work.chat.previous_response_id if decision.parent is None else decision.parent.response_id,
+        only_new=work.named.only_new,
         mark=_mark(work, kept, followed=decided.followed),
     )
 

@@ -19,13 +19,16 @@ from libs.schemas.events import (
     TERMINAL,
     ErrorEvent,
     Keepalive,
+    ResponseCompleted,
     ResponseCreated,
     ResponseFailed,
+    ResponseIncomplete,
     StreamEvent,
     decode_event,
 )
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
+from libs.translate.chained import check_chained
 from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, response_failure
 from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
@@ -34,6 +37,7 @@ from libs.translate.upstream_errors import is_stale
 log = Log("parley.edge")
 
 _DONE = b"[DONE]"
+_WHOLE = (ResponseCreated, ResponseCompleted, ResponseIncomplete)  # say what the answer follows
 # Typed events before any output.
 _PRELUDE = (b"response.created", b"response.in_progress", b"response.queued")
 
@@ -175,12 +179,13 @@ class TypedRenderer:
     `disclosed` gives another one is told in its place.
     """
 
-    def __init__(self, *, mendable: bool, disclosed: Disclosed = lambda error: error) -> None:
+    def __init__(self, plan: StreamPlan, *, mendable: bool, disclosed: Disclosed = lambda error: error) -> None:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
         self.told = b""
         self.stopped = False  # nothing of a typed answer is cut
+        self._plan = plan
         self._mendable = mendable
         self._disclosed = disclosed
         self._held: list[bytes] = []
@@ -201,11 +206,13 @@ class TypedRenderer:
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
         """Return events; the terminal one stands in `ending`, one that is to be mended in `failure`."""
-        if payload == _DONE:
+        if payload == _DONE or self.failure is not None:
             return []
         event = decode(name, payload)
         if isinstance(event, ResponseCreated):
             self.created = event.response
+        if isinstance(event, _WHOLE) and self._is_unchained(event.response, payload):
+            return []
         if self._withhold(event) or (self._mendable and self._hold(name, payload, event)):
             return []
         self._mendable = False
@@ -225,6 +232,13 @@ class TypedRenderer:
             return False
         self.failure = disclosed
         return True
+
+    def _is_unchained(self, response: Response, payload: bytes) -> bool:
+        try:
+            check_chained(response, self._plan)
+        except TranslationError as error:
+            self.failure, self.told = error, payload
+        return self.failure is not None
 
     def _hold(self, name: bytes, payload: bytes, event: StreamEvent | None) -> bool:
         if name in _PRELUDE:

@@ -14,9 +14,10 @@ from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, Native, Said
 from libs.schemas.chat import ChatEnvelope
 from libs.translate.body import decode_body
+from libs.translate.chained import NotChained
 from libs.translate.continuity import BUSY
 from libs.translate.lift import Skeleton
-from libs.translate.routing import route
+from libs.translate.routing import Route, route
 from services.edge import state
 from services.edge.chat_call import ChatCall
 from services.edge.edge import ConversionRefused, Edge
@@ -30,6 +31,7 @@ from services.edge.responses import relay_call
 from services.edge.said import find_name, to_header
 from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller
+from services.edge.unchained import Target
 
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all
 
@@ -67,7 +69,7 @@ class ChatEndpoint:
         if way.bridge == "bypass":
             await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
             return
-        said = self._said(exchange, caller, way.upstream.name)
+        said = self._said(exchange, caller, way)
         bones = await hidden(bones)
         converted = await self._convert(exchange, caller, bones, said)
         if isinstance(converted, Native):
@@ -107,29 +109,42 @@ class ChatEndpoint:
                     raise
             await asyncio.sleep(wait)
 
-    def _said(self, exchange: Exchange, caller: Caller, upstream: str) -> Said:
-        """What the request says; an upstream that cannot chain is not asked to, unless the client insists."""
+    def _said(self, exchange: Exchange, caller: Caller, way: Route) -> Said:
+        """What the request says; an upstream that does not chain is not asked to again at once."""
         said = self._edge.said(exchange, caller)
-        if said.continuity is None and upstream in self._edge.unchained:
-            return msgspec.structs.replace(said, continuity="replay")
-        return said
+        if self._target(caller, way.upstream.name, way.model) not in self._edge.unchained:
+            return said
+        return msgspec.structs.replace(said, continuity=said.continuity or "replay", unchained=True)
+
+    def _target(self, caller: Caller, upstream: str, model: str) -> Target:
+        return upstream, self._edge.tenants.accounts(caller)[upstream], model
 
     async def _call(self, request: _Request, converted: Converted, *, attempt: int) -> None:
         """Make one try. Raises TranslationError, Stale."""
         edge, exchange, caller = self._edge, request.exchange, request.caller
         _tell(exchange, converted)
         tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.said.hint)
-        if converted.plan.choices > 1:
-            first = 1 + (attempt - 1) * converted.plan.choices
-            await FanOutCall(edge, exchange, caller, converted, first, request.mark).run(request.bones)
-        else:
-            await ChatCall(edge, exchange, caller, converted, attempt, request.mark).run(request.bones)
+        try:
+            if converted.plan.choices > 1:
+                first = 1 + (attempt - 1) * converted.plan.choices
+                await FanOutCall(edge, exchange, caller, converted, first, request.mark).run(request.bones)
+            else:
+                await ChatCall(edge, exchange, caller, converted, attempt, request.mark).run(request.bones)
+        except NotChained:
+            self._note_unchained(request, converted, "withheld" if exchange.status == 0 else "cut")
+            raise
+
+    def _note_unchained(self, request: _Request, converted: Converted, what: str) -> None:
+        """The upstream did not go on from what it was to; `what` became of its answer."""
+        metrics.UNCHAINED.labels(what).inc()
+        log.warning("not_chained", request_id=request.exchange.request_id, upstream=converted.upstream, what=what)
+        self._edge.unchained.note(self._target(request.caller, converted.upstream, converted.model))
 
     async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
         """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""
         edge, exchange, caller, said = self._edge, request.exchange, request.caller, request.said
         if stale.unchained:
-            edge.unchained.note(converted.upstream)
+            self._note_unchained(request, converted, "sent_again" if converted.whole else "withheld")
         entries = stale_entries(converted, stale)
         state.delete_entries(edge, exchange, caller, entries)
         if not converted.whole:

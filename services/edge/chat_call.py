@@ -16,6 +16,7 @@ from libs.schemas.bus import Converted
 from libs.schemas.output import Response
 from libs.schemas.records import Outcome
 from libs.translate import items
+from libs.translate.chained import NotChained, check_chained
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError
 from libs.translate.finish import finish_reason, response_failure
@@ -76,6 +77,7 @@ class ChatCall:
         except TranslationError as failure:
             error = self._call.disclosed(failure)
             self._check_stale(error)
+            self._end_unchained(error)
             if isinstance(error, UpstreamRefused):
                 exchange.response_headers.update(error.headers)
             self._record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
@@ -91,10 +93,17 @@ class ChatCall:
 
     def _check_stale(self, error: TranslationError) -> None:
         """Raise Stale where the upstream cannot continue what the request does, and nothing went out yet."""
-        stale = find_stale(self._converted, self._exchange, error)
+        stale = find_stale(self._converted, self._exchange, error, has_output=self._record.has_output)
         if stale is not None:
+            self._end_unchained(error)
             self._record.end("refused", status=error.status, error_code=error.error.code)
             raise stale
+
+    def _end_unchained(self, error: TranslationError) -> None:
+        """An answer that is withheld was paid for like any other."""
+        if isinstance(error, NotChained):
+            code = error.error.code
+            self._record.end("refused", status=200, error_code=code, response=error.response)
 
     async def _whole(self, answer: aiohttp.ClientResponse) -> None:
         response, body = await read_response(answer)
@@ -103,6 +112,7 @@ class ChatCall:
             response = decode_response(body)
         if self._plan.format == "responses":
             self._check_disclosed(response)
+            check_chained(response, self._plan)
             data, reason = body, finish_reason(response, has_calls=False)
         else:
             completion = to_completion(response, self._plan)
@@ -172,7 +182,7 @@ class ChatCall:
     def _renderer(self) -> Renderer:
         if self._plan.format == "chat":
             return ChatRenderer(self._plan)
-        renderer = TypedRenderer(mendable=self._continues, disclosed=self._call.disclosed)
+        renderer = TypedRenderer(self._plan, mendable=self._continues, disclosed=self._call.disclosed)
         self._exchange.error_frame = renderer.error_frame
         return renderer
 
@@ -192,7 +202,7 @@ class ChatCall:
         if isinstance(error, UpstreamKeyRefused):
             raise error
         self._check_stale(error)  # before the headers of this answer are those of the next
-        headers = error_headers(told, error.error)
+        headers = error_headers(b"" if isinstance(error, NotChained) else told, error.error)
         self._exchange.response_headers.update(headers)  # while there is a status to send
         self._exchange.error_frame = partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR))
         raise error

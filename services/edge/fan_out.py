@@ -12,9 +12,10 @@ import aiohttp
 from msgspec import Raw
 
 from libs.schemas.bus import Converted
-from libs.schemas.completion import AssistantMessage
+from libs.schemas.completion import AssistantMessage, ChatCompletion
 from libs.schemas.events import Keepalive
 from libs.schemas.output import Response
+from libs.translate.chained import NotChained
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError
 from libs.translate.fanout import FanOut, merge_completions
@@ -55,6 +56,7 @@ class FanOutCall:
         self._mark = mark
         self._keeper = Keeper(edge, exchange, caller, converted.plan, mark)
         self._calls: list[ModelCall] = []
+        self._unchained: dict[ModelCall, Response] = {}  # what is withheld, and was paid for
         self._reads: asyncio.Queue[_Read] = asyncio.Queue(QUEUED_READS)
         self._readers: list[asyncio.Task[None]] = []
 
@@ -74,7 +76,9 @@ class FanOutCall:
             if isinstance(error, UpstreamRefused) and stale is None:
                 exchange.response_headers.update(error.headers)
             for call in self._calls:
-                call.record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
+                paid = self._unchained.get(call)
+                status = error.status if paid is None else 200
+                call.record.end(failures.outcome(error), status=status, error_code=error.error.code, response=paid)
             raise (stale or error) from None
         except asyncio.CancelledError:
             aborted = exchange.aborted
@@ -94,13 +98,20 @@ class FanOutCall:
         finally:
             for task in tasks:
                 task.cancel()
-        merged = merge_completions([to_completion(response, self._plan) for response in responses])
+        merged = merge_completions([self._completed(*one) for one in zip(self._calls, responses, strict=True)])
         await self._mark.settled()
         for call, response in zip(self._calls, responses, strict=True):
             call.record.first_output()
             self._ended(call, response, response.output)
         await self._keeper.kept()
         await self._exchange.send(200, COMPLETION_ENCODER.encode(merged))
+
+    def _completed(self, call: ModelCall, response: Response) -> ChatCompletion:
+        try:
+            return to_completion(response, self._plan)
+        except NotChained:
+            self._unchained[call] = response
+            raise
 
     async def _ask(self, call: ModelCall) -> Response:
         async with call.ask() as answer:
@@ -167,7 +178,11 @@ class FanOutCall:
             if event is None or isinstance(event, Keepalive):
                 continue
             was_stopped = stream.stopped
-            chunks += merged.feed(choice, event)
+            try:
+                chunks += merged.feed(choice, event)
+            except NotChained as error:
+                self._unchained[self._calls[choice]] = error.response
+                raise
             if stream.stopped and not was_stopped:
                 chunks += merged.finish(choice)
                 if not self._plan.include_usage:

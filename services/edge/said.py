@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from libs.schemas.bus import Said
-from libs.schemas.config import ContinuityPolicy, Conversation
+from libs.schemas.config import ContinuityWish, Conversation
 from libs.translate.errors import InvalidRequest
 from libs.translate.naming import check_name, without_control
 from services.edge.exchange import Exchange, repeated
@@ -24,7 +24,9 @@ MAX_HINT_CHARACTERS = 256
 
 _DELTA = {"whole": False, "delta": True}
 _RETAIN = {"all": True, "none": False}
-_CONTINUITY: dict[str, ContinuityPolicy] = {"replay": "replay", "chain": "chain", "off": "off"}
+# `auto` is what is configured.
+_CONTINUITY: dict[str, ContinuityWish | None] = {"auto": None, "replay": "replay", "chain": "chain", "off": "off"}
+_NAMES = {name: name for name in _CONTINUITY}
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -49,7 +51,7 @@ def read_said(settings: Conversation, exchange: Exchange, *, retain: bool) -> Sa
         previous_response_id=parent,
         delta=_choice(headers, HISTORY_HEADER, _DELTA) or False,
         retain=_choice(headers, RETAIN_HEADER, _RETAIN) is not False and retain,
-        continuity=_choice(headers, CONTINUITY_HEADER, _CONTINUITY),
+        continuity=_CONTINUITY[_choice(headers, CONTINUITY_HEADER, _NAMES) or "auto"],
         hint=(_first(headers, settings.hint_headers) or ("", ""))[1][:MAX_HINT_CHARACTERS],
         after=_checked(AFTER_HEADER, headers.get(AFTER_HEADER)),
     )

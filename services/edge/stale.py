@@ -4,6 +4,7 @@ import re
 
 from libs.schemas.bus import Converted, Said
 from libs.schemas.errors import UpstreamErrorBody
+from libs.translate.chained import NotChained
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.upstream_errors import is_stale
 from services.edge.exchange import Exchange
@@ -16,21 +17,28 @@ _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGN
 class Stale(Exception):
     """The upstream cannot continue what the request does, and said `told` before any output."""
 
-    def __init__(self, told: UpstreamErrorBody) -> None:
+    def __init__(self, told: UpstreamErrorBody, *, ignored: bool = False) -> None:
         super().__init__(told.message)
         self.told = told
+        self._ignored = ignored  # it answered, without what it was to go on from
 
     @property
     def unchained(self) -> bool:
-        """Whether the upstream knows no `previous_response_id` at all, so that nothing of ours is stale."""
-        return _UNCHAINED.search(self.told.message or "") is not None
+        """Whether the upstream goes on from no `previous_response_id` at all, so that nothing of ours is stale."""
+        return self._ignored or _UNCHAINED.search(self.told.message or "") is not None
 
 
-def find_stale(converted: Converted, exchange: Exchange, error: TranslationError) -> Stale | None:
+def find_stale(
+    converted: Converted, exchange: Exchange, error: TranslationError, *, has_output: bool = True
+) -> Stale | None:
     """Return how `error` is to be mended; None where it is the client's to hear.
 
-    Without anything of ours in the request, such an error is about what the client itself sent.
+    Without anything of ours in the request, such an error is about what the client itself sent. An answer that does
+    not follow what it was to can be asked for again while nothing but comments went out, which `has_output` tells.
     """
+    if isinstance(error, NotChained):
+        mendable = converted.plan.replayed and (exchange.status == 0 or not has_output)
+        return Stale(_told(error), ignored=True) if mendable else None
     told = error.told if isinstance(error, UpstreamRefused) else _told(error)
     mendable = converted.plan.replayed and exchange.status == 0 and is_stale(told)
     return Stale(told) if mendable else None

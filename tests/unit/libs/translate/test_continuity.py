@@ -458,6 +458,7 @@ DECIDED = {
 CONVERTERS = {
     *(continuity.OFF, continuity.FIRST_TURN, continuity.CLIENT_PARENT),
     *(continuity.STATE_UNAVAILABLE, continuity.PLAIN_RETRY),
+    *(continuity.UNCHAINED, continuity.REPLAY_ONLY),
 }
 
 

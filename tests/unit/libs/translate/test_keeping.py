@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from libs.schemas.bus import CommitRequest
+from libs.schemas.completion import AssistantMessage, FunctionCallOut, ToolCallOut
 from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import CommitPlan, StreamPlan
 from libs.translate import fingerprint
@@ -34,11 +35,12 @@ UNSEALED = answers.reasoning("hm")
 def _kept(
     *output: Json, whole: bool = True, stop: list[str] | None = None, functions: bool = False, **commit: Any
 ) -> CommitRequest | None:
+    more = {name: commit.pop(name) for name in ("said", "store") if name in commit}
     plan = StreamPlan(
         stream=True, stop=stop or [], functions=functions, commit=msgspec.structs.replace(COMMIT, **commit)
     )
     raw = [Raw(json.dumps(item).encode()) for item in output]
-    return to_commit(plan, raw, "resp_1", whole=whole, now=1000, link_seconds=500, items_seconds=20)
+    return to_commit(plan, raw, "resp_1", whole=whole, now=1000, link_seconds=500, items_seconds=20, **more)
 
 
 def _commit(*output: Json, **options: Any) -> CommitRequest:
@@ -131,6 +133,30 @@ def test_what_is_stored_upstream_is_kept_longer() -> None:
     turn = _commit(answers.message("Yes."), stored=True).turn
     assert (turn.stored, turn.parent, turn.expires) == (True, True, 1500)
     assert _commit(answers.message("Yes."), stored=True).items == []
+
+
+def test_what_the_upstream_did_not_store_is_no_parent() -> None:
+    denied = _commit(SEALED, answers.message("Yes."), stored=True, store=False).turn
+    assert (denied.stored, denied.parent, denied.expires) == (False, False, 1020)
+    assert _kept(answers.message("Yes."), stored=True, store=False) is None
+    for says in (True, None):
+        assert _commit(answers.message("Yes."), stored=True, store=says).turn.stored
+
+
+def test_what_a_client_got_is_what_an_answer_is_known_by() -> None:
+    finished = _commit(SEALED, answers.message("Yes, it is."), answers.call("a"))
+    said = AssistantMessage(content="Yes is.", tool_calls=[_call("a", "{}")])
+    other = _commit(SEALED, answers.message("Yes, it is."), answers.call("a"), said=said)
+    call = {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    echo = messages(USER, {"role": "assistant", "content": "Yes is.", "tool_calls": [call]})
+    assert other.turn.prefix == fingerprint.history(echo, 0, OWNER, {}).answers[0].prefix != finished.turn.prefix
+    assert (finished.items != [], other.items) == (True, [])  # they hold what the client never saw
+    same = msgspec.structs.replace(said, content="Yes, it is.")
+    assert _commit(SEALED, answers.message("Yes, it is."), answers.call("a"), said=same) == finished
+
+
+def _call(id_: str, arguments: str) -> ToolCallOut:
+    return ToolCallOut(id=id_, function=FunctionCallOut(name="look", arguments=arguments))
 
 
 @pytest.mark.parametrize(

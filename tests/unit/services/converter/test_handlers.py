@@ -289,6 +289,74 @@ async def test_what_is_not_known_goes_plain() -> None:
     assert len(sent(reply)["input"]) == 3
 
 
+# -- upstreams that are not to chain, or do not -----------------------------------------------------
+
+REPLAYS = upstream(continuity="replay")
+IGNORED: Json = {"continuity": "replay", "unchained": True}
+
+
+async def test_conversation_is_chained_for_its_name_alone_by_default() -> None:
+    assert upstream().continuity == "auto"
+    reply = await converted(State(known()), said=NAMED)
+    assert (told(reply)[0], sent(reply)["store"], reply.plan.parent) == ("chain", True, "resp_1")
+    reply = await converted(State(known(items=ORIGINAL)))
+    assert (told(reply)[0], sent(reply)["store"], reply.plan.parent) == ("replay", False, None)
+
+
+async def test_upstream_that_replays_only_gets_the_whole_history_of_a_named_conversation() -> None:
+    reply = await converted(State(known(items=ORIGINAL)), said=NAMED, up=REPLAYS)
+    assert told(reply) == ("replay", continuity.MATCHED, 1)
+    assert sent(reply)["store"] is False and "previous_response_id" not in sent(reply)
+    assert commit(reply).stored is False
+    insisted = await converted(State(known()), said={**NAMED, "continuity": "chain"}, up=REPLAYS)
+    assert told(insisted) == ("chain", "matched", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "reason", "names"),
+    [
+        ({"up": REPLAYS}, {}, continuity.REPLAY_ONLY, 'continuity = "replay"'),
+        ({}, {"continuity": "replay"}, continuity.REPLAY_ONLY, "x-parley-continuity: replay"),
+        ({"up": CHAINS}, {"continuity": "replay"}, continuity.REPLAY_ONLY, "x-parley-continuity: replay"),
+        ({}, IGNORED, continuity.UNCHAINED, "whole history"),
+        ({"up": CHAINS}, {**IGNORED, "continuity": "chain"}, continuity.UNCHAINED, "whole history"),
+    ],
+)
+async def test_what_is_only_new_is_refused_where_nothing_is_chained(
+    options: Json, said: Json, reason: str, names: str
+) -> None:
+    state = State(head=HeadTurns(turn=turn()))
+    reply = await refused(state, [user("x")], said={**DELTA, **said}, **options)
+    assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
+    assert reply.continuity == Continuity(reason=reason)
+    assert names in reply.error.message
+    assert state.asked == []
+
+
+async def test_delta_is_chained_where_the_request_insists() -> None:
+    reply = await converted(
+        State(head=HeadTurns(turn=turn())), [user("x")], said={**DELTA, "continuity": "chain"}, up=REPLAYS
+    )
+    assert (told(reply)[:2], reply.plan.parent, reply.plan.only_new) == (("chain", "head"), "resp_1", True)
+
+
+async def test_upstream_that_ignored_a_parent_is_not_asked_to_store() -> None:
+    for said in ({**NAMED, **IGNORED}, {**IGNORED, "continuity": "chain"}):
+        reply = await converted(State(known(items=ORIGINAL)), said=said)
+        assert told(reply) == ("replay", continuity.UNCHAINED, 1)
+        assert sent(reply)["store"] is False
+    reply = await converted(State(known(items=ORIGINAL)), said=IGNORED)
+    assert told(reply) == ("replay", continuity.MATCHED, 1)  # it would not have been chained
+
+
+async def test_parent_of_the_client_s_own_goes_up_but_not_where_it_was_ignored() -> None:
+    said = {"previous_response_id": "resp_9"}
+    reply = await converted(State(), [user("x")], said=said)
+    assert (reply.plan.parent, reply.plan.only_new) == ("resp_9", True)
+    lost = await refused(State(), [user("x")], said={**said, **IGNORED})
+    assert (lost.status, lost.error.code) == (400, "previous_response_not_found")
+
+
 # -- why the state service is not asked -------------------------------------------------------------
 
 EARLY: list[tuple[str, Json]] = [

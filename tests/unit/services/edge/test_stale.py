@@ -56,7 +56,9 @@ def test_missing_parent_is_told_as_the_client_named_it() -> None:
 def test_upstream_that_cannot_chain_is_remembered_for_a_while() -> None:
     now = 0.0
     unchained = Unchained(lambda: now)
-    unchained.note("one")
-    assert ("one" in unchained, "two" in unchained) == (True, False)
+    one = ("one", "account", "model")
+    unchained.note(one)
+    others = [("two", "account", "model"), ("one", "other", "model"), ("one", "account", "other")]
+    assert one in unchained and not any(other in unchained for other in others)
     now = REMEMBERED_SECONDS
-    assert "one" not in unchained
+    assert one not in unchained
