@@ -230,6 +230,63 @@ def test_every_distortion_changes_the_stream_and_has_a_test_above(simulator: Sim
         assert not same or name in ("item-null", "id-rotation", "id-changes", "empty-output")
 
 
+# -- what disagrees ---------------------------------------------------------------------------------
+
+
+def texts(found: list[Json], ending: str = ".delta") -> list[Any]:
+    """What the text events of one kind say."""
+    key = {".delta": "delta", ".done": "text"}[ending]
+    return [event[key] for event in found if event["type"] == f"response.output_text{ending}"]
+
+
+def output_of(response: Json) -> str:
+    return str(response["output"][-1]["content"][0]["text"])
+
+
+def test_characters_cut_in_two(simulator: Simulator) -> None:
+    wave = "[[text: Hi 🌊 there]]"  # a header would not hold it
+    cut = events(simulator, "[[split-pairs]]", input=wave)
+    assert texts(cut) == ["Hi", " \ud83c", "\udf0a", " there"]
+    assert texts(cut, ".done") == ["Hi 🌊 there"] and output_of(cut[-1]["response"]) == "Hi 🌊 there"
+    for stream in (True, False):
+        answer = send(simulator, "[[lone-halves]]", stream=stream, input=wave)
+        response = answer.events()[-1]["response"] if stream else answer.json()
+        assert output_of(response) == "Hi \ud83c there"
+    assert texts(events(simulator, "[[lone-halves]]", input=wave)) == ["Hi", " \ud83c", " there"]
+
+
+def test_whole_texts_that_are_not_what_was_said(simulator: Simulator) -> None:
+    said = ["One", " two", " three"]
+    assert texts(events(simulator, "[[null-deltas]] [[text: One two three]]")) == ["One", None, " three"]
+    for name, whole in (("other-done", "One tw...o three And more."), ("short-done", "One tw"), ("empty-done", "")):
+        found = events(simulator, f"[[{name}]] [[text: One two three]]")
+        assert (texts(found), texts(found, ".done")) == (said, [whole])
+        assert output_of(found[-1]["response"]) == "One two three"
+    found = events(simulator, "[[other-output]] [[text: One two three]]")
+    assert (texts(found), texts(found, ".done")) == (said, ["One two three"])
+    assert output_of(found[-1]["response"]) == "One tw...o three And more."
+
+
+def test_server_that_keeps_nothing(simulator: Simulator) -> None:
+    """It takes what it does not heed, and says so as it is told to."""
+
+    def told(script: str, **body: Any) -> tuple[Json, Json]:
+        created, *_, final = events(simulator, script, **body)
+        return created["response"], final["response"]
+
+    ignored = told("[[ignores-parent]]", previous_response_id="resp_of_nobody")
+    assert [one["previous_response_id"] for one in ignored] == [None, None]
+    for one in told("[[stores-nothing]]", store=True):
+        assert one["store"] is False
+        assert simulator.call("GET", f"/v1/responses/{one['id']}").status == 404
+    parent = simulator.respond({"model": "gpt-5.5", "input": "Hello"}).json()["id"]
+    assert [one["previous_response_id"] == parent for one in told("", previous_response_id=parent)] == [True, True]
+    other = [one["previous_response_id"] for one in told("[[other-parent]]", previous_response_id=parent)]
+    assert parent not in other and None not in other
+    assert ["previous_response_id" in one for one in told("[[told-late]]")] == [False, True]
+    assert ["store" in one for one in told("[[untold]]")] == [False, False]
+
+
 def test_an_expired_response_is_no_parent(simulator: Simulator) -> None:
     made = simulator.respond({"model": "gpt-5.5", "input": "Hello"}).json()
     assert simulator.expire(made["id"]) == 1

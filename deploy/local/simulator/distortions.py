@@ -120,6 +120,94 @@ def _bare(usage: Json) -> Json:
     return {name: count for name, count in usage.items() if name.endswith("_tokens")}
 
 
+_KEPT = ("store", "previous_response_id")
+
+
+def _untold(response: Json) -> Json:
+    return {name: value for name, value in response.items() if name not in _KEPT}
+
+
+def _in_lifecycle(change: Callable[[Json], Json]) -> Callable[[Iterator[Played]], Iterator[Played]]:
+    """The snapshots that go before the answer; the final one is changed by itself."""
+
+    def distort(events: Iterator[Played]) -> Iterator[Played]:
+        for played in events:
+            if isinstance(played, dict) and played["type"] in _LIFECYCLE:
+                played = {**played, "response": change(played["response"])}
+            yield played
+
+    return distort
+
+
+def _other_parent(response: Json) -> Json:
+    return {**response, "previous_response_id": new_id("resp")}
+
+
+_WHOLE_TEXTS = ("text", "refusal", "arguments", "input")
+
+
+def _mapped(value: Any, change: Callable[[str], str], keys: tuple[str, ...]) -> Any:
+    """The same with every string under one of these keys changed."""
+    if isinstance(value, dict):
+        return {
+            key: change(inner) if key in keys and isinstance(inner, str) else _mapped(inner, change, keys)
+            for key, inner in value.items()
+        }
+    return [_mapped(inner, change, keys) for inner in value] if isinstance(value, list) else value
+
+
+def _in_events(ending: str, change: Callable[[str], str]) -> Callable[[Iterator[Played]], Iterator[Played]]:
+    def distort(events: Iterator[Played]) -> Iterator[Played]:
+        keys = (*_WHOLE_TEXTS, "delta")
+        for played in events:
+            yield _mapped(played, change, keys) if _type(played).endswith(ending) else played
+
+    return distort
+
+
+def _in_response(change: Callable[[str], str]) -> Callable[[Json], Json]:
+    return lambda response: {**response, "output": _mapped(response["output"], change, _WHOLE_TEXTS)}
+
+
+def _halved(events: Iterator[Played]) -> Iterator[Played]:
+    """Every delta is cut within each character that UTF-16 writes in two units."""
+    for played in events:
+        if not isinstance(played, dict) or not isinstance(played.get("delta"), str):
+            yield played
+            continue
+        start, delta = 0, played["delta"].encode("utf-16-le", "surrogatepass")
+        cuts = [at + 2 for at in range(0, len(delta), 2) if 0xD8 <= delta[at + 1] < 0xDC]
+        for cut in (*cuts, len(delta)):
+            if cut > start or not delta:
+                yield {**played, "delta": delta[start:cut].decode("utf-16-le", "surrogatepass")}
+            start = cut
+
+
+def _first_halves(text: str) -> str:
+    """Of each character that UTF-16 writes in two units the first alone."""
+    return "".join(chr(0xD800 + ((ord(one) - 0x10000) >> 10)) if one > "\uffff" else one for one in text)
+
+
+def _null_deltas(events: Iterator[Played]) -> Iterator[Played]:
+    deltas = 0
+    for played in events:
+        if isinstance(played, dict) and played["type"].endswith(".delta"):
+            deltas += 1
+            if deltas % 2 == 0:
+                played = {**played, "delta": None}
+        yield played
+
+
+def _other(text: str) -> str:
+    """Another text from the middle on, and a longer one."""
+    middle = len(text) // 2
+    return f"{text[:middle]}...{text[middle:]} And more." if text else text
+
+
+def _half(text: str) -> str:
+    return text[: len(text) // 2]
+
+
 DISTORTIONS: Mapping[str, Distortion] = {
     "no-deltas": Distortion(
         "no deltas: texts and arguments arrive in `done` only", _without(lambda type: type.endswith(".delta"))
@@ -143,15 +231,39 @@ DISTORTIONS: Mapping[str, Distortion] = {
 }
 
 
+# Of events that are as they should be, what they say of the same thing.
+DISAGREEMENTS: Mapping[str, Distortion] = {
+    "split-pairs": Distortion("every delta cut between the halves of each character beyond the BMP", _halved),
+    "lone-halves": Distortion(
+        "the first half alone of each character beyond the BMP, wherever it stands",
+        _in_events("", _first_halves),
+        _in_response(_first_halves),
+    ),
+    "null-deltas": Distortion("every second delta null", _null_deltas),
+    "other-done": Distortion("`done` events whose texts are others from the middle on", _in_events(".done", _other)),
+    "short-done": Distortion("`done` events with half of their texts", _in_events(".done", _half)),
+    "empty-done": Distortion("`done` events with empty texts", _in_events(".done", lambda text: "")),
+    "other-output": Distortion(
+        "a terminal event whose texts are others from the middle on", response=_in_response(_other)
+    ),
+    "other-parent": Distortion(
+        "`previous_response_id` names another response", _in_lifecycle(_other_parent), _other_parent
+    ),
+    "told-late": Distortion("only the terminal event says what is stored and followed", _in_lifecycle(_untold)),
+    "untold": Distortion("nothing says what is stored and followed", _in_lifecycle(_untold), _untold),
+}
+_ALL = {**DISTORTIONS, **DISAGREEMENTS}
+
+
 def distort_events(names: list[str], events: Iterator[Played]) -> Iterator[Played]:
     for name in names:
-        change = DISTORTIONS[name].events
+        change = _ALL[name].events
         events = events if change is None else change(events)
     return events
 
 
 def distort_response(names: list[str], response: Json) -> Json:
     for name in names:
-        change = DISTORTIONS[name].response
+        change = _ALL[name].response
         response = response if change is None else change(response)
     return response

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from deploy.local.simulator.ids import new_request_id
 from deploy.local.simulator.ledger import Ledger
 from deploy.local.simulator.rules.book import refuse
-from deploy.local.simulator.wire import DECODER, ENCODER, Json
+from deploy.local.simulator.wire import DECODER, Json, encode
 
 _STANDING_HEADERS: list[tuple[bytes, bytes]] = [
     (b"openai-version", b"2020-10-01"),
@@ -96,7 +96,7 @@ class Exchange:
 
     async def answer(self, status: int, payload: Any, headers: Mapping[str, str] | None = None) -> None:
         """One whole JSON answer."""
-        body = ENCODER.encode(payload)
+        body = encode(payload)
         sized = {"content-length": str(len(body)), **(headers or {})}
         await self.start(status, "application/json", sized)
         await self.send({"type": "http.response.body", "body": body})

@@ -26,13 +26,14 @@ async def create(exchange: Exchange, world: World) -> None:
     account = exchange.authenticate()
     body = await exchange.json()
     exchange.note(body)
-    request = to_request(body)
+    script_header = exchange.headers.get(SCRIPT_HEADER, "")
+    request = script.understood(to_request(body), script_header)
     conversation = conversation_of(request, account, world.conversations)
     if conversation is not None:
         conversation.lock()
     try:
         context = assemble(request, account, world.store, world.lineage, world.conversations)
-        scripted = script.decide(request, context, exchange.headers.get(SCRIPT_HEADER, ""), account, world.attempts)
+        scripted = script.decide(request, context, script_header, account, world.attempts)
         if not await answered_by_fault(exchange, scripted.plan):
             await _answer(exchange, _Turn(world, request, context, account, conversation, scripted))
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from deploy.local.simulator import directives, errors, hosted, prose
 from deploy.local.simulator.directives import Directive
-from deploy.local.simulator.distortions import DISTORTIONS
+from deploy.local.simulator.distortions import DISAGREEMENTS, DISTORTIONS
 from deploy.local.simulator.ids import new_id
 from deploy.local.simulator.plan import Failure, Limit, Plan, PlannedCall, PlannedUse, RawAnswer
 from deploy.local.simulator.rules.book import invalid_value
@@ -160,6 +160,10 @@ def _append(name: str) -> Apply:
     return apply
 
 
+def _nothing(plan: Plan, value: str) -> None:
+    pass
+
+
 def _flag(name: str) -> Apply:
     return _set(name, lambda value: True)
 
@@ -264,8 +268,20 @@ _FRAMES: Mapping[str, Scenario] = {
         _framing("splits_characters", True), "a write ends inside every longer character", is_fault=True
     ),
 }
+# Heeded before the answer is decided (script.py).
+IGNORES_PARENT = "ignores-parent"
+STORES_NOTHING = "stores-nothing"
+_FORGETFUL: Mapping[str, Scenario] = {
+    IGNORES_PARENT: Scenario(
+        _nothing, "`previous_response_id` is taken and not heeded: the answer is to the input alone, and names no other"
+    ),
+    STORES_NOTHING: Scenario(_nothing, "the answer is not stored, and says `store: false`"),
+}
 _DISTORTED: Mapping[str, Scenario] = {
     name: Scenario(_distort(name), distortion.says, is_fault=True) for name, distortion in DISTORTIONS.items()
+}
+_DISAGREEING: Mapping[str, Scenario] = {
+    name: Scenario(_distort(name), distortion.says, is_fault=True) for name, distortion in DISAGREEMENTS.items()
 }
 
 GROUPS: Mapping[str, Mapping[str, Scenario]] = {
@@ -274,7 +290,9 @@ GROUPS: Mapping[str, Mapping[str, Scenario]] = {
     "How it travels": _TRAVEL,
     "What goes wrong": _FAULTS,
     "Frames of other servers": _FRAMES,
+    "Servers that keep nothing": _FORGETFUL,
     "Events that break the rules": _DISTORTED,
+    "Events that disagree": _DISAGREEING,
 }
 SCENARIOS: Mapping[str, Scenario] = {name: row for group in GROUPS.values() for name, row in group.items()}
 

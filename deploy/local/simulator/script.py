@@ -15,7 +15,7 @@ from deploy.local.simulator.items import Call, Hosted, Message, OutputItem, Part
 from deploy.local.simulator.plan import Limit, Plan, PlannedCall
 from deploy.local.simulator.request import ResponsesRequest
 from deploy.local.simulator.scenario_models import directives_of
-from deploy.local.simulator.scenarios import SCENARIOS, to_plan, without_faults
+from deploy.local.simulator.scenarios import IGNORES_PARENT, SCENARIOS, STORES_NOTHING, to_plan, without_faults
 from deploy.local.simulator.tools import callable_tools, named_choice
 from deploy.local.simulator.wire import ENCODER, Json
 
@@ -59,6 +59,18 @@ class _Asked:
     @property
     def names(self) -> list[str]:
         return prose.names_in(self.user_text)
+
+
+def understood(request: ResponsesRequest, header: str) -> ResponsesRequest:
+    """The request as a server takes it that keeps nothing: it knows the parameters, and does not heed them."""
+    texts = (seen.last_user_text(request.items), directives_of(request.model), header)
+    named = {directive.name for text in texts for directive in directives.parse(text, SCENARIOS)[0]}
+    params = dict(request.params)
+    if IGNORES_PARENT in named:
+        params.pop("previous_response_id", None)
+    if STORES_NOTHING in named:
+        params["store"] = False
+    return replace(request, params=params)
 
 
 def decide(

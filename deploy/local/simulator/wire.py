@@ -1,5 +1,6 @@
 """JSON and SSE bytes: one encoder and one decoder for the whole process, and the frames made from them."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -10,9 +11,17 @@ ENCODER = msgspec.json.Encoder()
 DECODER = msgspec.json.Decoder()
 
 
+def encode(value: Json) -> bytes:
+    """JSON; a half of a character, which only a broken server sends, is written as the escape that it is."""
+    try:
+        return ENCODER.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def to_frame(event: Json) -> bytes:
     """One event of the Responses stream as one SSE frame (translation reference C, "Wire facts")."""
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), ENCODER.encode(event))
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), encode(event))
 
 
 def to_data_frame(payload: Json) -> bytes:
