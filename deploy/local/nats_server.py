@@ -26,7 +26,7 @@ def binary() -> str:
 
 def command(port: int, store: Path) -> list[str]:
     """Return the command line of a JetStream server on `port`, its data and configuration under `store`."""
-    store.mkdir(parents=True, exist_ok=True)
+    store.mkdir(mode=0o700, parents=True, exist_ok=True)
     configuration = store / "nats-server.conf"
     configuration.write_text(
         f"""

@@ -6,8 +6,10 @@ nothing: a cluster that was killed leaves it behind, but never the lock.
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -65,7 +67,7 @@ class StateDir:
     def occupy(self) -> None:
         """Take the directory for this process. Raises Occupied when another has it, OSError when it cannot be."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.logs.mkdir(exist_ok=True)
+        self.logs.mkdir(mode=0o700, exist_ok=True)
         for left in reversed(range(LOCK_TRIES)):
             self._lock = _locked(self.path / "cluster.lock")
             if self._lock is not None:
@@ -73,7 +75,17 @@ class StateDir:
             if not left:
                 raise Occupied(self._occupied())
             time.sleep(LOCK_RETRY_SECONDS)
+        self._close_to_others()
         self.tell(Running(pid=os.getpid()))
+
+    def _close_to_others(self) -> None:
+        """Take from group and others what an earlier release, or another umask, left them."""
+        for folder, _, names in os.walk(self.path):
+            for path in (Path(folder), *(Path(folder, name) for name in names)):
+                with suppress(OSError):  # it went away, or is another user's
+                    mode = path.lstat().st_mode
+                    if mode & 0o077 and not stat.S_ISLNK(mode):
+                        path.chmod(stat.S_IMODE(mode) & ~0o077)
 
     def _occupied(self) -> str:
         running = self._read()

@@ -14,6 +14,7 @@ from deploy.local.supervisor import Supervisor
 from deploy.local.terminal import apart_from_make, say
 from libs.runtime import settings
 from libs.runtime.errors import StartError
+from libs.runtime.service import PRIVATE_UMASK
 from libs.schemas.config import Config, Edge
 
 LayOut = Callable[[Config, Mapping[str, str], StateDir], Cluster]
@@ -130,6 +131,7 @@ def run(environ: Mapping[str, str], lay_out: LayOut = lay_out) -> int:
 
     Raises StartError with one sentence when it cannot start at all, and then has changed nothing.
     """
+    os.umask(PRIVATE_UMASK)  # for this process and its children
     config = settings.load(environ)
     state = StateDir.of(environ)
     try:

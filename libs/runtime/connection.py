@@ -188,7 +188,8 @@ class Connection:
             tell()
 
     async def _on_reconnected(self) -> None:
-        log.info("bus_reconnected", server=str(self._nc.connected_url.netloc if self._nc.connected_url else ""))
+        url = self._nc.connected_url
+        log.info("bus_reconnected", server="" if url is None else f"{url.hostname}:{url.port}")
         self._connected.set()
         for restore in self._restores:
             task = asyncio.create_task(self._restore(restore))

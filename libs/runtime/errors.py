@@ -1,5 +1,7 @@
 """What can go wrong between a service and the bus; each class says who has to act."""
 
+from libs.runtime.masking import masked
+
 
 class BusError(Exception):
     """Base of all bus failures; never a client's fault."""
@@ -39,4 +41,7 @@ class MessageTooLarge(BusError):
 
 
 class StartError(Exception):
-    """A service cannot start; the message is the one line that an operator reads."""
+    """A service cannot start; the message is the one line that an operator reads, its credentials masked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))

@@ -1,11 +1,16 @@
-"""Logging as JSON lines on stderr. Names of things and numbers only: no secrets, no message text."""
+"""Logging as JSON lines on stderr. Names of things and numbers only: no secrets, no message text.
+
+Texts of other libraries' errors may hold a credential: each line is masked before it is written.
+"""
 
 import logging
 import sys
 import time
+from types import TracebackType
 
 import msgspec
 
+from libs.runtime.masking import masked
 from libs.schemas.records import cut
 
 _ENCODER = msgspec.json.Encoder()
@@ -28,7 +33,7 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _ENCODER.encode(line).decode()
+        return masked(_ENCODER.encode(line).decode())
 
 
 def _bounded(value: object) -> object:
@@ -42,9 +47,17 @@ def setup(service: str, *, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    sys.excepthook = _crashed  # what ends the process is a line too
     # nats-py logs every lost connection itself, with a traceback; the bus tells the same in one line.
     logging.getLogger("nats").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _crashed(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        logging.getLogger("parley").critical("crashed", exc_info=(kind, error, traceback))
 
 
 class Log:

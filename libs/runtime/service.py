@@ -20,6 +20,7 @@ from libs.runtime.errors import StartError
 from libs.runtime.health import HealthServer, Readiness
 from libs.schemas.config import Config
 
+PRIVATE_UMASK = 0o077
 YOUNG_OBJECTS = 5000  # made and not freed, before the collector looks at them; Python's own 700 suits scripts
 
 log = logs.Log("parley.service")
@@ -106,7 +107,11 @@ async def _work(name: str, config: Config, grace_seconds: float, set_up: SetUp) 
 
 
 def load(name: str, environ: Mapping[str, str]) -> Config:
-    """Set up logs and traces, and return the configuration; exit with one line when it is wrong."""
+    """Set up logs and traces, and return the configuration; exit with one line when it is wrong.
+
+    What the process writes from now on is its user's alone to read.
+    """
+    os.umask(PRIVATE_UMASK)
     logs.setup(name)
     tracing.setup(name, environ)
     try:

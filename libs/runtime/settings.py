@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,12 +35,15 @@ _WITH_POLICY = schema.EMULATED | schema.DEFAULT_POLICIES.keys()
 _BEARER = re.compile(r"[!-~]+")
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
+# Whose key OpenAI's upstream gets, "key" or "client", for a process that has not the key itself.
+AUTH_VARIABLE = "PARLEY_UPSTREAM_AUTH"
 # Variables of the environment that are no setting of a section.
 OTHER_VARIABLES = (
     "PARLEY_CONFIG",
     "PARLEY_SECRET",
     "PARLEY_RECORDINGS",
     "PARLEY_SIMULATOR_PORT",
+    AUTH_VARIABLE,
     "PARLEY_VAR",
 )
 
@@ -65,6 +69,7 @@ def load(environ: Mapping[str, str]) -> Config:
     if not tree.get("upstream"):
         tree["upstream"] = _upstream_from(environ)
     config = _convert(tree, path)
+    _check_urls(config, path)
     _check_upstreams(config, path)
     return config
 
@@ -94,11 +99,17 @@ def _override(tree: dict[str, Any], section: str, field: str, value: str, variab
 
 
 def _upstream_from(environ: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The upstream that OpenAI's own variables name; without a key the caller's bearer is sent on."""
-    key, url = environ.get("OPENAI_API_KEY"), environ.get("OPENAI_BASE_URL")
-    if not key and not url:
+    """The upstream that OpenAI's own variables name; without a key the caller's bearer is sent on.
+
+    A process that calls no upstream needs the routes and not the key: what it is told stands in its place.
+    """
+    key, url = environ.get("OPENAI_API_KEY", "").strip(), environ.get("OPENAI_BASE_URL")
+    told = environ.get(AUTH_VARIABLE)
+    if told not in (None, "", "key", "client"):
+        raise StartError(f"{AUTH_VARIABLE}: neither 'key' nor 'client'")
+    if not key and not url and not told:
         return []
-    auth = {"auth": "key", "key_env": "OPENAI_API_KEY"} if key else {"auth": "client"}
+    auth = {"auth": "key", "key_env": "OPENAI_API_KEY"} if (told or (key and "key")) == "key" else {"auth": "client"}
     return [{"name": "openai", "base_url": url or DEFAULT_BASE_URL, **auth}]
 
 
@@ -109,6 +120,27 @@ def _convert(tree: dict[str, Any], path: str) -> Config:
         text, _, where = str(error).partition(" - at `$")
         key = where.removesuffix("`").lstrip(".")
         raise StartError(f"{path}: {key}: {text}" if key else f"{path}: {text}") from None
+
+
+def _check_urls(config: Config, path: str) -> None:
+    """Refuse what a driver could not take apart: its own words would show a part of the password."""
+    urls = {
+        "nats.url": config.nats.url,
+        "state.redis_url": config.state.redis_url,
+        "analytics.clickhouse_url": config.analytics.clickhouse_url,
+        **{f"upstream[{index}].base_url": upstream.base_url for index, upstream in enumerate(config.upstream)},
+    }
+    for name, url in urls.items():
+        if url and not _has_host(url):
+            raise StartError(f"{path}: {name}: not a URL with a host, and a port that is a number")
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url if "://" in url else f"//{url}")
+        return parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        return False
 
 
 def _check_upstreams(config: Config, path: str) -> None:

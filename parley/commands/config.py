@@ -12,10 +12,10 @@ import msgspec
 
 from libs.runtime import settings
 from libs.runtime.errors import StartError
+from libs.runtime.masking import masked
 from libs.schemas.config import Config, Upstream
 from parley.failure import Failure
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SECRET = ("authorization", "headers")  # of an MCP server among an upstream's tools
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -73,7 +73,7 @@ def _summary(upstream: Upstream) -> str:
     key = upstream.key_env or upstream.key_file
     auth = "the caller's own key" if upstream.auth == "client" else f"the key in {key}"
     models = ", ".join((*upstream.aliases, *upstream.models))
-    return f"{upstream.name}: {_masked(upstream.base_url)}, with {auth}, for models {models}"
+    return f"{upstream.name}: {masked(upstream.base_url)}, with {auth}, for models {models}"
 
 
 def _toml(config: dict[str, Any]) -> Iterator[str]:
@@ -92,12 +92,8 @@ def _toml_value(value: Any) -> str:
         return "{ " + ", ".join(pairs) + " }" if shown else "{}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
-    return json.dumps(_masked(value) if isinstance(value, str) else value, ensure_ascii=False)
+    return json.dumps(masked(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
 def _toml_key(key: str) -> str:
     return key if _PLAIN_KEY.fullmatch(key) else _toml_value(key)
-
-
-def _masked(text: str) -> str:
-    return _CREDENTIALS.sub("***", text)

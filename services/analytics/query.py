@@ -11,6 +11,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from libs.runtime.call import Call
+from libs.runtime.masking import masked
 from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
 from services.analytics.clickhouse import CLICKHOUSE_ERRORS, connect, database_name
@@ -62,7 +63,7 @@ class Queries:
             limit = min(max(request.limit, 0), MAX_ROWS)
             return to_reply(self._run(self._checked(request.sql), limit + 1), limit, self._budget)
         except (Refused, *CLICKHOUSE_ERRORS) as error:
-            return QueryFailed(message=str(error)[:MAX_ERROR_CHARS])
+            return QueryFailed(message=masked(str(error))[:MAX_ERROR_CHARS])
 
     def _client(self, limits: dict[str, str]) -> Client:
         bounds = {

@@ -139,13 +139,16 @@ def running_cluster(
     environ: Mapping[str, str] | None = None,
     analytics: bool = True,
     wrapped: Mapping[str, Sequence[str]] | None = None,
+    own: Mapping[str, Mapping[str, str]] | None = None,
+    nats_login: str = "",
 ) -> Iterator[Cluster]:
     """Run nats-server, the simulator and the services while the block runs; stop all of them after it.
 
-    `wrapped` gives, by name, what a service's interpreter is told to run it under.
+    `wrapped` gives, by name, what a service's interpreter is told to run it under, `own` variables that only one
+    service gets. With `nats_login`, "user:password", the server lets in nobody else.
     """
     with ExitStack() as stack:
-        nats = stack.enter_context(running_nats(directory / "nats"))
+        nats = stack.enter_context(running_nats(directory / "nats", nats_login))
         simulator = stack.enter_context(started_simulator())
         settings = {
             "PARLEY_NATS_URL": nats.url,
@@ -161,7 +164,7 @@ def running_cluster(
         def make(name: str, more: Mapping[str, str], wrapper: Sequence[str] | None = None) -> Service:
             log = directory / f"{name}-{next(logs)}.log"
             around = wrapper if wrapper is not None else (wrapped or {}).get(name, ())
-            service = Service(name, {**settings, **more}, log, around)
+            service = Service(name, {**settings, **(own or {}).get(name, {}), **more}, log, around)
             stack.callback(_stop, service)
             return service
 

@@ -14,12 +14,13 @@ from deploy.local import nats_server
 
 
 class NatsServer:
-    """One server process; `url` stays the same over restarts."""
+    """One server process; `url` stays the same over restarts. With `login`, "user:password", it lets in nobody else."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, login: str = "") -> None:
         self._store = store
+        self._login = login
         self.port = nats_server.free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
+        self.url = f"nats://{login + '@' if login else ''}127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -30,9 +31,12 @@ class NatsServer:
 
     def start(self) -> None:
         """Start, and wait until it listens."""
-        self._process = subprocess.Popen(
-            nats_server.command(self.port, self._store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        command = nats_server.command(self.port, self._store)
+        if self._login:
+            user, _, password = self._login.partition(":")
+            with Path(command[-1]).open("a") as configuration:
+                configuration.write(f'authorization {{ user: "{user}", password: "{password}" }}\n')
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert wait_listening(self.port), "nats-server did not start"
 
     def kill(self) -> None:
@@ -59,9 +63,9 @@ class NatsServer:
 
 
 @contextmanager
-def running_nats(store: Path) -> Iterator[NatsServer]:
+def running_nats(store: Path, login: str = "") -> Iterator[NatsServer]:
     """Run a server while the block runs."""
-    server = NatsServer(store)
+    server = NatsServer(store, login)
     server.start()
     try:
         yield server
