@@ -175,3 +175,35 @@ def test_state_survives_a_restart_and_nothing_is_left_running(tmp_path: Path) ->
         assert cluster.process is not None and cluster.process.wait(STOP_SECONDS) == 0
     finally:
         cluster.end()
+
+
+def test_what_it_writes_is_its_users_alone_and_each_process_has_what_it_needs(tmp_path: Path) -> None:
+    up = Up(tmp_path)
+    up.environ |= {
+        "OPENAI_API_KEY": "canary-key",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "OTHER_TOKEN": "canary-x",
+    }
+    up.environ |= {"PARLEY_SECRET": "canary-secret-0123456789"}
+    left = up.state / "logs" / "edge.log"  # of a release that left it open
+    left.parent.mkdir(parents=True)
+    left.touch(mode=0o644)
+    before = os.umask(0o022)
+    try:
+        up.start()
+    finally:
+        os.umask(before)
+    try:
+        assert up.call() == 502  # the converter knows the route, and nobody listens there
+        open_to_others = [
+            path.relative_to(up.state)
+            for path in [up.state, *up.state.rglob("*")]
+            if not path.is_symlink() and path.lstat().st_mode & 0o077
+        ]
+        assert open_to_others == []
+        environs = {name: Path(f"/proc/{pid}/environ").read_text() for name, pid in up.told()["pids"].items()}
+        assert {name for name, environ in environs.items() if "canary-key" in environ} == {"edge"}
+        assert {name for name, environ in environs.items() if "canary-secret" in environ} == {"edge", "state"}
+        assert not [name for name, environ in environs.items() if "canary-x" in environ]
+    finally:
+        up.stop()

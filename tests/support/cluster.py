@@ -141,15 +141,19 @@ def running_cluster(
     wrapped: Mapping[str, Sequence[str]] | None = None,
     own: Mapping[str, Mapping[str, str]] | None = None,
     nats_login: str = "",
+    prepare: Callable[[str], None] | None = None,
 ) -> Iterator[Cluster]:
     """Run nats-server, the simulator and the services while the block runs; stop all of them after it.
 
     `wrapped` gives, by name, what a service's interpreter is told to run it under, `own` variables that only one
     service gets. With `nats_login`, "user:password", the server lets in nobody else.
+    `prepare` is told the simulator's base URL before a service starts.
     """
     with ExitStack() as stack:
         nats = stack.enter_context(running_nats(directory / "nats", nats_login))
         simulator = stack.enter_context(started_simulator())
+        if prepare is not None:
+            prepare(simulator.base_url)
         settings = {
             "PARLEY_NATS_URL": nats.url,
             "OPENAI_BASE_URL": simulator.base_url,

@@ -76,3 +76,51 @@ def test_a_key_that_lacks_stops_the_start(tmp_path: Path) -> None:
     file.write_text('[[upstream]]\nname = "a"\nbase_url = "http://a"\nkey_env = "A_KEY"\n')
     with pytest.raises(StartError, match="the environment variable A_KEY gives no key"):
         laid_out(tmp_path, PARLEY_CONFIG=str(file))
+
+
+FILE = """
+[[upstream]]
+name = "a"
+base_url = "http://a:pw-1@b/v1"
+key_env = "A_KEY"
+"""
+
+
+@pytest.mark.parametrize("file", ["", FILE])
+def test_only_the_edge_has_keys_and_the_converter_the_same_routes(tmp_path: Path, file: str) -> None:
+    (tmp_path / "parley.toml").write_text(file)
+    given = {"PARLEY_CONFIG": str(tmp_path / "parley.toml"), "OPENAI_API_KEY": "sk-1", "A_KEY": "sk-2"}
+    found = specs(laid_out(tmp_path, **given))
+    for name in ("nats-server", "converter", "state", "analytics"):
+        assert not {"OPENAI_API_KEY", "A_KEY"} & found[name].environ.keys()
+    routes = [settings.load(found[name].environ).upstream for name in ("edge", "converter")]
+    assert routes[0] == routes[1] != []
+    assert all(settings.upstream_key(upstream, found["edge"].environ) for upstream in routes[0])
+
+
+def test_each_process_gets_the_variables_that_it_needs(tmp_path: Path) -> None:
+    secrets = {
+        "PARLEY_SECRET": "s" * 16,
+        "PARLEY_STATE_REDIS_URL": "redis://:pw@r",
+        "PARLEY_ANALYTICS_CLICKHOUSE_URL": "http://a:pw@c",
+        "GOOGLE_API_KEY": "x",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=x",
+    }
+    found = specs(laid_out(tmp_path, PATH="/bin", LANG="C", PARLEY_PORT="0", **secrets))
+    has = {name: secrets.keys() & spec.environ.keys() for name, spec in found.items()}
+    traced = "OTEL_EXPORTER_OTLP_HEADERS"
+    assert has == {
+        "nats-server": set(),
+        "simulator": set(),
+        "converter": {traced},
+        "state": {traced, "PARLEY_SECRET", "PARLEY_STATE_REDIS_URL"},
+        "analytics": {traced, "PARLEY_ANALYTICS_CLICKHOUSE_URL"},
+        "edge": {traced, "PARLEY_SECRET"},
+    }
+    assert all({"PATH", "LANG"} <= spec.environ.keys() for spec in found.values())
+
+
+def test_what_is_told_of_an_upstream_holds_no_password(tmp_path: Path) -> None:
+    (tmp_path / "parley.toml").write_text(FILE)
+    cluster = laid_out(tmp_path, PARLEY_CONFIG=str(tmp_path / "parley.toml"), A_KEY="sk-2")
+    assert cluster.upstream == "a (http://***@b/v1)"

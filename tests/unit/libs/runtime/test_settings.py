@@ -167,3 +167,36 @@ def test_key_that_is_empty_stops_the_start(tmp_path: Path, key: bytes) -> None:
     for in_file in (True, False):
         with pytest.raises(StartError, match="gives no key"):
             own_key(tmp_path, key, in_file=in_file)
+
+
+def test_process_without_the_key_is_told_whose_it_is(file: Path) -> None:
+    with_key = load(file, "", OPENAI_API_KEY="sk", OPENAI_BASE_URL="http://b/v1").upstream
+    assert load(file, "", PARLEY_UPSTREAM_AUTH="key", OPENAI_BASE_URL="http://b/v1").upstream == with_key
+    [default] = load(file, "", PARLEY_UPSTREAM_AUTH="key").upstream
+    assert (default.base_url, default.auth) == (settings.DEFAULT_BASE_URL, "key")
+    [theirs] = load(file, "", PARLEY_UPSTREAM_AUTH="client", OPENAI_API_KEY="sk").upstream
+    assert theirs.auth == "client"
+    with pytest.raises(StartError, match="PARLEY_UPSTREAM_AUTH"):
+        load(file, "", PARLEY_UPSTREAM_AUTH="keys")
+    assert load(file, "", OPENAI_API_KEY=" ").upstream == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("PARLEY_NATS_URL", "nats://a:pw/9@host:4222"),
+        ("PARLEY_NATS_URL", "nats://a:pw-9@host:port"),
+        ("PARLEY_STATE_REDIS_URL", "redis://:pw/9@host"),
+        ("PARLEY_ANALYTICS_CLICKHOUSE_URL", "http://a:pw/9@host"),
+        ("OPENAI_BASE_URL", "http://a:pw/9@host/v1"),
+    ],
+)
+def test_url_that_cannot_be_taken_apart_is_refused_without_being_told(file: Path, variable: str, url: str) -> None:
+    with pytest.raises(StartError, match="not a URL with a host") as caught:
+        load(file, "", **{variable: url})
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["localhost", "localhost:4222", "nats://[::1]:4222", "tls://a:b@c", "unix:///x.sock"])
+def test_url_with_a_host_is_taken(file: Path, url: str) -> None:
+    assert load(file, "", PARLEY_NATS_URL=url).nats.url == url
