@@ -67,8 +67,8 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
     """The upstream request of a chat call and how to translate its answer; `model` as sent upstream.
 
     `model_requested` is the client's own word for the model, before aliases. `conversation` is the name or
-    token that the client is told. With `whole` false the request is only
-    what is new, and must never be sent without its parent.
+    token that the client is told. With `whole` false the request is only what is new, and must never be sent
+    without its parent. `stored` says that the upstream is to keep the answer.
     """
 
     upstream: str
@@ -81,6 +81,7 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
     whole: bool = True
     previous_response_id: str | None = None
     dropped: list[str] = []
+    stored: bool = False
 
 
 class Native(msgspec.Struct, frozen=True, kw_only=True, tag="native"):
@@ -264,10 +265,11 @@ class CommitReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held of a conversation, and which upstream owns an id of the Responses API?"""
+    """What is held of a conversation, and which upstream owns an id, or each of several, of its API?"""
 
     conversation: str | None = None
     upstream_id: str | None = None
+    upstream_ids: list[str] = []
 
 
 class ConversationInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,21 +287,36 @@ class ConversationInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadReply(msgspec.Struct, frozen=True, kw_only=True):
-    """`upstream` is the name of the owner of the id; each None where it is not known."""
+    """`upstream` is the name of the owner of the id; each None where it is not known.
+
+    `owners` are those of `upstream_ids` that are known; None from a worker that knows no such question.
+    """
 
     conversation: ConversationInfo | None = None
     upstream: str | None = None
+    owners: dict[str, str] | None = None
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Remember that an id of the Responses API belongs to an upstream."""
+    """Remember that an id, and those in `more`, belong to an upstream, which made them for this tenant."""
 
     upstream_id: str
     upstream: str
+    more: list[str] = []
 
 
 class ClaimReply(msgspec.Struct, frozen=True):
     """It is remembered."""
+
+
+class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Forget whose an id is: its upstream has deleted what it named."""
+
+    upstream_id: str
+
+
+class ReleaseReply(msgspec.Struct, frozen=True):
+    """It is forgotten."""
 
 
 class ListRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -127,7 +127,7 @@ READ: Subject[bus.ReadRequest, bus.ReadReply] = Subject(
     idempotent=True,
     producers=("edge",),
     consumer="state",
-    meaning="What is held of a conversation; which upstream owns an id?",
+    meaning="What is held of a conversation; which upstream owns these ids?",
 )
 CLAIM: Subject[bus.ClaimRequest, bus.ClaimReply] = Subject(
     "parley.state.claim",
@@ -138,7 +138,18 @@ CLAIM: Subject[bus.ClaimRequest, bus.ClaimReply] = Subject(
     idempotent=True,
     producers=("edge",),
     consumer="state",
-    meaning="Remember which upstream owns an id.",
+    meaning="Remember which upstream made these ids for a tenant.",
+)
+RELEASE: Subject[bus.ReleaseRequest, bus.ReleaseReply] = Subject(
+    "parley.state.release",
+    bus.ReleaseRequest,
+    bus.ReleaseReply,
+    timeout_seconds=2.0,
+    patience_seconds=0.5,
+    idempotent=True,
+    producers=("edge",),
+    consumer="state",
+    meaning="Forget which upstream owns an id: it is gone there.",
 )
 LIST: Subject[bus.ListRequest, bus.ListReply] = Subject(
     "parley.state.list",
@@ -195,6 +206,7 @@ SUBJECTS: tuple[Subject[Any, Any], ...] = (
     COMMIT,
     READ,
     CLAIM,
+    RELEASE,
     LIST,
     DELETE,
     STATE_STATUS,

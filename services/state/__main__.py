@@ -7,7 +7,7 @@ from libs.runtime import service
 from libs.runtime.jetstream import ensure_bucket, prepared
 from libs.runtime.sealing import Seals
 from libs.runtime.secret import load_secret
-from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, READ, RESOLVE, STATE, STATE_STATUS
+from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, READ, RELEASE, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
 from services.state.eviction import Evictions
 from services.state.handlers import State
@@ -60,6 +60,7 @@ async def set_up(worker: service.Worker) -> None:
         (COMMIT, state.commit),
         (READ, state.read),
         (CLAIM, state.claim),
+        (RELEASE, state.release),
         (LIST, state.list),
         (DELETE, state.delete),
         (STATE_STATUS, state.status),

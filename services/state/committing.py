@@ -109,7 +109,7 @@ class Committing:
             )
         }
         if stored is not None:
-            records[self._keys.owner(turn.response_id)] = Owner(upstream=turn.upstream)
+            records[self._keys.owner(turn.response_id)] = Owner(upstream=turn.upstream, written=self._now)
         ttl = self._ttl(turn.stored)
         return [self._vault.write(key, record, ttl) for key, record in records.items()]
 

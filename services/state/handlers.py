@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from libs.runtime.call import Call
 from libs.schemas.bus import (
     ClaimReply,
@@ -22,24 +24,26 @@ from libs.schemas.bus import (
     MarkRequest,
     ReadReply,
     ReadRequest,
+    ReleaseReply,
+    ReleaseRequest,
     ResolveReply,
     ResolveRequest,
     StateStatus,
     StateStatusRequest,
 )
 from libs.schemas.config import State as Settings
-from services.state import conversations, heads
+from services.state import conversations, heads, owners
 from services.state.committing import Committing
 from services.state.keys import Keys
 from services.state.moving import move
-from services.state.records import ERASURE, Owner
+from services.state.records import ERASURE
 from services.state.resolving import MAX_TURNS, Resolving
 from services.state.tenancy import Tenancy
 from services.state.vault import Vault
 
 
 class State:
-    """Handles the eight subjects of the state service."""
+    """Handles the nine subjects of the state service."""
 
     def __init__(self, vault: Vault, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._vault = vault
@@ -68,14 +72,25 @@ class State:
         return MarkReply(number=await move(self._vault, key, change, now))
 
     async def read(self, request: ReadRequest, call: Call) -> ReadReply:
-        """Return what is held of a conversation, and the owner of an id."""
-        return await conversations.read(self._vault, Keys(call.tenant), request)
+        """Return what is held of a conversation, and the owners of ids."""
+        keys = Keys(call.tenant)
+        reply = await conversations.read(self._vault, keys, request)
+        if not request.upstream_ids:
+            return reply
+        now, ttl_seconds = int(self._clock()), self._settings.link_ttl_seconds
+        found = await owners.read(self._vault, keys, request.upstream_ids, now, ttl_seconds)
+        return msgspec.structs.replace(reply, owners=found)
 
     async def claim(self, request: ClaimRequest, call: Call) -> ClaimReply:
-        """Remember the owner of an id."""
-        key = Keys(call.tenant).owner(request.upstream_id)
-        await self._vault.write(key, Owner(upstream=request.upstream), self._settings.link_ttl_seconds)
+        """Remember the owner of ids."""
+        now, ttl_seconds = int(self._clock()), self._settings.link_ttl_seconds
+        await owners.claim(self._vault, Keys(call.tenant), request, now, ttl_seconds)
         return ClaimReply()
+
+    async def release(self, request: ReleaseRequest, call: Call) -> ReleaseReply:
+        """Forget the owner of an id."""
+        await owners.release(self._vault, Keys(call.tenant), request.upstream_id)
+        return ReleaseReply()
 
     async def list(self, request: ListRequest, call: Call) -> ListReply:
         """Return a page of the tenant's conversations."""

@@ -68,9 +68,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The upstream an id belongs to."""
+    """The upstream an id belongs to, and when that was last written."""
 
     upstream: str
+    written: int = 0
 
 
 ENCODER = msgspec.msgpack.Encoder()

@@ -30,6 +30,7 @@ from libs.schemas.bus import (
     MarkRequest,
     ReadReply,
     ReadRequest,
+    ReleaseRequest,
     ResolveReply,
     ResolveRequest,
     StateStatusRequest,
@@ -617,6 +618,36 @@ async def test_owner_of_an_id_is_remembered(tenant: Tenant) -> None:
     await tenant.state.claim(ClaimRequest(upstream_id="file.*>", upstream="theirs"), tenant.call)
     owners = [(await tenant.read(upstream_id=id)).upstream for id in ("resp_1", "resp_2", "file.*>")]
     assert owners == ["up", None, "theirs"]
+
+
+async def test_owners_of_many_ids_are_claimed_and_read_in_one_message(tenant: Tenant) -> None:
+    await tenant.commit(1, stored=True)
+    names = [f"item:msg_{number}" for number in range(300)]
+    await tenant.state.claim(ClaimRequest(upstream_id="conversation:c", upstream="b", more=names), tenant.call)
+    asked = ["resp_1", "conversation:c", "unknown", *names]
+    found = (await tenant.read(upstream_ids=asked)).owners
+    assert found == {"resp_1": "up", **dict.fromkeys(["conversation:c", *names], "b")}
+    stranger = Tenant(tenant.store)
+    assert (await stranger.read(upstream_ids=asked)).owners == {}
+
+
+async def test_released_id_is_nobody_s_and_may_be_claimed_anew(tenant: Tenant) -> None:
+    claim = ClaimRequest(upstream_id="resp_1", upstream="a", more=["resp_2"])
+    for _ in range(2):
+        await tenant.state.claim(claim, tenant.call)
+        for _ in range(2):
+            await tenant.state.release(ReleaseRequest(upstream_id="resp_1"), tenant.call)
+        assert (await tenant.read(upstream_ids=["resp_1", "resp_2"])).owners == {"resp_2": "a"}
+
+
+async def test_claim_that_is_in_use_outlives_its_time(tenant: Tenant) -> None:
+    tenant.settings = Settings(link_ttl_seconds=4)
+    tenant.cold()
+    await tenant.state.claim(ClaimRequest(upstream_id="used", upstream="a", more=["unused"]), tenant.call)
+    for _ in range(4):
+        await asyncio.sleep(1.7)
+        assert (await tenant.read(upstream_ids=["used"])).owners == {"used": "a"}
+    assert (await tenant.read(upstream_ids=["used", "unused"])).owners == {"used": "a"}
 
 
 async def test_conversations_are_listed_newest_first_by_pages(tenant: Tenant) -> None:

@@ -394,5 +394,5 @@ async def test_bytes_go_on_as_a_neighbouring_release_wrote_them(root: Path) -> N
     request = Newer(upstream_id="resp_1", upstream="u", account="new")
     assert stage.outbox.keep(CLAIM, request, CALL, conversation=None, expires=int(time.time()) + 60)
     await gone(root)
-    assert sent == [{"upstream_id": "resp_1", "upstream": "u", "account": "new"}]
+    assert sent == [{"upstream_id": "resp_1", "upstream": "u", "more": [], "account": "new"}]
     await stage.end()
