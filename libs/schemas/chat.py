@@ -320,11 +320,16 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChatEnvelope(msgspec.Struct, frozen=True):
-    """What the edge reads of a body before it sends it on: never the messages."""
+    """What the edge reads of a body before it sends it on: never the messages.
+
+    `store` and `background` say whether the upstream keeps the answer.
+    """
 
     model: str
     stream: bool | None = None
     parley: Raw = NO_RAW
+    store: Raw = NO_RAW
+    background: Raw = NO_RAW
 
 
 # -- models ------------------------------------------------------------------------------------------

@@ -98,7 +98,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Upstream(Profile, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One API that Parley calls. `models` are globs, `aliases` map the client's names to the upstream's."""
+    """One API that Parley calls. `models` are globs, `aliases` map the client's names to the upstream's.
+
+    `shared_ids` are globs of the files, vector stores, containers, prompts and skills that any caller may use
+    with Parley's own key; others belong to the caller that made them.
+    """
 
     name: str
     base_url: str
@@ -109,13 +113,15 @@ class Upstream(Profile, frozen=True, kw_only=True, forbid_unknown_fields=True):
     aliases: dict[str, str] = {}
     model_rules: list[ModelRule] = []
     continuity: ContinuityPolicy = "auto"
+    shared_ids: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The HTTP side."""
+    """The HTTP side. `open` lets anyone beyond this machine use the keys of the upstreams with `auth = "key"`."""
 
     host: str = "127.0.0.1"
     port: int = 8080
+    open: bool = False
     max_body_bytes: int = 64 * 1024 * 1024
     connect_timeout_seconds: float = 10.0
     first_byte_timeout_seconds: float = 600.0

@@ -347,6 +347,7 @@ def _converted(work: _Work, decided: _Decided, conversation: str) -> Converted:
         whole=not work.named.only_new,
         previous_response_id=parent.response_id if parent else work.chat.previous_response_id,
         dropped=work.made.dropped,
+        stored=work.made.body.store,
     )
 
 

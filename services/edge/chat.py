@@ -18,7 +18,7 @@ from libs.translate.chained import NotChained
 from libs.translate.continuity import BUSY
 from libs.translate.lift import Skeleton
 from libs.translate.routing import Route, route
-from services.edge import state
+from services.edge import owners, state
 from services.edge.chat_call import ChatCall
 from services.edge.edge import ConversionRefused, Edge
 from services.edge.exchange import Exchange
@@ -81,6 +81,7 @@ class ChatEndpoint:
                 mark.seen = exchange.status == 200
                 mark.end()
             return
+        await owners.check_converted(edge, exchange, caller, converted)
         mark = begin(edge, exchange, caller, converted.plan)
         request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, mark=mark)
         try:

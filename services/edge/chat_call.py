@@ -27,9 +27,11 @@ from services.edge.answers import ChatRenderer, Ending, Renderer, TypedRenderer,
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
+from services.edge.made import Made, made
 from services.edge.marks import Mark
 from services.edge.model_call import ModelCall, UpstreamRefused, decode_response, read_response
 from services.edge.own_key import UpstreamKeyRefused
+from services.edge.owners import guarded
 from services.edge.polling import settled
 from services.edge.push import Pushed
 from services.edge.stale import find_stale
@@ -59,6 +61,7 @@ class ChatCall:
         self._keeper = Keeper(edge, exchange, caller, converted.plan, mark)
         self._call: ModelCall
         self._record: calls.Call
+        self._made: Made
 
     async def run(self, bones: Skeleton) -> None:
         """Send the request and answer the client. Raises TranslationError, and Stale where a plain retry may help."""
@@ -68,6 +71,9 @@ class ChatCall:
         pieces = splice(self._converted.body, bones)
         self._call = ModelCall(edge, exchange, self._caller, self._converted, self._attempt, pieces)
         self._record = self._call.record
+        upstream = self._call.upstream
+        stored = self._converted.stored and guarded(upstream)
+        self._made = made(edge, exchange, self._caller, upstream, stored=stored)
         edge.streams.add(exchange, streamed=self._plan.stream)
         try:
             async with self._call.ask() as answer:
@@ -139,17 +145,19 @@ class ChatCall:
 
     async def _stream(self, answer: aiohttp.ClientResponse) -> None:
         exchange, parser, renderer = self._exchange, FrameParser(), self._renderer()
-        rendered, drained = b"", False
+        rendered, drained, named = b"", False, False
 
         def take(data: bytes) -> bool:
             """Render a read and send it, where the answer has begun and the client reads; is nothing left to do?"""
-            nonlocal rendered
+            nonlocal rendered, named
             exchange.last_read = time.monotonic()
             if exchange.streaming:
                 renderer.keepalive()
             frames = [frame for name, payload in parser.feed(data) for frame in renderer.feed(name, payload)]
-            if renderer.created is not None:
+            if renderer.created is not None and not named:
+                named = True
                 self._record.identify(renderer.created)
+                self._made.claim([("response", renderer.created.id)])
             rendered = b"".join(frames)
             if rendered and exchange.streaming:
                 self._record.first_output()
@@ -194,6 +202,7 @@ class ChatCall:
     async def _start(self) -> None:
         if not self._exchange.streaming:
             await self._mark.settled()
+            await self._made.gone()
             await self._exchange.start_stream()
 
     def _fail(self, error: TranslationError, told: bytes) -> None:
@@ -226,4 +235,8 @@ class ChatCall:
         code = None if response.error is None or response.error.code is None else str(response.error.code)
         self._record.end(outcome, error_code=code, response=response, finish_reason=reason, tool_calls=len(call_ids))
         self._keeper.ended(response, output, outcome, ending.said)
-        await self._keeper.kept()
+        if self._plan.format == "responses":
+            self._made.response(response)
+        else:
+            self._made.claim([("response", response.id)])  # a chat client is told of no items
+        await asyncio.gather(self._keeper.kept(), self._made.kept())

@@ -1,6 +1,6 @@
-"""Reads along with chat calls that an upstream answers itself, for the record alone.
+"""Reads along with chat calls that an upstream answers itself, for the record and for the completion's id.
 
-Of a stream only the chunks that finish it, or carry usage, are parsed.
+Of a stream only the chunks that finish it, or carry usage, are parsed; the first one where its id is claimed.
 """
 
 import msgspec
@@ -11,6 +11,7 @@ from libs.schemas.output import InputTokensDetails, OutputTokensDetails, Respons
 from libs.schemas.records import Outcome
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
+from services.edge.made import Made
 from services.edge.tap import MAX_BODY_BYTES
 
 
@@ -49,8 +50,10 @@ _ERROR = (b'{"error"', b'{ "error"')
 class ChatStreamTap:
     """Follows the chunks of one native stream."""
 
-    def __init__(self, record: Call) -> None:
+    def __init__(self, record: Call, made: Made) -> None:
         self._record = record
+        self._made = made
+        self._is_named = not made.wanted
         self._parser: FrameParser | None = FrameParser()
         self._finish = ""
         self._last = _Answer()
@@ -63,6 +66,8 @@ class ChatStreamTap:
         self._record.first_output()
         try:
             for _, payload in self._parser.feed(data):
+                if not self._is_named:
+                    self._name(payload)
                 if payload.startswith(_ERROR):
                     self._record.end("failed")
                 elif any(mark in payload for mark in _WORTH_PARSING):
@@ -71,11 +76,17 @@ class ChatStreamTap:
             metrics.BAD_EVENTS.inc()
             self._parser = None
 
+    def _name(self, payload: bytes) -> None:
+        self._is_named = True
+        self._made.claim([("completion", _DECODER.decode(payload).id)])
+
     def _note(self, chunk: _Answer) -> None:
         self._last = chunk
         self._usage = chunk.usage or self._usage
         for choice in chunk.choices or ():
             self._finish = choice.finish_reason or self._finish
+        if self._finish:
+            self._made.ended()
 
     def finish(self) -> None:
         """The upstream closed; without a finish reason the answer was cut."""
@@ -89,8 +100,9 @@ class ChatStreamTap:
 class ChatBodyTap:
     """Collects the JSON body of one native call."""
 
-    def __init__(self, record: Call) -> None:
+    def __init__(self, record: Call, made: Made) -> None:
         self._record = record
+        self._made = made
         self._chunks: list[bytes] = []
         self._size = 0
 
@@ -108,6 +120,7 @@ class ChatBodyTap:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._record.end("ok")
             return
+        self._made.claim([("completion", answer.id)])
         choices = answer.choices or []
         reason = next((choice.finish_reason for choice in choices if choice.finish_reason), "") or ""
         calls = sum(len(choice.message.tool_calls or ()) for choice in choices if choice.message)

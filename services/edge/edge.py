@@ -22,6 +22,7 @@ from libs.schemas.subjects import CONVERT
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.lift import Skeleton
 from services.edge.calls import RecordSink
+from services.edge.claims import Claims
 from services.edge.exchange import Exchange
 from services.edge.media import text_too_large
 from services.edge.outbox import Outbox
@@ -68,6 +69,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     outbox: Outbox
     streams: Streams
     unchained: Unchained = msgspec.field(default_factory=Unchained)
+    claims: Claims = msgspec.field(default_factory=Claims)
     background: set[asyncio.Task[Any]] = msgspec.field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

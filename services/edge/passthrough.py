@@ -1,11 +1,12 @@
 """Hands a request to an upstream and its answer to the client, byte for byte.
 
-Bodies are streamed both ways. An optional tap reads along for the record.
+Bodies are streamed both ways. An optional tap reads along. What makes ids that must be claimed waits for
+that: the end of a stream, and a whole body.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import aiohttp
@@ -19,6 +20,7 @@ from services.edge import calls, failures, paths
 from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, chat_error_frame
+from services.edge.made import Made
 from services.edge.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.push import Pushed
 from services.edge.tenants import Caller
@@ -29,6 +31,7 @@ _NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization",
 # By which an upstream may read another path, method or host than it is asked for.
 _NOT_FORWARDED |= {"forwarded", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override"}
 _NOT_FORWARDED_PREFIXES = ("x-parley-", "x-forwarded-", "x-original-")
+MAX_HELD_BYTES = 16 * 1024 * 1024  # of an answer that waits for its claims
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -40,6 +43,9 @@ class Tap(Protocol):
 
     def finish(self) -> None:
         """The answer ended as HTTP says it should."""
+
+
+MakeTap = Callable[[bool], Tap]
 
 
 def forwarded_headers(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream) -> dict[str, str]:
@@ -99,9 +105,14 @@ async def pass_through(
     headers: Mapping[str, str],
     body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None,
     record: Call | None = None,
-    tap: Tap | None = None,
+    tap: MakeTap | None = None,
+    made: Made | None = None,
+    streamed: bool = False,
 ) -> None:
-    """Send the request to `path` of `upstream` and its answer to the client, which `tap` reads for `record`.
+    """Send the request to `path` of `upstream` and its answer to the client.
+
+    What `tap` makes reads it for `record` and for `made`; it is told whether the answer is a stream, which
+    `streamed` says where the answer does not.
 
     Raises TranslationError when the upstream cannot be reached, or breaks off before its answer began.
     """
@@ -110,7 +121,15 @@ async def pass_through(
         method: str = exchange.scope["method"]
         async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as answer:
             guarded = _Guarded(edge.upstreams.own_key(upstream), path)
-            await _relay(exchange, upstream, answer, _tap(answer, tap, record), guarded)
+            begun, guard = await guarded.begin(answer), guarded.stream(answer)
+            await _start(exchange, upstream, answer, with_length=guard is None)
+            is_stream = guard is not None or _is_stream(answer, asked=streamed)
+            reader = _tap(answer, tap, record, is_stream)
+            claims = made if made is not None and made.wanted and answer.status < 300 else None
+            if claims is not None and not is_stream:
+                await _relay_whole(exchange, answer, reader, begun, claims)
+            else:
+                await _relay(exchange, answer, reader, begun, guard, claims)
     except TranslationError as error:
         if record is not None:
             record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
@@ -123,17 +142,24 @@ async def pass_through(
         edge.streams.remove(exchange)
 
 
-async def _relay(
-    exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientResponse, tap: Tap, guarded: _Guarded
-) -> None:
-    begun, guard = await guarded.begin(answer), guarded.stream(answer)
+async def _start(exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientResponse, *, with_length: bool) -> None:
     headers = relayed_headers(answer.headers)
-    if "content-length" in answer.headers and guard is None:
+    if "content-length" in answer.headers and with_length:
         headers["content-length"] = answer.headers["content-length"]
     if "location" in headers:
         location = paths.location(headers.pop("location"), answer.url, upstream.base_url)
         headers |= {"location": location} if location else {}
     await exchange.start(answer.status, headers)
+
+
+async def _relay(
+    exchange: Exchange,
+    answer: aiohttp.ClientResponse,
+    tap: Tap,
+    begun: bytes,
+    guard: StreamGuard | None,
+    made: Made | None,
+) -> None:
     held = b""
 
     def take(data: bytes) -> bool:
@@ -142,7 +168,8 @@ async def _relay(
         tap.feed(data)
         if guard is not None:
             data = guard.feed(data)
-        held = b"" if not data or exchange.write_now(data) else data
+        waits = made is not None and made.fresh
+        held = b"" if not data or (not waits and exchange.write_now(data)) else data
         return not held
 
     pushed = Pushed(answer, take)
@@ -150,6 +177,8 @@ async def _relay(
         if begun and not take(begun):
             await exchange.write(held)
         while await pushed.left():
+            if made is not None:
+                await made.gone()
             await exchange.write(held)
         if guard is not None:
             await exchange.write(guard.finish())
@@ -160,10 +189,42 @@ async def _relay(
     await exchange.write(b"", more=False)
 
 
-def _tap(answer: aiohttp.ClientResponse, tap: Tap | None, record: Call | None) -> Tap:
-    if tap is None or record is None:
-        return _NoTap()
-    return _ErrorTap(record, answer.status) if answer.status >= 400 else tap
+async def _relay_whole(exchange: Exchange, answer: aiohttp.ClientResponse, tap: Tap, begun: bytes, made: Made) -> None:
+    """Relay a body that a client reads as one, once what it makes is claimed; a very large one in parts."""
+    held: list[bytes] = []
+    size = 0
+
+    def take(data: bytes) -> None:
+        nonlocal size
+        exchange.last_read = time.monotonic()
+        tap.feed(data)
+        held.append(data)
+        size += len(data)
+
+    try:
+        take(begun)
+        async for data in answer.content.iter_any():
+            take(data)
+            if size > MAX_HELD_BYTES:
+                await exchange.write(b"".join(held))
+                held.clear()
+                size = 0
+    except (aiohttp.ClientError, OSError):
+        raise UpstreamTruncated from None
+    tap.finish()
+    await made.kept()
+    await exchange.write(b"".join(held), more=False)
+
+
+def _is_stream(answer: aiohttp.ClientResponse, *, asked: bool) -> bool:
+    told = _type(answer)
+    return told == "text/event-stream" or (asked and told != "application/json")
+
+
+def _tap(answer: aiohttp.ClientResponse, tap: MakeTap | None, record: Call | None, streamed: bool) -> Tap:
+    if answer.status >= 400:
+        return _NoTap() if record is None else _ErrorTap(record, answer.status)
+    return _NoTap() if tap is None else tap(streamed)
 
 
 class _NoTap:

@@ -1,17 +1,57 @@
-"""Any other /v1 path: relayed to the upstream that owns the id in it, else the first; bodies streamed both ways."""
+"""Any other /v1 path: relayed to the upstream that owns the id in it, else the first; bodies streamed both ways.
 
-import re
-from collections.abc import AsyncIterator
-from urllib.parse import unquote
+Where Parley's own key would be used, only what the table of `openai_paths.py` has is relayed, and only to
+those for whom the ids were made that a request names.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Raw
 
 from libs.schemas.config import Upstream
-from services.edge import paths, state
+from libs.schemas.errors import ErrorBody
+from libs.translate.errors import TranslationError
+from libs.translate.sse import FrameParser, FrameTooLarge
+from services.edge import named_ids, openai_paths, owners, paths
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.made import Made, item_ids, made, release
+from services.edge.named_ids import Named
+from services.edge.openai_paths import ROUTED, Kind, Place, Row
 from services.edge.passthrough import forwarded_headers, pass_through
+from services.edge.state import StateUnavailable
+from services.edge.tap import MAX_CLAIMED_BYTES
 from services.edge.tenants import Caller
 
-_OWNED = re.compile(r"/(?:responses|conversations)/([^/?]+)")
+_GOES_ON = (None, "queued", "in_progress")  # statuses of a response whose stream has not ended
+_ROUTED_PARTS: dict[str, Kind] = {"responses": "response", "conversations": "conversation"}
+
+
+class NotRelayed(TranslationError):
+    """A path whose answer may hold what others made with Parley's key."""
+
+    def __init__(self, exchange: Exchange, why: str) -> None:
+        message = f"Not relayed with Parley's own key: {exchange.scope['method']} {exchange.scope['path']}: {why}."
+        super().__init__(403, ErrorBody(message=message, code="not_relayed"))
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request: `path` as it goes up, `parts` of it decoded, `place` in the table where it has one."""
+
+    exchange: Exchange
+    caller: Caller
+    path: str
+    parts: Sequence[str]
+    place: Place | None
+
+    @property
+    def query(self) -> bytes:
+        """As the client wrote it."""
+        query: bytes = self.exchange.scope["query_string"]
+        return query
 
 
 class RelayEndpoint:
@@ -25,7 +65,10 @@ class RelayEndpoint:
         edge = self._edge
         caller = edge.tenants.identify(exchange.headers)
         path = _path(exchange)
-        upstream = await self._upstream(exchange, caller, path)
+        parts = openai_paths.segments(path)
+        place = openai_paths.find(exchange.scope["method"], parts)
+        request = _Request(exchange=exchange, caller=caller, path=path, parts=parts, place=place)
+        upstream = await self._upstream(request)
         headers = forwarded_headers(edge, exchange, caller, upstream)
         body = None
         if exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers:
@@ -34,13 +77,204 @@ class RelayEndpoint:
                 headers["content-length"] = exchange.headers["content-length"]
         else:
             exchange.watch()
-        await pass_through(edge, exchange, upstream, path=path, headers=headers, body=body)
+        if place is None or not owners.guarded(upstream):
+            makes = _makes(edge, request, upstream)
+            await self._send(request, upstream, headers, body, makes)
+            return
+        sent = await self._checked(request, place, upstream, body)
+        if isinstance(sent, list):
+            headers["content-length"] = str(len(sent[0]))
+        await self._send(request, upstream, headers, sent, _makes(edge, request, upstream))
 
-    async def _upstream(self, exchange: Exchange, caller: Caller, path: str) -> Upstream:
+    async def _send(
+        self,
+        request: _Request,
+        upstream: Upstream,
+        headers: dict[str, str],
+        body: list[bytes] | AsyncIterator[bytes] | None,
+        makes: Made,
+    ) -> None:
+        def tap(is_stream: bool) -> _Tap:
+            return _Tap(self._edge, request, makes, is_stream=is_stream)
+
+        exchange = request.exchange
+        await pass_through(
+            self._edge, exchange, upstream, path=request.path, headers=headers, body=body, tap=tap, made=makes
+        )
+
+    async def _upstream(self, request: _Request) -> Upstream:
+        """Return where a request goes. Raises InvalidRequest for an id that is nobody's there, NotRelayed."""
         edge = self._edge
-        found = _OWNED.match(path)
-        owner = await state.owner(edge, exchange, caller, unquote(found[1])) if found else None
-        return owner or edge.config.upstream[0]
+        first, guards = edge.config.upstream[0], owners.guards(edge.config)
+        routed = _routed(request)
+        upstream: Upstream | None = first
+        if routed is not None and (guards or len(edge.config.upstream) > 1):
+            upstream = await self._owner(request, *routed, strict=guards)
+        if not owners.guarded(upstream or first):
+            return upstream or first
+        if request.place is None:
+            raise NotRelayed(request.exchange, openai_paths.why_refused(request.parts))
+        if upstream is None:
+            assert routed is not None  # else it were the first
+            raise owners.missing(*routed)
+        return upstream
+
+    async def _owner(self, request: _Request, kind: Kind, id_: str, *, strict: bool) -> Upstream | None:
+        """Return the upstream that an id was made by. Raises StateUnavailable where that must be known."""
+        name = owners.name(kind, id_)
+        try:
+            found = await owners.find(self._edge, request.exchange, request.caller, [name])
+        except StateUnavailable:
+            if strict:
+                raise
+            return None
+        return found.get(name)
+
+    async def _checked(
+        self, request: _Request, place: Place, upstream: Upstream, body: AsyncIterator[bytes] | None
+    ) -> list[bytes] | AsyncIterator[bytes] | None:
+        """Return the body to send, once all that the request names is the caller's. Raises as `owners.check` does."""
+        exchange, row = request.exchange, place.row
+        settings = self._edge.config.edge
+        named = named_ids.of_query(request.query)
+        sent: list[bytes] | AsyncIterator[bytes] | None = body
+        if body is not None and (row.names or not (owners.shares_all(upstream) or _is_form(exchange))):
+            whole = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
+            exchange.watch()
+            sent = [whole]
+            named += await owners.named_in(whole, upstream)
+            if row.makes == "batch":
+                _check_batch(whole)
+        if row.kind is not None and row.kind not in ROUTED and place.id is not None:
+            named.append(Named(row.kind, place.id, ""))
+        await owners.check(self._edge, exchange, request.caller, upstream, named)
+        return sent
+
+
+class _Told(msgspec.Struct):
+    """What an answer may name that belongs to the caller from then on."""
+
+    id: Any = None
+    status: Any = None
+    output: list[Raw] | None = None
+    data: list[Raw] | None = None
+    file: Any = None
+    output_file_id: Any = None
+    error_file_id: Any = None
+
+
+class _Event(msgspec.Struct):
+    """An event of a response's stream."""
+
+    response: _Told | None = None
+
+
+_TOLD = msgspec.json.Decoder(_Told)
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+class _Tap:
+    """Reads what a relayed answer makes, and forgets what it deletes."""
+
+    def __init__(self, edge: Edge, request: _Request, makes: Made, *, is_stream: bool) -> None:
+        self._edge = edge
+        self._request = request
+        self._made = makes
+        self._parser = FrameParser() if is_stream else None
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._reads = makes.wanted
+
+    def feed(self, data: bytes) -> None:
+        """Read what has just arrived."""
+        if not self._reads:
+            return
+        if self._parser is not None:
+            self._feed(self._parser, data)
+            return
+        self._size += len(data)
+        self._chunks.append(data)
+        if self._size > MAX_CLAIMED_BYTES:
+            self._reads = False
+            self._chunks = []
+
+    def _feed(self, parser: FrameParser, data: bytes) -> None:
+        try:
+            for _, payload in parser.feed(data):
+                told = _EVENT.decode(payload).response if b'"response"' in payload else None
+                if told is not None:
+                    self._made.claim(_ids(told, self._request.place))
+                    if told.status not in _GOES_ON:
+                        self._made.ended()
+        except FrameTooLarge:
+            self._reads = False
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        exchange, place = self._request.exchange, self._request.place
+        if self._chunks:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._made.claim(_ids(_TOLD.decode(b"".join(self._chunks)), place))
+        if place is not None and _deletes(exchange, place) and exchange.status < 300:
+            assert place.row.kind is not None and place.id is not None
+            release(self._edge, exchange, self._request.caller, place.row.kind, place.id)
+
+
+def _deletes(exchange: Exchange, place: Place) -> bool:
+    """Whether the request deletes the very thing that the path names, not what is in it."""
+    ends_there = place.row.path.endswith("}") and place.row.path.count("{") == 1
+    return exchange.scope["method"] == "DELETE" and place.id is not None and ends_there
+
+
+def _ids(told: _Told, place: Place | None) -> list[tuple[Kind, Any]]:
+    """Return the ids in an answer that belong to the caller."""
+    if place is None:
+        return []
+    row = place.row
+    found: list[tuple[Kind, Any]] = [] if row.makes is None else [(row.makes, told.id)]
+    if row.items:
+        found += item_ids([*(told.output or ()), *(told.data or ())])
+    if row.kind == "upload" and isinstance(told.file, dict):
+        found.append(("file", told.file.get("id")))
+    if row.kind == "batch":
+        found += [("file", told.output_file_id), ("file", told.error_file_id)]
+    return found
+
+
+def _makes(edge: Edge, request: _Request, upstream: Upstream) -> Made:
+    row = None if request.place is None else request.place.row
+    tells = row is not None and (_tells_ids(row) if owners.guarded(upstream) else row.makes in ROUTED)
+    return made(edge, request.exchange, request.caller, upstream, stored=tells)
+
+
+def _tells_ids(row: Row) -> bool:
+    return row.makes is not None or row.items or row.kind in ("upload", "batch")
+
+
+def _routed(request: _Request) -> tuple[Kind, str] | None:
+    """Return the response or conversation that a path is about, whatever follows it."""
+    if request.place is not None and request.place.id is None:
+        return None
+    if len(request.parts) < 2 or not request.parts[1]:
+        return None
+    kind = _ROUTED_PARTS.get(request.parts[0])
+    return None if kind is None else (kind, request.parts[1])
+
+
+def _check_batch(body: bytes) -> None:
+    """Refuse a batch of calls whose lines, which are not read, may name what is another's."""
+    endpoint = named_ids.field(body, "endpoint")
+    if endpoint not in openai_paths.BATCHED:
+        supported = ", ".join(f"'{path}'" for path in sorted(openai_paths.BATCHED))
+        message = f"Parley's own key runs batches of {supported} alone."
+        raise TranslationError(403, ErrorBody(message=message, param="endpoint", code="not_relayed"))
+
+
+def _is_form(exchange: Exchange) -> bool:
+    """Whether the body is a form, which streams: what is uploaded in one names nothing."""
+    return exchange.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 async def _body(exchange: Exchange, idle_seconds: float) -> AsyncIterator[bytes]:

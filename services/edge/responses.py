@@ -9,35 +9,30 @@ from libs.schemas.chat import ChatEnvelope
 from libs.schemas.records import Surface
 from libs.translate.body import decode_body, is_given
 from libs.translate.routing import Route, route
-from services.edge import calls, state
+from services.edge import calls, owners
 from services.edge.calls import Call
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.made import Made, made
 from services.edge.media import skeleton
 from services.edge.passthrough import Tap, forwarded_headers, pass_through
-from services.edge.tap import BodyTap, Identified, StreamTap
+from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
 _PATHS: dict[Surface, str] = {"responses": "/responses", "chat": "/chat/completions"}
 # How to read along, by surface and whether the answer is a stream.
-_TAPS: dict[tuple[Surface, bool], Callable[[Call, Identified], Tap]] = {
+_TAPS: dict[tuple[Surface, bool], Callable[[Call, Made], Tap]] = {
     ("responses", False): BodyTap,
     ("responses", True): StreamTap,
-    ("chat", False): lambda record, _: ChatBodyTap(record),
-    ("chat", True): lambda record, _: ChatStreamTap(record),
+    ("chat", False): ChatBodyTap,
+    ("chat", True): ChatStreamTap,
 }
 
 
-class _Envelope(ChatEnvelope, frozen=True):
-    """Of a Responses body also whether the upstream is to keep the answer; it does unless told not to."""
-
-    store: Raw = Raw(b"true")
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
 
 
 class ResponsesEndpoint:
@@ -52,25 +47,18 @@ class ResponsesEndpoint:
         settings = edge.config.edge
         caller = edge.tenants.identify(exchange.headers)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
-        envelope: _Envelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
+        envelope: ChatEnvelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
-        kept = bytes(envelope.store) != b"false"
-        claim = _claim(edge, exchange, caller, way) if kept else _nobody
-        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope, identified=claim)
+        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope)
 
 
-def _claim(edge: Edge, exchange: Exchange, caller: Caller, way: Route) -> Identified:
-    """Return what has the upstream remembered as the owner of a response."""
-
-    def claim(response_id: str) -> None:
-        state.claim(edge, exchange, caller, response_id, way.upstream)
-
-    return claim
-
-
-def _nobody(response_id: str) -> None:
-    """Nobody is told of a response that is not kept."""
+def _is_stored(surface: Surface, envelope: ChatEnvelope) -> bool:
+    """Whether the upstream is to keep the answer: a response unless told not to, a completion where told to."""
+    told = bytes(envelope.store)
+    if surface == "chat":
+        return told == b"true"
+    return told != b"false" or bytes(envelope.background) == b"true"
 
 
 async def relay_call(
@@ -82,12 +70,16 @@ async def relay_call(
     *,
     surface: Surface,
     envelope: ChatEnvelope,
-    identified: Identified = _nobody,
 ) -> None:
-    """Pass a call to the upstream's own endpoint for `surface`, and record it; `identified` is told a response's id.
+    """Pass a call to the upstream's own endpoint for `surface`, record it, and claim what it makes.
 
-    Raises TranslationError as `pass_through` does.
+    Raises TranslationError as `pass_through` does, and for an id that is not the caller's.
     """
+    if owners.guarded(way.upstream):
+        named = await owners.named_in(body, way.upstream, exchange.scope["query_string"])
+        await owners.check(edge, exchange, caller, way.upstream, named)
+    streamed = bool(envelope.stream)
+    makes = made(edge, exchange, caller, way.upstream, stored=_is_stored(surface, envelope))
     unchanged = way.model == envelope.model and not is_given(envelope.parley)
     sent = body if unchanged else _rewritten(body, way.model)
     record = calls.begin(
@@ -98,7 +90,7 @@ async def relay_call(
         attempt=1,
         model_requested=envelope.model,
         upstream=way.upstream.name,
-        streamed=bool(envelope.stream),
+        streamed=streamed,
         request_bytes=len(sent),
     )
     headers = forwarded_headers(edge, exchange, caller, way.upstream)
@@ -113,7 +105,9 @@ async def relay_call(
         headers=headers,
         body=[sent],
         record=record,
-        tap=_TAPS[surface, bool(envelope.stream)](record, identified),
+        tap=lambda is_stream: _TAPS[surface, is_stream](record, makes),
+        made=makes,
+        streamed=streamed,
     )
 
 

@@ -5,7 +5,6 @@ frame, then what goes on in the background, then the records.
 """
 
 import asyncio
-import socket
 from collections.abc import Mapping
 
 import uvicorn
@@ -19,6 +18,7 @@ from libs.runtime.secret import load_secret
 from libs.runtime.service import first, raise_descriptor_limit, spare_collector, stop_event
 from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
+from services.edge import door
 from services.edge.app import create_app
 from services.edge.edge import Edge
 from services.edge.outbox import Outbox
@@ -43,7 +43,8 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     raise_descriptor_limit()
     secret = load_secret(environ, config.edge.secret_file)
     tenants = Tenants(secret, config.upstream, environ, config.tenant)
-    listener = _listen(config)
+    listener = door.listen(config)
+    door.warn(config)
     bus = await Bus.connect(config.nats, "edge")
 
     async def ensure_records() -> None:
@@ -88,13 +89,6 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     await upstreams.close()
     await bus.drain(1.0)
     return 1 if lost else 0
-
-
-def _listen(config: Config) -> socket.socket:
-    try:
-        return socket.create_server((config.edge.host, config.edge.port), backlog=2048)
-    except OSError as error:
-        raise StartError(f"cannot listen on {config.edge.host}:{config.edge.port}: {error.strerror}") from None
 
 
 def _uvicorn(config: Config, edge: Edge, readiness: Readiness) -> uvicorn.Config:

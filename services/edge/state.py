@@ -12,16 +12,13 @@ from libs.runtime.call import Call
 from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, RequestInvalid
 from libs.runtime.logs import Log
 from libs.schemas.bus import (
-    ClaimRequest,
     CommitRequest,
     DeleteRequest,
-    ReadRequest,
     StateStatus,
     StateStatusRequest,
 )
-from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
-from libs.schemas.subjects import CLAIM, COMMIT, DELETE, READ, STATE_STATUS, Subject
+from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS, Subject
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
@@ -107,32 +104,11 @@ def delete_entries(edge: Edge, exchange: Exchange, caller: Caller, entries: list
         edge.spawn(_tell(edge, DELETE, request, travels(exchange, caller), "delete_failed"))
 
 
-def claim(edge: Edge, exchange: Exchange, caller: Caller, upstream_id: str, upstream: Upstream) -> None:
-    """Have it remembered whose an id is, unless it is where unknown ids go anyway; not waited for."""
-    if upstream_id and upstream.name != edge.config.upstream[0].name:
-        request = ClaimRequest(upstream_id=upstream_id, upstream=upstream.name)
-        edge.spawn(_tell(edge, CLAIM, request, travels(exchange, caller), "claim_failed"))
-
-
 async def _tell(edge: Edge, subject: Subject[Any, Any], request: Any, call: Call, failure: str) -> None:
     try:
         await edge.bus.call(subject, request, call)
     except BusError as error:
         log.warning(failure, request_id=call.request_id, error=type(error).__name__)
-
-
-async def owner(edge: Edge, exchange: Exchange, caller: Caller, upstream_id: str) -> Upstream | None:
-    """Return the upstream that owns an id; None where that is not known, or there is but one."""
-    upstreams = edge.config.upstream
-    if len(upstreams) == 1:
-        return None
-    call = travels(exchange, caller, seconds=OWNER_SECONDS)
-    try:
-        reply = await edge.bus.call(READ, ReadRequest(upstream_id=upstream_id), call)
-    except BusError as error:
-        log.warning("owner_unknown", request_id=exchange.request_id, error=type(error).__name__)
-        return None
-    return next((upstream for upstream in upstreams if upstream.name == reply.upstream), None)
 
 
 async def status(edge: Edge) -> StateStatus | None:

@@ -13,7 +13,7 @@ from libs.runtime.health import Readiness
 from libs.schemas.bus import ConvertRequest, StateStatus
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT, MAX_MESSAGE_BYTES
-from services.edge import state
+from services.edge import door, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 
@@ -73,6 +73,7 @@ class Status:
                 "first_byte_timeout_seconds": config.edge.first_byte_timeout_seconds,
                 "grace_seconds": config.edge.grace_seconds,
             },
+            "door": door.report(config),
             "state": kept,
             "upstreams": [
                 {

@@ -1,7 +1,7 @@
 """Stored completions: the chat API's view of what the upstream keeps as responses (translation reference B.8).
 
 `GET` and `DELETE /v1/chat/completions/{id}` and `GET .../{id}/messages`. A list and an update have no
-counterpart upstream, and are not there.
+counterpart upstream, and are not there. A completion that the upstream's own chat endpoint made is asked of that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,10 +24,12 @@ from libs.translate.stored import (
     to_stored_messages,
 )
 from libs.translate.upstream_errors import read_error, to_chat_error
-from services.edge import paths, state
+from services.edge import owners, paths, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.made import release
 from services.edge.model_call import MAX_RESPONSE_BYTES, decode_response
+from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.tenants import Caller
 from services.edge.upstream import UpstreamTruncated, read_limited
 
@@ -55,25 +57,76 @@ class StoredEndpoint:
         rest: str = exchange.scope["path"].removeprefix(PATH)
         of_messages = rest.endswith(_MESSAGES)
         name = rest.removesuffix(_MESSAGES)
-        upstream_id = _segment(name)
+        upstream_id = response_id(name)
+        segment = None if upstream_id is None else paths.to_segment(upstream_id)
         method: str = exchange.scope["method"]
         show = _SHOWS.get((method, of_messages))
-        if show is None or upstream_id is None:
+        if segment is None:
             raise _not_found(paths.invalid_url(exchange.scope) if show is None else None, name)
+        native, owner = await self._owners(exchange, caller, name, upstream_id or "")
+        if native is not None:
+            await self._relay(exchange, caller, native, name, of_messages=of_messages)
+            return
+        if show is None:
+            raise _not_found(paths.invalid_url(exchange.scope), name)
         exchange.watch()
-        for upstream in await self._upstreams(exchange, caller, upstream_id):
+        for upstream in self._upstreams(owner):
             try:
-                await exchange.send(200, await show(_Stored(self._edge, exchange, caller, upstream), name, upstream_id))
-                return
+                shown = await show(_Stored(self._edge, exchange, caller, upstream), name, segment)
             except _Missing:
                 continue
+            if method == "DELETE":
+                release(self._edge, exchange, caller, "response", upstream_id or "")
+            await exchange.send(200, shown)
+            return
         raise _not_found(None, name)
 
-    async def _upstreams(self, exchange: Exchange, caller: Caller, upstream_id: str) -> list[Upstream]:
-        """All that may have it, its owner first."""
-        owner = await state.owner(self._edge, exchange, caller, upstream_id)
-        upstreams = [upstream for upstream in self._edge.config.upstream if upstream.api != "chat"]
-        return sorted(upstreams, key=lambda upstream: owner is None or upstream.name != owner.name)
+    def _upstreams(self, owner: Upstream | None) -> list[Upstream]:
+        """All that may have it, its owner first; where Parley's own key would be used, that one alone."""
+        having = [
+            one for one in self._edge.config.upstream if one.api != "chat" and (one is owner or not owners.guarded(one))
+        ]
+        return sorted(having, key=lambda upstream: upstream is not owner)
+
+    async def _owners(
+        self, exchange: Exchange, caller: Caller, name: str, upstream_id: str
+    ) -> tuple[Upstream | None, Upstream | None]:
+        """Return who answered it at its own chat endpoint, and who has it as a response.
+
+        Raises StateUnavailable where that must be known.
+        """
+        guards = owners.guards(self._edge.config)
+        if not guards and len(self._edge.config.upstream) == 1:
+            return None, None
+        native = owners.name("completion", name)
+        try:
+            found = await owners.find(self._edge, exchange, caller, [native, upstream_id])
+        except state.StateUnavailable:
+            if guards:
+                raise
+            return None, None
+        return found.get(native), found.get(upstream_id)
+
+    async def _relay(
+        self, exchange: Exchange, caller: Caller, upstream: Upstream, name: str, *, of_messages: bool
+    ) -> None:
+        """Ask the chat endpoint that made it."""
+        settings = self._edge.config.edge
+        headers = forwarded_headers(self._edge, exchange, caller, upstream)
+        body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
+        exchange.watch()
+        path = f"/chat/completions/{paths.to_segment(name)}{_MESSAGES if of_messages else ''}"
+        query = exchange.scope["query_string"].decode("latin-1")
+        await pass_through(
+            self._edge,
+            exchange,
+            upstream,
+            path=f"{path}?{query}" if query else path,
+            headers={**headers, "content-length": str(len(body))} if body else headers,
+            body=[body] if body else None,
+        )
+        if exchange.scope["method"] == "DELETE" and exchange.status < 300:
+            release(self._edge, exchange, caller, "completion", name)
 
 
 class _Stored:
@@ -123,12 +176,6 @@ _SHOWS: dict[tuple[str, bool], Callable[[_Stored, str, str], Awaitable[bytes]]] 
     ("DELETE", False): _Stored.deleted,
     ("GET", True): _Stored.messages,
 }
-
-
-def _segment(name: str) -> str | None:
-    """The id of the response that a completion's names, as a path holds it; None for what cannot be one."""
-    upstream_id = response_id(name)
-    return None if upstream_id is None else paths.to_segment(upstream_id)
 
 
 def _decode(decode: Callable[[bytes], T], body: bytes) -> T:

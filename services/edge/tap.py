@@ -1,9 +1,7 @@
-"""Reads along with bytes that pass through, for the record alone; it changes and delays nothing.
+"""Reads along with bytes that pass through, for the record and for what the answer makes; it changes nothing.
 
 Of a stream only the frames that begin and end it are parsed; of a body, its end state.
 """
-
-from collections.abc import Callable
 
 import msgspec
 
@@ -15,21 +13,21 @@ from libs.translate.errors import TranslationError
 from libs.translate.finish import event_failure, finish_reason, response_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
-
-Identified = Callable[[str], None]
+from services.edge.made import Made
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_CLAIMED_BYTES = 64 * 1024 * 1024  # of a body whose ids are claimed
 
 _READ = (b"response.created", b"response.completed", b"response.incomplete", b"response.failed", b"error")
 _OUTCOMES: dict[str | None, Outcome] = {"completed": "ok", "incomplete": "incomplete", "failed": "failed"}
 
 
 class StreamTap:
-    """Follows the event stream of one `/v1/responses` call; `identified` is told the response's id."""
+    """Follows the event stream of one `/v1/responses` call; `made` is told of the response."""
 
-    def __init__(self, record: Call, identified: Identified) -> None:
+    def __init__(self, record: Call, made: Made) -> None:
         self._record = record
-        self._identified = identified
+        self._made = made
         self._parser: FrameParser | None = FrameParser()
 
     def feed(self, data: bytes) -> None:
@@ -49,13 +47,19 @@ class StreamTap:
         event = decode_event(name, payload)
         if isinstance(event, ResponseCreated):
             self._record.identify(event.response)
-            self._identified(event.response.id)
+            self._made.response(event.response)
         elif isinstance(event, ErrorEvent):
             _fail(self._record, event_failure(event))
         elif isinstance(event, ResponseFailed):
+            self._end(event.response)
             _fail(self._record, response_failure(event.response), event.response)
         elif hasattr(event, "response"):
+            self._end(event.response)
             end(self._record, event.response)
+
+    def _end(self, response: Response) -> None:
+        self._made.response(response)
+        self._made.ended()
 
     def finish(self) -> None:
         """The upstream closed; without a terminal event the answer was cut."""
@@ -63,11 +67,11 @@ class StreamTap:
 
 
 class BodyTap:
-    """Collects the JSON body of one `/v1/responses` call; `identified` is told the response's id."""
+    """Collects the JSON body of one `/v1/responses` call; `made` is told of the response."""
 
-    def __init__(self, record: Call, identified: Identified) -> None:
+    def __init__(self, record: Call, made: Made) -> None:
         self._record = record
-        self._identified = identified
+        self._made = made
         self._chunks: list[bytes] | None = []
         self._size = 0
 
@@ -77,7 +81,7 @@ class BodyTap:
         self._size += len(data)
         if self._chunks is not None:
             self._chunks.append(data)
-        if self._size > MAX_BODY_BYTES:
+        if self._size > (MAX_CLAIMED_BYTES if self._made.wanted else MAX_BODY_BYTES):
             self._chunks = None
 
     def finish(self) -> None:
@@ -88,7 +92,7 @@ class BodyTap:
             self._record.end("ok")
             return
         end(self._record, response)
-        self._identified(response.id)
+        self._made.response(response)
 
 
 def end(record: Call, response: Response) -> Outcome:

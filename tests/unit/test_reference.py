@@ -60,7 +60,8 @@ def test_reference_names_every_setting_with_its_variable_and_default() -> None:
         assert re.search(rf"\| `{section}\.{field}` \| `{variable}` \| ", REFERENCE), f"{section}.{field}"
         default = next(known for known in msgspec.structs.fields(settings.SECTIONS[section]) if known.name == field)
         if default.default not in (msgspec.NODEFAULT, ""):
-            assert f"| `{section}.{field}` | `{variable}` | `{default.default}` |" in REFERENCE
+            shown = str(default.default).lower() if isinstance(default.default, bool) else default.default
+            assert f"| `{section}.{field}` | `{variable}` | `{shown}` |" in REFERENCE
 
 
 def test_reference_names_every_field_of_an_upstream() -> None:

@@ -6,39 +6,14 @@ import time
 
 from libs.runtime.call import Call
 from libs.runtime.health import Readiness
-from libs.schemas.bus import ClaimReply, ClaimRequest, CommitReply, DeleteReply, DeleteRequest, ReadReply, StateStatus
-from libs.schemas.subjects import CLAIM, COMMIT, DELETE, READ, STATE_STATUS
+from libs.schemas.bus import CommitReply, DeleteReply, DeleteRequest, StateStatus
+from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS
 from services.edge import state
 from services.edge.status import Status
-from tests.unit.services.edge.fakes import CALLER, UPSTREAMS, Client, Stage
+from tests.unit.services.edge.fakes import CALLER, Client, Stage
 from tests.unit.services.edge.test_outbox import commit
 
 COMMITTED = commit()
-
-
-async def owner(stage: Stage) -> str | None:
-    found = await state.owner(stage.edge, Client("GET", "/").exchange(), CALLER, "resp_1")
-    return None if found is None else found.name
-
-
-async def test_owner_of_an_id_is_asked_for_only_among_several() -> None:
-    assert await owner(Stage({READ.name: ReadReply(upstream="two")})) == "two"
-    alone = Stage({READ.name: ReadReply(upstream="one")}, upstreams=UPSTREAMS[:1])
-    assert (await owner(alone), alone.bus.asked) == (None, [])
-
-
-async def test_owner_is_unknown_where_nobody_knows_it() -> None:
-    assert await owner(Stage({READ.name: ReadReply()})) is None
-    assert await owner(Stage({READ.name: ReadReply(upstream="unheard-of")})) is None
-    assert await owner(Stage({})) is None
-
-
-async def test_only_what_is_not_where_unknown_ids_go_is_claimed() -> None:
-    stage, exchange = Stage({CLAIM.name: ClaimReply()}), Client("POST", "/").exchange()
-    for upstream in UPSTREAMS:
-        state.claim(stage.edge, exchange, CALLER, "resp_1", upstream)
-    await asyncio.gather(*stage.edge.background)
-    assert stage.bus.asked == [(CLAIM.name, ClaimRequest(upstream_id="resp_1", upstream="two"))]
 
 
 async def test_entries_are_deleted_and_none_is_no_question() -> None:

@@ -1,4 +1,4 @@
-"""What the tap reads of bytes that pass, for the record alone."""
+"""What the tap reads of bytes that pass, for the record."""
 
 import json
 from typing import Any
@@ -9,8 +9,10 @@ from libs.schemas.records import CallRecord, Record
 from services.edge.calls import begin
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.exchange import Exchange
+from services.edge.made import Made
 from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
+from tests.unit.services.edge.fakes import CALLER, Client, Stage
 
 CALL_ITEM = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 RESPONSE: dict[str, Any] = {
@@ -28,8 +30,9 @@ RESPONSE: dict[str, Any] = {
 }
 
 
-def nobody(response_id: str) -> None:
-    """Nobody is told of the response."""
+def nothing() -> Made:
+    """Nothing is claimed."""
+    return Made(Stage({}).edge, Client("POST", "/").exchange(), CALLER, None)
 
 
 class Sink:
@@ -79,7 +82,7 @@ async def test_call_is_opened_as_lost(sink: Sink) -> None:
 
 
 async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
-    tap = StreamTap(call(sink), nobody)
+    tap = StreamTap(call(sink), nothing())
     stream = frame("response.created", response=RESPONSE) + frame("response.completed", response=RESPONSE)
     for start in range(0, len(stream), 5):
         tap.feed(stream[start : start + 5])
@@ -111,14 +114,14 @@ async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
     ],
 )
 async def test_stream_tap_tells_how_an_answer_ended(sink: Sink, events: bytes, outcome: str, code: str) -> None:
-    tap = StreamTap(call(sink), nobody)
+    tap = StreamTap(call(sink), nothing())
     tap.feed(events)
     tap.finish()
     assert [(record.outcome, record.error_code) for record in sink.closed] == [(outcome, code)]
 
 
 async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
-    tap = StreamTap(call(sink), nobody)
+    tap = StreamTap(call(sink), nothing())
     tap.feed(frame("response.created", response=RESPONSE))
     tap.finish()
     assert [(record.outcome, record.response_id, record.model) for record in sink.closed] == [
@@ -127,7 +130,7 @@ async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
 
 
 async def test_body_tap_records_the_response(sink: Sink) -> None:
-    tap = BodyTap(call(sink, streamed=False), nobody)
+    tap = BodyTap(call(sink, streamed=False), nothing())
     body = json.dumps(RESPONSE).encode()
     tap.feed(body[:10])
     tap.feed(body[10:])
@@ -137,7 +140,7 @@ async def test_body_tap_records_the_response(sink: Sink) -> None:
 
 
 async def test_body_that_is_no_response_is_still_recorded(sink: Sink) -> None:
-    tap = BodyTap(call(sink, streamed=False), nobody)
+    tap = BodyTap(call(sink, streamed=False), nothing())
     tap.feed(b"<html>")
     tap.finish()
     assert [record.outcome for record in sink.closed] == ["ok"]
@@ -157,7 +160,7 @@ def chunk(**fields: Any) -> bytes:
 
 
 async def test_chat_stream_tap_records_finish_and_usage(sink: Sink) -> None:
-    tap = ChatStreamTap(call(sink))
+    tap = ChatStreamTap(call(sink), nothing())
     stream = (
         chunk(choices=[{"delta": {"content": "x"}, "finish_reason": None}])
         + chunk(choices=[{"delta": {}, "finish_reason": "stop"}])
@@ -188,29 +191,17 @@ async def test_chat_stream_tap_records_finish_and_usage(sink: Sink) -> None:
     ],
 )
 async def test_chat_stream_tap_tells_how_an_answer_ended(sink: Sink, stream: bytes, outcome: str) -> None:
-    tap = ChatStreamTap(call(sink))
+    tap = ChatStreamTap(call(sink), nothing())
     tap.feed(stream)
     tap.finish()
     assert [record.outcome for record in sink.closed] == [outcome]
 
 
 async def test_chat_body_tap_records_the_completion(sink: Sink) -> None:
-    tap = ChatBodyTap(call(sink, streamed=False))
+    tap = ChatBodyTap(call(sink, streamed=False), nothing())
     choice = {"finish_reason": "tool_calls", "message": {"tool_calls": [{}, {}]}}
     tap.feed(json.dumps({"id": "chatcmpl-1", "model": "m-1", "choices": [choice], "usage": CHAT_USAGE}).encode())
     tap.finish()
     [record] = sink.closed
     assert (record.outcome, record.finish_reason, record.tool_calls) == ("ok", "tool_calls", 2)
     assert record.reasoning_tokens == 5
-
-
-async def test_id_of_a_response_is_told_when_it_is_known() -> None:
-    identified: list[str] = []
-    body = BodyTap(call(Sink(), streamed=False), identified.append)
-    body.feed(json.dumps(RESPONSE).encode())
-    assert identified == []
-    body.finish()
-    created = {"type": "response.created", "response": {**RESPONSE, "id": "resp_2", "output": []}}
-    stream = StreamTap(call(Sink()), identified.append)
-    stream.feed(b"event: response.created\ndata: %b\n\n" % json.dumps(created).encode())
-    assert identified == ["resp_1", "resp_2"]

@@ -1,0 +1,30 @@
+"""Claims under way: what this process had made for a caller, and the state service may not know yet."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+SIZE = 10_000
+
+
+class Claims:
+    """Upstreams by tenant and name; the oldest are forgotten beyond SIZE."""
+
+    def __init__(self) -> None:
+        self._upstreams: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def note(self, tenant: str, names: Iterable[str], upstream: str) -> None:
+        """Claims are on their way."""
+        for name in names:
+            self._upstreams[tenant, name] = upstream
+            self._upstreams.move_to_end((tenant, name))
+        while len(self._upstreams) > SIZE:
+            self._upstreams.popitem(last=False)
+
+    def forget(self, tenant: str, names: Iterable[str]) -> None:
+        """The state service has them, or what they were about is gone."""
+        for name in names:
+            self._upstreams.pop((tenant, name), None)
+
+    def get(self, tenant: str, name: str) -> str | None:
+        """Return the upstream of a claim; None where none is under way."""
+        return self._upstreams.get((tenant, name))

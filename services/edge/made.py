@@ -1,0 +1,146 @@
+"""What answers make for their callers: ids are claimed as they come, before they reach anyone.
+
+A claim that does not get through is kept on disk and tried until it is in, as a turn is.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from libs.runtime.errors import BusError
+from libs.schemas.bus import ClaimRequest, ReleaseRequest
+from libs.schemas.config import Upstream
+from libs.schemas.output import Response
+from libs.schemas.subjects import CLAIM, RELEASE, Subject
+from services.edge import owners, state
+from services.edge.edge import Edge, travels
+from services.edge.exchange import Exchange
+from services.edge.openai_paths import ROUTED, Kind
+from services.edge.tenants import Caller
+
+MAX_CLAIMED = 256  # ids of one answer in one claim: the newest
+
+
+class _Ids(msgspec.Struct):
+    id: Any = None
+    container_id: Any = None
+
+
+_IDS = msgspec.json.Decoder(_Ids)
+
+
+class Made:
+    """What one answer makes. `upstream` None: nothing of it is claimed.
+
+    `fresh` says that what is about to go out must wait: an id that was just claimed, or the end.
+    """
+
+    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream | None) -> None:
+        self._edge = edge
+        self._exchange = exchange
+        self._caller = caller
+        self._upstream = upstream
+        self._claimed: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.fresh = False
+        self._ended = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to claim."""
+        return self._upstream is not None
+
+    def response(self, response: Response) -> None:
+        """The upstream has named a response, and the items of it that are there."""
+        if self._upstream is not None:
+            self.claim([("response", response.id), *item_ids(response.output)])
+
+    def claim(self, ids: Iterable[tuple[Kind, Any]]) -> None:
+        """Begin to have ids remembered as the caller's, each once."""
+        upstream = self._upstream
+        if upstream is None:
+            return
+        new = [name for name in dict.fromkeys(_names(upstream, ids)) if name not in self._claimed]
+        for start in range(0, len(new), MAX_CLAIMED):
+            names = new[start : start + MAX_CLAIMED]
+            self._claimed.update(names)
+            self.fresh = True
+            self._edge.claims.note(self._caller.tenant, names, upstream.name)
+            self._tasks.append(self._edge.spawn(_claim(self._edge, self._exchange, self._caller, names, upstream)))
+
+    def ended(self) -> None:
+        """The answer is about to end."""
+        self._ended = True
+        self.fresh = any(not task.done() for task in self._tasks)
+
+    async def gone(self) -> None:
+        """Wait for as long as what is about to go out must: at the end until all is kept, else until it was sent."""
+        if self._ended:
+            return await self.kept()
+        if not self.fresh:
+            return None
+        self.fresh = False
+        for _ in range(3):  # the tasks begin, and publish
+            await asyncio.sleep(0)
+
+    async def kept(self) -> None:
+        """Wait until all is remembered, or on disk: `commit_timeout_seconds` at most."""
+        self.fresh = False
+        waiting = [task for task in self._tasks if not task.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._edge.config.edge.commit_timeout_seconds)
+
+
+def made(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream, *, stored: bool = True) -> Made:
+    """Return what claims the ids of an answer of `upstream`: where that is of use, and it is `stored` there."""
+    needed = stored and (owners.guarded(upstream) or upstream.name != edge.config.upstream[0].name)
+    return Made(edge, exchange, caller, upstream if needed else None)
+
+
+def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
+    """Return the ids of items, and of the containers that they name."""
+    found: list[tuple[Kind, Any]] = []
+    for raw in items:
+        try:
+            ids = _IDS.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        found += [("item", ids.id), ("container", ids.container_id)]
+    return found
+
+
+def release(edge: Edge, exchange: Exchange, caller: Caller, kind: Kind, id_: str) -> None:
+    """Have a claim forgotten: what it was about is deleted. Not waited for."""
+    name = owners.name(kind, id_)
+    edge.claims.forget(caller.tenant, [name])
+    edge.spawn(_deliver(edge, exchange, caller, RELEASE, ReleaseRequest(upstream_id=name)))
+
+
+def _names(upstream: Upstream, ids: Iterable[tuple[Kind, Any]]) -> list[str]:
+    known = owners.guarded(upstream)
+    return [
+        owners.name(kind, id_)
+        for kind, id_ in ids
+        if isinstance(id_, str)
+        and owners.possible(id_)
+        and (not owners.shared(upstream, kind, id_) if known else kind in ROUTED)
+    ]
+
+
+async def _claim(edge: Edge, exchange: Exchange, caller: Caller, names: list[str], upstream: Upstream) -> None:
+    request = ClaimRequest(upstream_id=names[0], upstream=upstream.name, more=names[1:])
+    if await _deliver(edge, exchange, caller, CLAIM, request):
+        edge.claims.forget(caller.tenant, names)
+
+
+async def _deliver(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[Any, Any], request: Any) -> bool:
+    """Send what must not be lost; return whether it is in."""
+    call, expires = travels(exchange, caller), int(time.time()) + edge.config.state.link_ttl_seconds
+    try:
+        return await state.deliver(edge, subject, request, call, conversation=None, expires=expires) is not None
+    except BusError:  # which is logged
+        return False

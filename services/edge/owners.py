@@ -1,0 +1,163 @@
+"""Whose an id is: what was not made for a caller is refused before the upstream.
+
+That holds for upstreams that are called with Parley's own key: with it, any caller could reach what others
+made. Where the caller's own bearer is sent, the upstream itself knows whose an id is (design, "Security").
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
+
+from libs.runtime.errors import BusError
+from libs.runtime.logs import Log
+from libs.schemas.bus import Converted, ReadRequest
+from libs.schemas.config import Config, Upstream
+from libs.schemas.subjects import READ
+from libs.translate.errors import InvalidRequest
+from services.edge import named_ids, state
+from services.edge.edge import Edge, travels
+from services.edge.exchange import Exchange
+from services.edge.media import skeleton
+from services.edge.named_ids import PARENT, Named
+from services.edge.openai_paths import SHAREABLE, Kind
+from services.edge.tenants import Caller
+
+INLINE_BYTES = 64 * 1024  # a larger body is read in a thread
+MAX_ID_CHARACTERS = 512
+_SHOWN_CHARACTERS = 128  # of an id, in a message
+
+_NOUNS: dict[Kind, str] = {
+    "response": "Response",
+    "conversation": "Conversation",
+    "completion": "Chat completion",
+    "item": "Item",
+    "file": "File",
+    "vector_store": "Vector store",
+    "container": "Container",
+    "prompt": "Prompt",
+    "skill": "Skill",
+    "upload": "Upload",
+    "batch": "Batch",
+    "fine_tuning_job": "Fine-tuning job",
+    "video": "Video",
+}
+
+log = Log("parley.edge")
+
+
+# -- rules ------------------------------------------------------------------------------------------
+
+
+def guarded(upstream: Upstream) -> bool:
+    """Whether callers share one key there."""
+    return upstream.auth == "key"
+
+
+def guards(config: Config) -> bool:
+    """Whether any upstream is."""
+    return any(map(guarded, config.upstream))
+
+
+def name(kind: Kind, id_: str) -> str:
+    """Return what an id is claimed by: two sorts of things may have the same."""
+    return id_ if kind == "response" else f"{kind}:{id_}"
+
+
+def possible(id_: str) -> bool:
+    """Whether an upstream may have made this id."""
+    return 0 < len(id_) <= MAX_ID_CHARACTERS and id_.isascii() and id_.isprintable()
+
+
+def shared(upstream: Upstream, kind: Kind, id_: str) -> bool:
+    """Whether any caller may use this id there."""
+    return kind in SHAREABLE and any(fnmatchcase(id_, pattern) for pattern in upstream.shared_ids)
+
+
+def shares_all(upstream: Upstream) -> bool:
+    """Whether no file and none of its like needs to be looked for there."""
+    return "*" in upstream.shared_ids
+
+
+def _same_account(one: Upstream, other: Upstream) -> bool:
+    """Whether two upstreams keep the same things."""
+    return (one.base_url, one.key_env, one.key_file) == (other.base_url, other.key_env, other.key_file)
+
+
+# -- what a request names ---------------------------------------------------------------------------
+
+
+async def find(edge: Edge, exchange: Exchange, caller: Caller, names: Iterable[str]) -> dict[str, Upstream]:
+    """Return the upstreams of those names that were claimed for the caller. Raises StateUnavailable."""
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return {}
+    try:
+        call = travels(exchange, caller, seconds=state.OWNER_SECONDS)
+        reply = await edge.bus.call(READ, ReadRequest(upstream_ids=wanted), call)
+    except BusError as error:
+        log.warning("owner_unknown", request_id=exchange.request_id, error=type(error).__name__)
+        raise state.StateUnavailable from None
+    if reply.owners is None:  # an older worker
+        raise state.StateUnavailable
+    upstreams = {upstream.name: upstream for upstream in edge.config.upstream}
+    owners = {one: owner for one in wanted if (owner := edge.claims.get(caller.tenant, one)) is not None}
+    owners |= reply.owners
+    return {one: upstreams[owner] for one, owner in owners.items() if owner in upstreams}
+
+
+async def check(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream, named: Collection[Named]) -> None:
+    """See that all that is named was made for the caller, at `upstream`, or is shared there.
+
+    Raises InvalidRequest for what was not, StateUnavailable where that cannot be known.
+    """
+    own = [one for one in named if not shared(upstream, one.kind, one.id)]
+    for one in own:
+        if not possible(one.id):
+            raise refusal(one)
+    found = await find(edge, exchange, caller, (name(one.kind, one.id) for one in own))
+    for one in own:
+        owner = found.get(name(one.kind, one.id))
+        if owner is None or not _same_account(owner, upstream):
+            raise refusal(one)
+
+
+async def named_in(body: bytes, upstream: Upstream, query: bytes = b"") -> list[Named]:
+    """Return the ids that a request to a guarded upstream names. Raises InvalidRequest."""
+    named = named_ids.of_query(query) if query else []
+    shareable = not shares_all(upstream)
+    bones = body if len(body) <= INLINE_BYTES else (await skeleton(body)).body
+    if named_ids.may_name(bones, shareable=shareable):
+        if len(bones) <= INLINE_BYTES:
+            named += named_ids.of_body(bones, shareable=shareable)
+        else:
+            named += await asyncio.to_thread(named_ids.of_body, bones, shareable=shareable)
+    return named
+
+
+async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, converted: Converted) -> None:
+    """See that what a chat request goes on from upstream is the caller's. Raises as `check` does."""
+    upstream = next((one for one in edge.config.upstream if one.name == converted.upstream), None)
+    if upstream is None or not guarded(upstream):
+        return
+    chained = converted.continuity.mode == "chain"  # Parley itself found the parent, which is the caller's
+    names_parent = converted.previous_response_id is not None and not chained
+    # No key of a JSON object can be met inside a string: the quotes in there are escaped.
+    if not names_parent and b'"conversation":' not in converted.body and shares_all(upstream):
+        return
+    named = await named_in(converted.body, upstream)
+    # Items go up only as they were kept for the caller.
+    own = [one for one in named if one.kind != "item" and not (chained and one.param == PARENT)]
+    await check(edge, exchange, caller, upstream, own)
+
+
+def refusal(named: Named) -> InvalidRequest:
+    """Return the words for an id that is not the caller's: those for one that is not there (E)."""
+    if named.param == PARENT:
+        message = f"Previous response with id '{named.id[:_SHOWN_CHARACTERS]}' not found."
+        return InvalidRequest(message, PARENT, "previous_response_not_found")
+    return missing(named.kind, named.id, param=named.param or None)
+
+
+def missing(kind: Kind, id_: str, param: str | None = None) -> InvalidRequest:
+    """Return the 404 for an id that is not the caller's; without `param` it stands in the path."""
+    return InvalidRequest(f"{_NOUNS[kind]} with id '{id_[:_SHOWN_CHARACTERS]}' not found.", param, status=404)
