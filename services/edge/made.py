@@ -5,7 +5,7 @@ A claim that does not get through is kept on disk and tried until it is in, as a
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -34,17 +34,19 @@ _IDS = msgspec.json.Decoder(_Ids)
 
 
 class Made:
-    """What one answer makes. `upstream` None: nothing of it is claimed.
+    """What one answer makes. `upstream` None: nothing of it is claimed, and of items none that was `given` an id.
 
     `fresh` says that what is about to go out must wait: an id that was just claimed, or the end.
     """
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream | None) -> None:
+    def __init__(
+        self, edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream | None, given: Collection[str] = ()
+    ) -> None:
         self._edge = edge
         self._exchange = exchange
         self._caller = caller
         self._upstream = upstream
-        self._claimed: set[str] = set()
+        self._claimed = {owners.name("item", id_) for id_ in given}
         self._tasks: list[asyncio.Task[None]] = []
         self.fresh = False
         self._ended = False
@@ -95,10 +97,21 @@ class Made:
             await asyncio.wait(waiting, timeout=self._edge.config.edge.commit_timeout_seconds)
 
 
-def made(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream, *, stored: bool = True) -> Made:
-    """Return what claims the ids of an answer of `upstream`: where that is of use, and it is `stored` there."""
+def made(
+    edge: Edge,
+    exchange: Exchange,
+    caller: Caller,
+    upstream: Upstream,
+    *,
+    stored: bool = True,
+    given: Collection[str] = (),
+) -> Made:
+    """Return what claims the ids of an answer of `upstream`: where that is of use, and it is `stored` there.
+
+    `given` are ids that the request gave to items of its own: an answer that echoes them has not made them.
+    """
     needed = stored and (owners.guarded(upstream) or upstream.name != edge.config.upstream[0].name)
-    return Made(edge, exchange, caller, upstream if needed else None)
+    return Made(edge, exchange, caller, upstream if needed else None, given)
 
 
 def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:

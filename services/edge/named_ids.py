@@ -47,6 +47,16 @@ class Named(NamedTuple):
     param: str
 
 
+class Names(NamedTuple):
+    """What a request names that must be the caller's, and the ids that it gives to items of its own.
+
+    An answer that echoes the latter has not made them.
+    """
+
+    named: list[Named]
+    given: frozenset[str] = frozenset()
+
+
 def of_query(query: bytes) -> list[Named]:
     """Return the responses and conversations that a query names."""
     found: list[Named] = []
@@ -64,19 +74,19 @@ def may_name(body: bytes, *, shareable: bool) -> bool:
     return any(mark in lower for mark in _MARKS) or (shareable and any(mark in lower for mark in _SHAREABLE_MARKS))
 
 
-def of_body(body: bytes, *, shareable: bool) -> list[Named]:
+def of_body(body: bytes, *, shareable: bool) -> Names:
     """Return the ids that a JSON body names; with `shareable` also those of files and their like.
 
     Raises InvalidRequest for a body that can be read in two ways, or names too many.
     """
     tree = _read(body)
     if not isinstance(tree, dict):
-        return []
+        return Names([])
     _check_keys(tree, _TOP)
     found = [*_parents(tree), *_items(tree), *(_shareable(tree) if shareable else ())]
     if len(found) > MAX_IDS:
         raise InvalidRequest(f"Your request names more than {MAX_IDS} ids.", None, "array_above_max_length")
-    return found
+    return Names(found, frozenset(_given(tree)))
 
 
 def field(body: bytes, name: str) -> Any:
@@ -87,7 +97,7 @@ def field(body: bytes, name: str) -> Any:
 
 def _read(body: bytes) -> Any:
     try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_json, parse_int=_int)
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_json)
     except RecursionError:
         raise InvalidRequest("The body of your request is nested too deeply.", None) from None
     except ValueError:
@@ -113,11 +123,6 @@ def _no_json(word: str) -> NoReturn:
     raise ValueError(word)
 
 
-def _int(digits: str) -> str:
-    """A number as it stands: an id may be one, and no sum is made of any."""
-    return digits
-
-
 def _parents(tree: dict[str, Any]) -> Iterator[Named]:
     parent, conversation = tree.get(PARENT), tree.get(CONVERSATION)
     if parent not in (None, ""):
@@ -137,6 +142,14 @@ def _items(tree: dict[str, Any]) -> Iterator[Named]:
             _check_keys(item, _OF_ITEM)
             if _refers(item):
                 yield Named("item", _id(item.get("id"), key), key)
+
+
+def _given(tree: dict[str, Any]) -> Iterator[str]:
+    for key in _LISTS:
+        items = tree.get(key)
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict) and isinstance(item.get("id"), str):
+                yield item["id"]
 
 
 def _refers(item: dict[str, Any]) -> bool:
@@ -179,6 +192,8 @@ def _is_id(value: Any) -> bool:
 
 
 def _id(value: Any, param: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # as some servers count
     if not isinstance(value, str) or not value:
         raise InvalidRequest(f"Invalid type for '{param}': expected an id.", param, "invalid_type")
     return value

@@ -37,8 +37,8 @@ ROUTED: frozenset[Kind] = frozenset({"response", "conversation"})
 class Row(msgspec.Struct, frozen=True):
     """One path below /v1. `kind` is of the first `{...}` in it; None: free.
 
-    `makes` is the kind of the `id` in its answer. With `items` the answer holds items of a response or
-    conversation. With `names` the body is always read, for the ids that it names.
+    `makes` is the kind of the `id` in its answer. With `items` the answer holds items that the upstream made. With
+    `names` the body is always read, for the ids that it names.
     """
 
     methods: tuple[str, ...]
@@ -59,7 +59,7 @@ ROWS = (
     Row(POST, "/responses/input_tokens", names=True),
     Row(ONE, "/responses/{response_id}", "response", items=True, names=True),
     Row(POST, "/responses/{response_id}/cancel", "response", items=True, names=True),
-    Row(GET, "/responses/{response_id}/input_items", "response", items=True),
+    Row(GET, "/responses/{response_id}/input_items", "response"),
     Row(POST, "/conversations", makes="conversation", names=True),
     Row(ALL, "/conversations/{conversation_id}", "conversation", names=True),
     Row(("GET", "POST"), "/conversations/{conversation_id}/items", "conversation", items=True, names=True),

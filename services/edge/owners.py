@@ -6,24 +6,28 @@ made. Where the caller's own bearer is sent, the upstream itself knows whose an 
 
 import asyncio
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from functools import partial
 
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, ReadRequest
 from libs.schemas.config import Config, Upstream
-from libs.schemas.subjects import READ
+from libs.schemas.subjects import MAX_MESSAGE_BYTES, READ
 from libs.translate.errors import InvalidRequest
 from services.edge import named_ids, state
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
-from services.edge.media import skeleton
-from services.edge.named_ids import PARENT, Named
+from services.edge.media import text_too_large
+from services.edge.named_ids import PARENT, Named, Names
 from services.edge.openai_paths import SHAREABLE, Kind
 from services.edge.tenants import Caller
 
 INLINE_BYTES = 64 * 1024  # a larger body is read in a thread
 MAX_ID_CHARACTERS = 512
+# One large body is read at a time: what is read takes many times its bytes.
+_READER = ThreadPoolExecutor(1, "parley-names")
 _SHOWN_CHARACTERS = 128  # of an id, in a message
 
 _NOUNS: dict[Kind, str] = {
@@ -121,17 +125,20 @@ async def check(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstre
             raise refusal(one)
 
 
-async def named_in(body: bytes, upstream: Upstream, query: bytes = b"") -> list[Named]:
-    """Return the ids that a request to a guarded upstream names. Raises InvalidRequest."""
-    named = named_ids.of_query(query) if query else []
-    shareable = not shares_all(upstream)
-    bones = body if len(body) <= INLINE_BYTES else (await skeleton(body)).body
-    if named_ids.may_name(bones, shareable=shareable):
-        if len(bones) <= INLINE_BYTES:
-            named += named_ids.of_body(bones, shareable=shareable)
-        else:
-            named += await asyncio.to_thread(named_ids.of_body, bones, shareable=shareable)
-    return named
+async def named_in(bones: bytes, upstream: Upstream) -> Names:
+    """Return the ids that a body, without its media, names to a guarded upstream. Raises InvalidRequest."""
+    read = partial(_named_in, shareable=not shares_all(upstream))
+    if len(bones) <= INLINE_BYTES:
+        return read(bones)
+    if len(bones) > MAX_MESSAGE_BYTES:
+        raise text_too_large(MAX_MESSAGE_BYTES)
+    return await asyncio.get_running_loop().run_in_executor(_READER, read, bones)
+
+
+def _named_in(body: bytes, *, shareable: bool) -> Names:
+    if not named_ids.may_name(body, shareable=shareable):
+        return Names([])
+    return named_ids.of_body(body, shareable=shareable)
 
 
 async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, converted: Converted) -> None:
@@ -144,7 +151,7 @@ async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, conver
     # No key of a JSON object can be met inside a string: the quotes in there are escaped.
     if not names_parent and b'"conversation":' not in converted.body and shares_all(upstream):
         return
-    named = await named_in(converted.body, upstream)
+    named = (await named_in(converted.body, upstream)).named
     # Items go up only as they were kept for the caller.
     own = [one for one in named if one.kind != "item" and not (chained and one.param == PARENT)]
     await check(edge, exchange, caller, upstream, own)

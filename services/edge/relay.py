@@ -19,7 +19,8 @@ from services.edge import named_ids, openai_paths, owners, paths
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.made import Made, item_ids, made, release
-from services.edge.named_ids import Named
+from services.edge.media import skeleton
+from services.edge.named_ids import Named, Names
 from services.edge.openai_paths import ROUTED, Kind, Place, Row
 from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.state import StateUnavailable
@@ -70,21 +71,20 @@ class RelayEndpoint:
         request = _Request(exchange=exchange, caller=caller, path=path, parts=parts, place=place)
         upstream = await self._upstream(request)
         headers = forwarded_headers(edge, exchange, caller, upstream)
-        body = None
+        body: AsyncIterator[bytes] | None = None
         if exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers:
             body = _body(exchange, edge.config.edge.body_idle_timeout_seconds)
             if "content-length" in exchange.headers:
                 headers["content-length"] = exchange.headers["content-length"]
         else:
             exchange.watch()
-        if place is None or not owners.guarded(upstream):
-            makes = _makes(edge, request, upstream)
-            await self._send(request, upstream, headers, body, makes)
-            return
-        sent = await self._checked(request, place, upstream, body)
-        if isinstance(sent, list):
-            headers["content-length"] = str(len(sent[0]))
-        await self._send(request, upstream, headers, sent, _makes(edge, request, upstream))
+        sent: list[bytes] | AsyncIterator[bytes] | None = body
+        given = frozenset[str]()
+        if place is not None and owners.guarded(upstream):
+            whole, given = await self._checked(request, place, upstream, has_body=body is not None)
+            if whole is not None:
+                sent, headers["content-length"] = [whole], str(len(whole))
+        await self._send(request, upstream, headers, sent, _makes(edge, request, upstream, given))
 
     async def _send(
         self,
@@ -131,24 +131,26 @@ class RelayEndpoint:
         return found.get(name)
 
     async def _checked(
-        self, request: _Request, place: Place, upstream: Upstream, body: AsyncIterator[bytes] | None
-    ) -> list[bytes] | AsyncIterator[bytes] | None:
-        """Return the body to send, once all that the request names is the caller's. Raises as `owners.check` does."""
+        self, request: _Request, place: Place, upstream: Upstream, *, has_body: bool
+    ) -> tuple[bytes | None, frozenset[str]]:
+        """See that all that the request names is the caller's. Raises as `owners.check` does.
+
+        Return its body where that had to be read, and the ids that it gives to items of its own.
+        """
         exchange, row = request.exchange, place.row
         settings = self._edge.config.edge
-        named = named_ids.of_query(request.query)
-        sent: list[bytes] | AsyncIterator[bytes] | None = body
-        if body is not None and (row.names or not (owners.shares_all(upstream) or _is_form(exchange))):
+        whole, names = None, Names([])
+        if has_body and (row.names or not (owners.shares_all(upstream) or _is_form(exchange))):
             whole = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
             exchange.watch()
-            sent = [whole]
-            named += await owners.named_in(whole, upstream)
+            names = await owners.named_in((await skeleton(whole)).body, upstream)
             if row.makes == "batch":
                 _check_batch(whole)
+        named = [*named_ids.of_query(request.query), *names.named]
         if row.kind is not None and row.kind not in ROUTED and place.id is not None:
             named.append(Named(row.kind, place.id, ""))
         await owners.check(self._edge, exchange, request.caller, upstream, named)
-        return sent
+        return whole, names.given
 
 
 class _Told(msgspec.Struct):
@@ -216,7 +218,8 @@ class _Tap:
         exchange, place = self._request.exchange, self._request.place
         if self._chunks:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._made.claim(_ids(_TOLD.decode(b"".join(self._chunks)), place))
+                told = _TOLD.decode(b"".join(self._chunks))
+                self._made.claim(_ids(told, place, adds=exchange.scope["method"] == "POST"))
         if place is not None and _deletes(exchange, place) and exchange.status < 300:
             assert place.row.kind is not None and place.id is not None
             release(self._edge, exchange, self._request.caller, place.row.kind, place.id)
@@ -228,14 +231,17 @@ def _deletes(exchange: Exchange, place: Place) -> bool:
     return exchange.scope["method"] == "DELETE" and place.id is not None and ends_there
 
 
-def _ids(told: _Told, place: Place | None) -> list[tuple[Kind, Any]]:
-    """Return the ids in an answer that belong to the caller."""
+def _ids(told: _Told, place: Place | None, *, adds: bool = False) -> list[tuple[Kind, Any]]:
+    """Return the ids in an answer that belong to the caller; of a list only where the request `adds` what is in it.
+
+    What a list shows may have any id that its maker gave it.
+    """
     if place is None:
         return []
     row = place.row
     found: list[tuple[Kind, Any]] = [] if row.makes is None else [(row.makes, told.id)]
     if row.items:
-        found += item_ids([*(told.output or ()), *(told.data or ())])
+        found += item_ids([*(told.output or ()), *((told.data or ()) if adds else ())])
     if row.kind == "upload" and isinstance(told.file, dict):
         found.append(("file", told.file.get("id")))
     if row.kind == "batch":
@@ -243,10 +249,10 @@ def _ids(told: _Told, place: Place | None) -> list[tuple[Kind, Any]]:
     return found
 
 
-def _makes(edge: Edge, request: _Request, upstream: Upstream) -> Made:
+def _makes(edge: Edge, request: _Request, upstream: Upstream, given: frozenset[str]) -> Made:
     row = None if request.place is None else request.place.row
     tells = row is not None and (_tells_ids(row) if owners.guarded(upstream) else row.makes in ROUTED)
-    return made(edge, request.exchange, request.caller, upstream, stored=tells)
+    return made(edge, request.exchange, request.caller, upstream, stored=tells, given=given)
 
 
 def _tells_ids(row: Row) -> bool:

@@ -9,13 +9,14 @@ from libs.schemas.chat import ChatEnvelope
 from libs.schemas.records import Surface
 from libs.translate.body import decode_body, is_given
 from libs.translate.routing import Route, route
-from services.edge import calls, owners
+from services.edge import calls, named_ids, owners
 from services.edge.calls import Call
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.made import Made, made
 from services.edge.media import skeleton
+from services.edge.named_ids import Names
 from services.edge.passthrough import Tap, forwarded_headers, pass_through
 from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
@@ -47,10 +48,11 @@ class ResponsesEndpoint:
         settings = edge.config.edge
         caller = edge.tenants.identify(exchange.headers)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
-        envelope: ChatEnvelope = decode_body(_ENVELOPE, (await skeleton(body)).body)
+        bones = (await skeleton(body)).body
+        envelope: ChatEnvelope = decode_body(_ENVELOPE, bones)
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
-        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope)
+        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope, bones=bones)
 
 
 def _is_stored(surface: Surface, envelope: ChatEnvelope) -> bool:
@@ -70,16 +72,22 @@ async def relay_call(
     *,
     surface: Surface,
     envelope: ChatEnvelope,
+    bones: bytes = b"",
 ) -> None:
     """Pass a call to the upstream's own endpoint for `surface`, record it, and claim what it makes.
 
+    `bones` are the body without its media, where that is known.
+
     Raises TranslationError as `pass_through` does, and for an id that is not the caller's.
     """
+    names = Names([])
     if owners.guarded(way.upstream):
-        named = await owners.named_in(body, way.upstream, exchange.scope["query_string"])
-        await owners.check(edge, exchange, caller, way.upstream, named)
+        names = await owners.named_in(bones or (await skeleton(body)).body, way.upstream)
+        asked = [*named_ids.of_query(exchange.scope["query_string"]), *names.named]
+        await owners.check(edge, exchange, caller, way.upstream, asked)
     streamed = bool(envelope.stream)
-    makes = made(edge, exchange, caller, way.upstream, stored=_is_stored(surface, envelope))
+    stored = _is_stored(surface, envelope)
+    makes = made(edge, exchange, caller, way.upstream, stored=stored, given=names.given)
     unchanged = way.model == envelope.model and not is_given(envelope.parley)
     sent = body if unchanged else _rewritten(body, way.model)
     record = calls.begin(

@@ -2,8 +2,14 @@
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +278,29 @@ def test_own_ids_are_known_at_once_however_they_were_made(
     assert compacted[0] == 400  # it is the second upstream's, and this goes to the first
 
 
+def test_item_of_another_is_not_had_by_giving_its_id_to_one_s_own(
+    open_: Cluster, mine: openai.OpenAI, other: openai.OpenAI, untouched: Untouched
+) -> None:
+    wanted = str(mine.responses.create(model=FIRST, input="Hi").output[-1].id)
+    bait: Any = {"type": "message", "id": wanted, "role": "user", "content": [{"type": "input_text", "text": "x"}]}
+    conversation = other.conversations.create()
+    path = f"/v1/conversations/{conversation.id}/items"
+    for method, where, body in (
+        ("POST", path, {"items": [bait]}),
+        ("GET", path, None),
+        ("POST", "/v1/responses/compact", {"model": FIRST, "input": [bait]}),
+        ("POST", "/v1/responses", {"model": FIRST, "input": [bait]}),
+    ):
+        told = fetch(open_, method, where, body)[2]
+        if where == "/v1/responses" and "id" in told:
+            fetch(open_, "GET", f"/v1/responses/{told['id']}/input_items")
+    with untouched:
+        body = {"model": FIRST, "input": [{"type": "item_reference", "id": wanted}]}
+        refused(fetch(open_, "POST", "/v1/responses", body), "item", wanted)
+        status, _, _ = fetch(open_, "POST", "/v1/chat/completions", {"model": FIRST, "messages": body["input"]})
+        assert status == 400
+
+
 def test_linked_tenants_share(open_: Cluster, mine: openai.OpenAI) -> None:
     made = mine.responses.create(model=FIRST, input="Hi")
     assert fetch(open_, "GET", f"/v1/responses/{made.id}", key=LINKED)[0] == 200
@@ -368,6 +397,50 @@ def test_file_that_is_not_shared_is_its_maker_s(open_: Cluster, mine: openai.Ope
         assert open_.simulator.ledger()[-1]["path"] == path
 
 
+def is_there(cluster: Cluster, response_id: str) -> bool:
+    return fetch(cluster, "GET", f"/v1/responses/{response_id}", key=MINE)[0] == 200
+
+
+@pytest.mark.parametrize("fault", ["nats", "state"])
+def test_frozen_parts_relay_nothing_unseen(
+    open_: Cluster, mine: openai.OpenAI, untouched: Untouched, fault: str
+) -> None:
+    made = mine.responses.create(model=FIRST, input="Hi")
+    part = open_.nats if fault == "nats" else open_["state"]
+    part.send(signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with untouched:
+            status, headers, told = fetch(open_, "GET", f"/v1/responses/{made.id}", key=MINE)
+        assert (status, told["error"]["code"]) == (503, "state_unavailable") and headers["retry-after"]
+        assert time.monotonic() - started < 5
+        started = time.monotonic()
+        assert mine.embeddings.create(model="text-embedding-3-small", input="x").data
+        assert mine.responses.create(model=FIRST, input="Hi").id
+        assert time.monotonic() - started < 2
+    finally:
+        part.send(signal.SIGCONT)
+    until(partial(is_there, open_, made.id), seconds=20, what="the look-up")
+
+
+def test_without_the_bus_only_requests_that_name_no_id_are_served(
+    open_: Cluster, mine: openai.OpenAI, untouched: Untouched
+) -> None:
+    made = mine.responses.create(model=FIRST, input="Hi")
+    open_.nats.kill()
+    try:
+        with untouched:
+            status, headers, told = fetch(open_, "GET", f"/v1/responses/{made.id}", key=MINE)
+        assert (status, told["error"]["code"]) == (503, "state_unavailable") and headers["retry-after"]
+        assert mine.embeddings.create(model="text-embedding-3-small", input="x").data
+        late = mine.responses.create(model=FIRST, input="Hi")
+        assert fetch(open_, "GET", "/v1/files", key=MINE)[0] == 403
+    finally:
+        open_.nats.start()
+    for one in (made, late):
+        until(partial(is_there, open_, one.id), seconds=20, what=one.id)
+
+
 def test_nothing_is_relayed_unseen_and_claims_come_late_but_come(
     open_: Cluster, mine: openai.OpenAI, untouched: Untouched
 ) -> None:
@@ -407,3 +480,22 @@ def test_nothing_is_relayed_unseen_and_claims_come_late_but_come(
 
     until(known, seconds=20, what="the claim that was kept")
     another.stop()
+
+
+def test_door_opens_only_where_it_is_told_to(open_: Cluster, tmp_path: Path) -> None:
+    beyond = {"PARLEY_HOST": "0.0.0.0", "PARLEY_PORT": "0"}
+    told = open_.another("edge", {**beyond, "PARLEY_OPEN": "true"})
+    told.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{told.port}/status", timeout=10) as answer:
+            door = json.load(answer)["door"]
+        assert (door["mode"], door["open"]) == ("open", True) and "first, second" in door["warning"]
+        assert "door_open" in told.logged() and "ERROR" in told.logged().upper()
+    finally:
+        told.stop()
+    command = [sys.executable, "-m", "services.edge"]
+    environ = {**os.environ, **open_["edge"]._environ, **beyond}
+    untold = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert untold.returncode != 0 and "edge.open" in untold.stderr and untold.stdout == ""
+    within = fetch(open_, "GET", "/status")[2]["door"]
+    assert within == {"mode": "open", "open": False}

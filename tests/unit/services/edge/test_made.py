@@ -95,6 +95,14 @@ async def test_what_is_claimed_where(upstream: Upstream, stored: bool, expected:
     assert makes.wanted == (expected is not None)
 
 
+async def test_id_that_the_request_gave_is_not_made_by_the_answer_that_echoes_it() -> None:
+    stage = stage_of()
+    makes = made(stage.edge, Client("POST", "/").exchange(), CALLER, FIRST, given=frozenset({"msg_1", "resp_1"}))
+    makes.claim([("response", "resp_1"), ("item", "msg_1"), ("item", "msg_2")])
+    await makes.kept()
+    assert claimed(stage) == [{"resp_1", "item:msg_2"}]
+
+
 async def test_many_ids_take_several_messages() -> None:
     stage = stage_of()
     makes = of(stage)

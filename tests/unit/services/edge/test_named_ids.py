@@ -12,7 +12,7 @@ from services.edge.named_ids import Named
 
 def names(body: Any, *, shareable: bool = True) -> set[tuple[str, str]]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = named_ids.of_body(raw, shareable=shareable)
+    found = named_ids.of_body(raw, shareable=shareable).named
     # What is not looked into must name nothing.
     assert not found or named_ids.may_name(raw, shareable=shareable)
     return {(named.kind, named.id) for named in found}
@@ -61,6 +61,13 @@ TEXT = {"role": "user", "content": "hi"}
 )  # fmt: skip
 def test_ids_of_a_body(body: Any, expected: set[tuple[str, str]]) -> None:
     assert names(body) == expected
+
+
+def test_ids_that_a_request_gives_to_its_own_items_are_told() -> None:
+    items = [{"type": "message", "id": "msg_1", "role": "user", "content": "x"}, {"id": 7}, TEXT, "x"]
+    assert named_ids.of_body(json.dumps({"input": items[:1], "items": items[2:]}).encode(), shareable=False).given == {
+        "msg_1"
+    }
 
 
 def test_what_is_shared_is_not_looked_for() -> None:
