@@ -245,5 +245,5 @@ async def _streamed(cluster: Cluster, raw: RawUpstream, pieces: Sequence[bytes],
     if surface == "responses":
         return await ask(cluster, "POST", "/v1/responses", STREAMED)
     headers = {"x-parley-format": "responses"} if surface == "typed" else {}
-    more = {"n": 2} if surface == "two" else {}
+    more: dict[str, Any] = {"n": 2} if surface == "two" else {}
     return await ask(cluster, "POST", "/v1/chat/completions", chat(stream=True, **more), **headers)
