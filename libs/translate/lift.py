@@ -19,7 +19,7 @@ _HEAD = 256
 _REACH = 4096  # how far before a string its key is looked for, and the key of the object that it stands in
 _INDEX_DIGITS = 9
 _SPACE = b" \t\r\n"
-_DATA_URL = re.compile(rb"data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9=._+-]+)*,")
+_DATA_URL = re.compile(rb"data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9=._+-]++)*+,")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
 # The keys of media, and those of the objects that the first two must stand in.
 _PLACES: dict[bytes, tuple[bytes, ...] | None] = {

@@ -9,6 +9,7 @@ from libs.translate.errors import InvalidRequest, unsupported
 
 MAX_OUTPUT_TOKENS = 2**53 - 1  # beyond it not every JSON reader keeps the number
 _MAX_STOPS = 4
+_MAX_STOP_CHARACTERS = 1024  # as many may be held back of a stream, and are looked through again with each delta
 _MAX_TOP_LOGPROBS = 20
 # The names of one limit; the first that is given counts.
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_response_tokens", "max_output_tokens")
@@ -61,6 +62,11 @@ def to_stops(chat: ChatRequest, format_: Format) -> list[str]:
             "stop",
             "array_above_max_length",
         )
+    for index, stop in enumerate(given):
+        if len(stop) > _MAX_STOP_CHARACTERS:
+            where = "stop" if isinstance(chat.stop, str) else f"stop[{index}]"
+            message = f"Invalid '{where}': expected at most {_MAX_STOP_CHARACTERS} characters, got {len(stop)}."
+            raise InvalidRequest(message, where, "string_above_max_length")
     if stops and format_ == "responses":
         raise unsupported("stop")  # typed events pass as the upstream sends them
     return stops

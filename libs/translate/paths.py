@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from libs.schemas.plan import StreamPlan
 
-_INPUT = re.compile(r"input\[(\d+)\]")
-_TOOL = re.compile(r"(tools\[(\d+)\])(.*)")
+_INPUT = re.compile(r"input\[(\d{1,9})\]")
+_TOOL = re.compile(r"(tools\[(\d{1,9})\])(.*)")
 _FUNCTION_FIELDS = ("name", "description", "parameters", "strict")
 # Responses path -> chat path, where every request has the same.
 _PATHS = {
@@ -27,8 +27,8 @@ _PATHS = {
 # Inside of an item, and inside of a custom tool.
 _INNER = (
     (re.compile(r"^\.output\b"), ".content"),
-    (re.compile(r"(\.content\[\d+\])\.detail$"), r"\1.image_url.detail"),
-    (re.compile(r"(\.content\[\d+\])\.(file_data|file_id|file_url|filename)$"), r"\1.file.\2"),
+    (re.compile(r"(\.content\[\d{1,9}\])\.detail$"), r"\1.image_url.detail"),
+    (re.compile(r"(\.content\[\d{1,9}\])\.(file_data|file_id|file_url|filename)$"), r"\1.file.\2"),
 )
 _GRAMMAR = re.compile(r"^\.format\.(definition|syntax)$")
 # What Parley sets by itself; a client that gave one as well finds it among the renames.
@@ -36,11 +36,12 @@ _INTERNAL = frozenset({"previous_response_id", "include", "store", "instructions
 _INTERNAL_PATHS = frozenset({"reasoning.summary"})
 
 _HEAD = re.compile(r"\w*")
-_TAIL = r"(?:\[\d+\]|\.\w+)*"
-_QUOTED = re.compile(rf"""(?P<quote>['"`])(?P<path>[A-Za-z_]\w*{_TAIL})(?P=quote)""")
+_TAIL = r"(?:\[\d{1,9}\]|\.\w{1,64}+){0,32}+"
+_QUOTED = re.compile(rf"""(?P<quote>['"`])(?P<path>[A-Za-z_]\w{{0,63}}+{_TAIL})(?P=quote)""")
 _BARE = re.compile(
-    rf"""(?<![\w.'"`])(?:input\[\d+\]|tools\[\d+\]|text\.format|text\.verbosity|reasoning\.effort|max_output_tokens){_TAIL}"""
+    rf"""(?<![\w.'"`])(?:input\[\d{{1,9}}\]|tools\[\d{{1,9}}\]|text\.format|text\.verbosity|reasoning\.effort|max_output_tokens){_TAIL}"""
 )
+_MAX_TEXT = 16 * 1024  # of a message: no path is looked for behind it
 # What one API says of a precondition, and what the other does (A.5).
 _NO_JSON = re.compile(r"must contain the word ['\"]?json", re.IGNORECASE)
 _NO_JSON_MESSAGE = (
@@ -59,8 +60,9 @@ def to_chat_text(text: str, plan: StreamPlan) -> str:
     """Return a message with the paths in it, quoted or unmistakable, as the client knows them."""
     if _NO_JSON.search(text):
         return _NO_JSON_MESSAGE
+    text, rest = text[:_MAX_TEXT], text[_MAX_TEXT:]
     text = _QUOTED.sub(lambda found: f"{found['quote']}{_to_chat(found['path'], plan)}{found['quote']}", text)
-    return _BARE.sub(lambda found: _to_chat(found[0], plan), text)
+    return _BARE.sub(lambda found: _to_chat(found[0], plan), text) + rest
 
 
 def _is_internal(param: str, renames: Mapping[str, str]) -> bool:
@@ -100,7 +102,8 @@ def _tool(tool: str, index: int, field: str, renames: Mapping[str, str]) -> str:
 
 def _prefixed(path: str, names: Mapping[str, str]) -> str:
     """Replace the longest beginning of `path` that has another name."""
-    for end in (len(path), *(k for k in range(len(path) - 1, 0, -1) if path[k] in ".[")):
-        if path[:end] in names:
+    longest = min(len(path), max(map(len, names)))
+    for end in range(longest, 0, -1):
+        if (end == len(path) or path[end] in ".[") and path[:end] in names:
             return names[path[:end]] + path[end:]
     return path

@@ -86,12 +86,11 @@ def _parse(text: bytes) -> Frame | None:
 
 
 def _parse_lines(text: bytes) -> Frame | None:
-    name, data = b"", None
+    name, data = b"", list[bytes]()
     for line in text.split(b"\n"):
         field, _, value = line.partition(b":")
         if field == b"data":
-            value = value.removeprefix(b" ")
-            data = value if data is None else data + b"\n" + value
+            data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ")
-    return None if data is None else (name, data)
+    return (name, b"\n".join(data)) if data else None

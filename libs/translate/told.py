@@ -20,7 +20,7 @@ def to_told(paths: Sequence[str]) -> list[str]:
     told: list[str] = []
     room = _LONGEST
     for position, name in enumerate(names):
-        safe = _UNSAFE.sub(_escaped, name)
+        safe = _UNSAFE.sub(_escaped, name[: _LONGEST + 1])  # a longer one has no room
         room -= len(safe) + 1
         if room < 0:
             return [*told, f"+{len(names) - position}"]

@@ -18,10 +18,11 @@ from libs.translate.paths import to_chat_param, to_chat_text
 _STALE_CODES = frozenset({"previous_response_not_found", "invalid_encrypted_content"})
 _STALE_WORDS = re.compile(
     r"previous response with id|invalid .?previous_response_id|unsupported parameter: .?previous_response_id"
-    r"|item with id .* not found|no tool (?:call|output) found for|could not be (?:verified|decrypted)"
+    r"|no tool (?:call|output) found for|could not be (?:verified|decrypted)"
     r"|without its required (?:following item|.?reasoning.? item)|items? are not persisted",
     re.IGNORECASE,
 )
+_LOST_ITEM = ("item with id ", " not found")  # the one before the other
 
 # Codes and wordings by which an upstream refuses the key of a call, and words of any error about it (G.2).
 _KEY_CODES = frozenset(
@@ -95,7 +96,13 @@ def to_chat_error(status: int, error: UpstreamErrorBody, plan: StreamPlan) -> Er
 
 def is_stale(error: UpstreamErrorBody) -> bool:
     """Whether the upstream no longer knows, or cannot use, what the request continues."""
-    return str(error.code) in _STALE_CODES or _STALE_WORDS.search(error.message or "") is not None
+    message = error.message or ""
+    return str(error.code) in _STALE_CODES or _STALE_WORDS.search(message) is not None or _names_lost_item(message)
+
+
+def _names_lost_item(message: str) -> bool:
+    before, after = _LOST_ITEM
+    return after in message.lower().partition(before)[2]
 
 
 def is_about_key(error: UpstreamErrorBody) -> bool:

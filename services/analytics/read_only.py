@@ -4,7 +4,6 @@ ClickHouse's own `readonly` stops writes and most of the table functions that re
 pass what this stops: scalar `file()`, `INTO OUTFILE`, `KILL QUERY`, the host's Python objects.
 """
 
-import re
 from collections.abc import Mapping
 
 # Names that the server does not list among its functions: syntax, and tables made from arguments alone.
@@ -110,7 +109,7 @@ NODES = frozenset(
     }
 )
 SYSTEM = ("system.", "information_schema.")
-_LINE = re.compile(r" *([A-Za-z:]+)(?: (.*?))?(?: \(alias .*?\))?(?: \(children \d+\))?$")
+_MAX_FUNCTION = 128  # characters; no function of ClickHouse has as many, with all that can be put to it
 
 
 def refusal(tree: str, functions: Mapping[str, bool], database: str) -> str | None:
@@ -120,8 +119,7 @@ def refusal(tree: str, functions: Mapping[str, bool], database: str) -> str | No
     whether it may be called.
     """
     for line in tree.splitlines():
-        match = _LINE.fullmatch(line)
-        node, name = (match[1], match[2] or "") if match else (line.strip(), "")
+        node, name = _parsed(line)
         lower = name.lower()
         if node not in NODES:
             return f"{node or 'this'} is not allowed in a query"
@@ -135,15 +133,29 @@ def refusal(tree: str, functions: Mapping[str, bool], database: str) -> str | No
     return None
 
 
+def _parsed(line: str) -> tuple[str, str]:
+    """What a line is about and its name, of `Node name (alias x) (children 2)`; all but the first may lack."""
+    line = line.lstrip(" ")
+    before, children, count = line.rpartition(" (children ")
+    if children and count.endswith(")") and count[:-1].isdecimal():
+        line = before
+    before, alias, _ = line.partition(" (alias ")
+    if alias and line.endswith(")"):
+        line = before
+    node, _, name = line.partition(" ")
+    return node, name
+
+
 def _callable(name: str, functions: Mapping[str, bool]) -> bool:
-    if name in functions:
-        return functions[name]
-    return (
-        name in SYNTAX
-        or name in TABLE_FUNCTIONS
-        or any(
-            name.endswith(suffix) and _callable(name.removesuffix(suffix), functions)
+    """Whether a function may be called, as it is named or as a combination of another."""
+    names = {name} if len(name) <= _MAX_FUNCTION else set()
+    while names:
+        if any(functions.get(one, one in SYNTAX or one in TABLE_FUNCTIONS) for one in names):
+            return True
+        names = {
+            one.removesuffix(suffix)
+            for one in names - functions.keys()
             for suffix in COMBINATORS
-            if len(name) > len(suffix)
-        )
-    )
+            if one.endswith(suffix) and len(one) > len(suffix)
+        }
+    return False

@@ -71,4 +71,15 @@ def _told(error: TranslationError) -> UpstreamErrorBody:
 
 
 def _names(message: str, id_: str) -> bool:
-    return re.search(rf"(?<![\w-]){re.escape(id_)}(?![\w-])", message) is not None
+    """Whether an id stands in a message, and is not a part of a longer one."""
+    at = message.find(id_) if id_ else -1
+    while at >= 0:
+        ends = at + len(id_)
+        if not (_in_id(message[at - 1 : at]) or _in_id(message[ends : ends + 1])):
+            return True
+        at = message.find(id_, ends)
+    return False
+
+
+def _in_id(character: str) -> bool:
+    return character.isalnum() or character in ("_", "-")
