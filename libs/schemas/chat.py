@@ -322,7 +322,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChatEnvelope(msgspec.Struct, frozen=True):
     """What the edge reads of a body before it sends it on: never the messages.
 
-    `store` and `background` say whether the upstream keeps the answer.
+    `store`, `background` and `audio` say whether the upstream keeps the answer, or the sound in it.
     """
 
     model: str
@@ -330,6 +330,7 @@ class ChatEnvelope(msgspec.Struct, frozen=True):
     parley: Raw = NO_RAW
     store: Raw = NO_RAW
     background: Raw = NO_RAW
+    audio: Raw = NO_RAW
 
 
 # -- models ------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
-"""Reads along with chat calls that an upstream answers itself, for the record and for the completion's id.
+"""Reads along with chat calls that an upstream answers itself, for the record and for ids that are claimed.
 
-Of a stream only the chunks that finish it, or carry usage, are parsed; the first one where its id is claimed.
+Of a stream only the chunks that finish it, or carry usage, are parsed; where ids are claimed, those that tell one too.
 """
+
+from typing import Any
 
 import msgspec
 
@@ -12,6 +14,7 @@ from libs.schemas.records import Outcome
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
 from services.edge.made import Made
+from services.edge.openai_paths import Kind
 from services.edge.tap import MAX_BODY_BYTES
 
 
@@ -25,11 +28,13 @@ class _Usage(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     tool_calls: list[msgspec.Raw] | None = None
+    audio: Any = None
 
 
 class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     message: _Message | None = None
+    delta: Any = None
 
 
 class _Answer(msgspec.Struct):
@@ -44,6 +49,7 @@ class _Answer(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Answer)
 _OUTCOMES: dict[str, Outcome] = {"length": "incomplete", "content_filter": "incomplete"}
 _WORTH_PARSING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {')
+_SPOKEN = b'"audio"'
 _ERROR = (b'{"error"', b'{ "error"')
 
 
@@ -66,7 +72,7 @@ class ChatStreamTap:
         self._record.first_output()
         try:
             for _, payload in self._parser.feed(data):
-                if not self._is_named:
+                if not self._is_named or (self._made.wanted and _SPOKEN in payload):
                     self._name(payload)
                 if payload.startswith(_ERROR):
                     self._record.end("failed")
@@ -78,7 +84,7 @@ class ChatStreamTap:
 
     def _name(self, payload: bytes) -> None:
         self._is_named = True
-        self._made.claim([("completion", _DECODER.decode(payload).id)])
+        self._made.claim(_ids(_DECODER.decode(payload)))
 
     def _note(self, chunk: _Answer) -> None:
         self._last = chunk
@@ -120,7 +126,7 @@ class ChatBodyTap:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._record.end("ok")
             return
-        self._made.claim([("completion", answer.id)])
+        self._made.claim(_ids(answer))
         choices = answer.choices or []
         reason = next((choice.finish_reason for choice in choices if choice.finish_reason), "") or ""
         calls = sum(len(choice.message.tool_calls or ()) for choice in choices if choice.message)
@@ -130,6 +136,17 @@ class ChatBodyTap:
             finish_reason=reason,
             tool_calls=calls,
         )
+
+
+def _ids(answer: _Answer) -> list[tuple[Kind, Any]]:
+    """Return what the answer, or a chunk of it, has made: itself, and what is spoken in it."""
+    found: list[tuple[Kind, Any]] = [("completion", answer.id)]
+    for choice in answer.choices or ():
+        delta = choice.delta if isinstance(choice.delta, dict) else {}
+        audio = choice.message.audio if choice.message is not None else delta.get("audio")
+        if isinstance(audio, dict):
+            found.append(("audio", audio.get("id")))
+    return found
 
 
 def _response(answer: _Answer, usage: _Usage | None) -> Response:

@@ -36,7 +36,7 @@ _KINDS: dict[str, Kind] = {
 }
 _LISTS = ("input", "items", "messages")
 _TOP = frozenset({PARENT, CONVERSATION, "prompt", *_LISTS})
-_OF_ITEM = frozenset({"id", "type"})
+_OF_ITEM = frozenset({"id", "type", "audio"})
 
 
 class Named(NamedTuple):
@@ -142,6 +142,9 @@ def _items(tree: dict[str, Any]) -> Iterator[Named]:
             _check_keys(item, _OF_ITEM)
             if _refers(item):
                 yield Named("item", _id(item.get("id"), key), key)
+            spoken = item.get("audio")  # of an earlier answer, at a chat endpoint
+            if isinstance(spoken, dict) and spoken.get("id") not in (None, ""):
+                yield Named("audio", _id(spoken["id"], key), key)
 
 
 def _given(tree: dict[str, Any]) -> Iterator[str]:

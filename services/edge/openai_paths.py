@@ -17,6 +17,7 @@ Kind = Literal[
     "conversation",
     "completion",
     "item",
+    "audio",
     "file",
     "vector_store",
     "container",

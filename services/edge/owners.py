@@ -35,6 +35,7 @@ _NOUNS: dict[Kind, str] = {
     "conversation": "Conversation",
     "completion": "Chat completion",
     "item": "Item",
+    "audio": "Audio",
     "file": "File",
     "vector_store": "Vector store",
     "container": "Container",

@@ -56,10 +56,13 @@ class ResponsesEndpoint:
 
 
 def _is_stored(surface: Surface, envelope: ChatEnvelope) -> bool:
-    """Whether the upstream is to keep the answer: a response unless told not to, a completion where told to."""
+    """Whether the upstream is to keep the answer: a response unless told not to, a completion where told to.
+
+    Sound is kept for a while, for the next question.
+    """
     told = bytes(envelope.store)
     if surface == "chat":
-        return told == b"true"
+        return told == b"true" or is_given(envelope.audio)
     return told != b"false" or bytes(envelope.background) == b"true"
 
 

@@ -251,6 +251,14 @@ def test_completion_of_another_is_not_there(
             refused(fetch(open_, "GET", f"/v1/chat/completions/{id_}", key=MINE), "completion", id_)
 
 
+def test_items_of_a_typed_chat_answer_are_its_caller_s(open_: Cluster, mine: openai.OpenAI) -> None:
+    body = {"model": FIRST, "messages": [user("Hi")], "store": True}
+    made = fetch(open_, "POST", "/v1/chat/completions", body, key=MINE, **{"x-parley-format": "responses"})[2]
+    own: Any = [*({"type": "item_reference", "id": item["id"]} for item in made["output"]), user("And?")]
+    assert mine.responses.create(model=FIRST, input=own).id
+    refused(fetch(open_, "POST", "/v1/responses", {"model": FIRST, "input": own}), "item", str(made["output"][0]["id"]))
+
+
 def test_own_ids_are_known_at_once_however_they_were_made(
     mine: openai.OpenAI, open_: Cluster, second: Simulator
 ) -> None:

@@ -11,11 +11,12 @@ from libs.schemas.config import Upstream
 from libs.schemas.output import Response
 from libs.schemas.subjects import CLAIM, READ, RELEASE
 from services.edge import owners
+from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.claims import SIZE, Claims
 from services.edge.made import Made, made, release
 from services.edge.tap import BodyTap, StreamTap
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
-from tests.unit.services.edge.test_tap import RESPONSE, Sink, call, frame
+from tests.unit.services.edge.test_tap import RESPONSE, Sink, call, chunk, frame
 
 FIRST = Upstream(name="one", base_url="http://1", key_env="K", shared_ids=["file-shared*"])
 SECOND = Upstream(name="two", base_url="http://2", auth="client")
@@ -64,6 +65,20 @@ async def test_streamed_response_is_claimed_at_once_and_its_items_at_the_end() -
     assert makes.fresh
     await makes.gone()
     assert claimed(stage) == [{"resp_1"}, {"item:msg_1", "item:ci_1", "container:cntr_1"}]
+
+
+async def test_completion_and_what_is_spoken_in_it_are_claimed() -> None:
+    stage = stage_of()
+    makes = of(stage)
+    body = ChatBodyTap(call(Sink(), streamed=False), makes)
+    body.feed(json.dumps({"id": "chatcmpl-1", "choices": [{"message": {"audio": {"id": "audio_1"}}}]}).encode())
+    body.finish()
+    stream = ChatStreamTap(call(Sink()), makes)
+    for delta in ({"role": "assistant"}, {"content": "x"}, {"audio": {"id": "audio_2"}}, {"audio": {"data": "AA"}}):
+        stream.feed(chunk(id="chatcmpl-2", choices=[{"delta": delta}]))
+    stream.finish()
+    await makes.kept()
+    assert claimed(stage) == [{"completion:chatcmpl-1", "audio:audio_1"}, {"completion:chatcmpl-2"}, {"audio:audio_2"}]
 
 
 @pytest.mark.parametrize(

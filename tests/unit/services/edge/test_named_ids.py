@@ -45,6 +45,7 @@ TEXT = {"role": "user", "content": "hi"}
         ({"input": [{"type": "message", "id": "msg_1", "role": "assistant", "content": []}]}, set()),
         ({"input": [{"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"}]}, set()),
         ({"input": [{**TEXT, "id": "msg_1"}]}, set()),
+        ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, {("audio", "audio_1")}),
         ({"prompt": {"id": "pmpt_1", "variables": {"file_id": "text"}}}, {("prompt", "pmpt_1")}),
         ({"prompt": "Once upon a time"}, set()),
         ({"tools": [{"vector_store_ids": ["vs_1", "vs_2"]}]}, {("vector_store", "vs_1"), ("vector_store", "vs_2")}),
