@@ -24,7 +24,7 @@ from services.edge.made import Made
 from services.edge.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.push import Pushed
 from services.edge.tenants import Caller
-from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, read_limited, relayed_headers
+from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, read_beginning, relayed_headers
 
 # Ours to set, or none of the upstream's business.
 _NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization", "openai-project", "traceparent"}
@@ -71,7 +71,7 @@ class _Guarded:
         """Return what was read of a body. Raises UpstreamKeyRefused, UpstreamTruncated."""
         if self._key is None or answer.status >= 400 or _type(answer) != "application/json":
             return b""
-        body = await read_limited(answer, INSPECTED_BYTES)
+        body = await read_beginning(answer, INSPECTED_BYTES)
         if answer.content.at_eof():
             self._key.check_body(body)
         return body

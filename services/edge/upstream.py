@@ -149,7 +149,7 @@ class Upstreams:
             return
         body = b""
         if answer.status != 401:
-            body = await read_limited(answer, ERROR_BODY_LIMIT)
+            body = await read_beginning(answer, ERROR_BODY_LIMIT)
             if not answer.content.at_eof():
                 raise UpstreamTruncated  # nothing sensible says so much
             put_back(answer, body)
@@ -208,6 +208,14 @@ async def _pieces(body: Sequence[bytes | memoryview]) -> AsyncIterator[bytes]:
 
 async def read_limited(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return the body of an answer, at most `limit` bytes of it. Raises UpstreamTruncated when it breaks off."""
+    return (await read_beginning(answer, limit))[:limit]
+
+
+async def read_beginning(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return all that was read of a body once `limit` bytes were there, or it ended: the rest can still be read.
+
+    Raises UpstreamTruncated when it breaks off.
+    """
     chunks, size = [], 0
     try:
         async for chunk in answer.content.iter_any():
@@ -217,4 +225,4 @@ async def read_limited(answer: aiohttp.ClientResponse, limit: int) -> bytes:
                 break
     except (aiohttp.ClientError, OSError):
         raise UpstreamTruncated from None
-    return b"".join(chunks)[:limit]
+    return b"".join(chunks)

@@ -156,6 +156,36 @@ async def test_own_key_goes_to_its_upstream_and_the_caller_s_does_not(relaying: 
 
 
 @on_module_loop
+async def test_what_waits_for_its_claims_passes_byte_for_byte(relaying: Cluster, raw: RawUpstream) -> None:
+    pieces = [STREAM[start : start + 7] for start in range(0, len(STREAM), 7)]
+    raw.answers["/v1/nowhere/responses"] = chunked(pieces, {"Content-Type": "text/event-stream"})
+    body = b'{"model":"second-model","stream":true}'
+    status, headers, got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/responses", body)
+    assert (status, got, headers["content-type"]) == (200, STREAM, "text/event-stream")
+    large = b'{ "id":"resp_large" ,"output":[],"filler":"%b"}' % (b"x" * (20 * 1024 * 1024))
+    for whole in (b'{ "id":"resp_small" ,"output":[] }', b"no JSON", large):
+        cut = [whole[start : start + 1_000_000] for start in range(0, len(whole), 1_000_000)]
+        raw.answers["/v1/nowhere/responses"] = chunked(cut, {"Content-Type": "application/json"})
+        got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/responses", b'{"model":"second-model"}')
+        assert (got[0], len(got[2]), got[2] == whole) == (200, len(whole), True), (got[2][:50], got[2][-50:])
+    for id_ in ("resp_1", "resp_small", "resp_large"):
+        raw.answers[f"/v1/nowhere/responses/{id_}"] = chunked([b"{}"], {})
+        assert (await asyncio.to_thread(fetch, relaying, "GET", f"/v1/responses/{id_}"))[0] == 200
+    # What nobody is known to own goes to the first upstream, with the caller's own bearer.
+    raw.answers["/v1/responses/resp_unheard"] = chunked([b"{}"], {})
+    assert (await asyncio.to_thread(fetch, relaying, "GET", "/v1/responses/resp_unheard"))[0] == 200
+    assert b"authorization: bearer sk-relay" in raw.requests[-1][0].lower()
+
+
+@on_module_loop
+async def test_body_that_waits_for_its_claims_and_breaks_off_is_broken(relaying: Cluster, raw: RawUpstream) -> None:
+    raw.answers["/v1/nowhere/responses"] = chunked([b'{"id":'], {"Content-Type": "application/json"})[:-1]
+    with pytest.raises((http.client.IncompleteRead, AssertionError)):
+        got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/responses", b'{"model":"second-model"}')
+        assert got[0] == 200, got
+
+
+@on_module_loop
 async def test_upstream_that_hangs_up_is_a_502(relaying: Cluster, raw: RawUpstream) -> None:
     raw.answers["/v1/responses"] = []
     status, _, got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/responses", b'{"model":"raw-model"}')
