@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from libs.runtime.errors import BusError
+from libs.runtime.logs import Log
 from libs.schemas.bus import ClaimRequest, ReleaseRequest
 from libs.schemas.config import Upstream
 from libs.schemas.output import Response
@@ -22,13 +23,16 @@ from services.edge.exchange import Exchange
 from services.edge.openai_paths import ROUTED, Kind
 from services.edge.tenants import Caller
 
-MAX_CLAIMED = 256  # ids of one answer in one claim: the newest
+MAX_CLAIMED = 256  # ids in one claim
+MAX_OF_ANSWER = 1024
 
 
 class _Ids(msgspec.Struct):
     id: Any = None
     container_id: Any = None
 
+
+log = Log("parley.edge")
 
 _IDS = msgspec.json.Decoder(_Ids)
 
@@ -67,6 +71,9 @@ class Made:
         if upstream is None:
             return
         new = [name for name in dict.fromkeys(_names(upstream, ids)) if name not in self._claimed]
+        if len(new) > MAX_OF_ANSWER:
+            log.warning("not_all_claimed", request_id=self._exchange.request_id, ids=len(new), limit=MAX_OF_ANSWER)
+            new = [new[0], *new[1 - MAX_OF_ANSWER :]]  # the answer itself, and the newest in it
         for start in range(0, len(new), MAX_CLAIMED):
             names = new[start : start + MAX_CLAIMED]
             self._claimed.update(names)

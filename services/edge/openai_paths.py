@@ -39,7 +39,7 @@ class Row(msgspec.Struct, frozen=True):
     """One path below /v1. `kind` is of the first `{...}` in it; None: free.
 
     `makes` is the kind of the `id` in its answer. With `items` the answer holds items that the upstream made. With
-    `names` the body is always read, for the ids that it names.
+    `names` the body is always read, for the ids that it names; with `form` it may be a form, which streams unread.
     """
 
     methods: tuple[str, ...]
@@ -48,6 +48,7 @@ class Row(msgspec.Struct, frozen=True):
     makes: Kind | None = None
     items: bool = False
     names: bool = False
+    form: bool = False
 
 
 GET, POST, DELETE = ("GET",), ("POST",), ("DELETE",)
@@ -66,7 +67,7 @@ ROWS = (
     Row(("GET", "POST"), "/conversations/{conversation_id}/items", "conversation", items=True, names=True),
     Row(ONE, "/conversations/{conversation_id}/items/{item_id}", "conversation"),
     # What may be shared.
-    Row(POST, "/files", makes="file"),
+    Row(POST, "/files", makes="file", form=True),
     Row(ONE, "/files/{file_id}", "file"),
     Row(GET, "/files/{file_id}/content", "file"),
     Row(POST, "/vector_stores", makes="vector_store"),
@@ -81,18 +82,18 @@ ROWS = (
     Row(GET, "/vector_stores/{vector_store_id}/file_batches/{batch_id}/files", "vector_store"),
     Row(POST, "/containers", makes="container"),
     Row(ONE, "/containers/{container_id}", "container"),
-    Row(("GET", "POST"), "/containers/{container_id}/files", "container"),
+    Row(("GET", "POST"), "/containers/{container_id}/files", "container", form=True),
     Row(ONE, "/containers/{container_id}/files/{file_id}", "container"),
     Row(GET, "/containers/{container_id}/files/{file_id}/content", "container"),
-    Row(POST, "/skills", makes="skill"),
+    Row(POST, "/skills", makes="skill", form=True),
     Row(ALL, "/skills/{skill_id}", "skill"),
     Row(GET, "/skills/{skill_id}/content", "skill"),
-    Row(("GET", "POST"), "/skills/{skill_id}/versions", "skill"),
+    Row(("GET", "POST"), "/skills/{skill_id}/versions", "skill", form=True),
     Row(ONE, "/skills/{skill_id}/versions/{version}", "skill"),
     Row(GET, "/skills/{skill_id}/versions/{version}/content", "skill"),
     # Work that takes long, and what it makes.
     Row(POST, "/uploads", makes="upload"),
-    Row(POST, "/uploads/{upload_id}/parts", "upload"),
+    Row(POST, "/uploads/{upload_id}/parts", "upload", form=True),
     Row(POST, "/uploads/{upload_id}/complete", "upload"),
     Row(POST, "/uploads/{upload_id}/cancel", "upload"),
     Row(POST, "/batches", makes="batch", names=True),
@@ -105,7 +106,7 @@ ROWS = (
     Row(POST, "/fine_tuning/jobs/{fine_tuning_job_id}/resume", "fine_tuning_job"),
     Row(GET, "/fine_tuning/jobs/{fine_tuning_job_id}/events", "fine_tuning_job"),
     Row(GET, "/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints", "fine_tuning_job"),
-    Row(POST, "/videos", makes="video"),
+    Row(POST, "/videos", makes="video", form=True),
     Row(ONE, "/videos/{video_id}", "video"),
     Row(GET, "/videos/{video_id}/content", "video"),
     Row(POST, "/videos/{video_id}/remix", "video", makes="video"),
@@ -115,11 +116,11 @@ ROWS = (
     Row(POST, "/completions"),
     Row(POST, "/moderations"),
     Row(POST, "/audio/speech"),
-    Row(POST, "/audio/transcriptions"),
-    Row(POST, "/audio/translations"),
+    Row(POST, "/audio/transcriptions", form=True),
+    Row(POST, "/audio/translations", form=True),
     Row(POST, "/images/generations"),
-    Row(POST, "/images/edits"),
-    Row(POST, "/images/variations"),
+    Row(POST, "/images/edits", form=True),
+    Row(POST, "/images/variations", form=True),
     Row(POST, "/fine_tuning/alpha/graders/run"),
     Row(POST, "/fine_tuning/alpha/graders/validate"),
 )

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
 
+from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, ReadRequest
@@ -97,17 +98,22 @@ async def find(edge: Edge, exchange: Exchange, caller: Caller, names: Iterable[s
     if not wanted:
         return {}
     try:
-        call = travels(exchange, caller, seconds=state.OWNER_SECONDS)
-        reply = await edge.bus.call(READ, ReadRequest(upstream_ids=wanted), call)
+        told = await _ask(edge, wanted, travels(exchange, caller, seconds=state.OWNER_SECONDS))
     except BusError as error:
         log.warning("owner_unknown", request_id=exchange.request_id, error=type(error).__name__)
         raise state.StateUnavailable from None
-    if reply.owners is None:  # an older worker
-        raise state.StateUnavailable
     upstreams = {upstream.name: upstream for upstream in edge.config.upstream}
     owners = {one: owner for one in wanted if (owner := edge.claims.get(caller.tenant, one)) is not None}
-    owners |= reply.owners
+    owners |= told
     return {one: upstreams[owner] for one, owner in owners.items() if owner in upstreams}
+
+
+async def _ask(edge: Edge, names: list[str], call: Call) -> dict[str, str]:
+    reply = await edge.bus.call(READ, ReadRequest(upstream_ids=names), call)
+    if reply.owners is not None:
+        return reply.owners
+    one_by_one = {name: await edge.bus.call(READ, ReadRequest(upstream_id=name), call) for name in names}
+    return {name: reply.upstream for name, reply in one_by_one.items() if reply.upstream is not None}
 
 
 async def check(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream, named: Collection[Named]) -> None:

@@ -140,7 +140,7 @@ class RelayEndpoint:
         exchange, row = request.exchange, place.row
         settings = self._edge.config.edge
         whole, names = None, Names([])
-        if has_body and (row.names or not (owners.shares_all(upstream) or _is_form(exchange))):
+        if has_body and (row.names or not (owners.shares_all(upstream) or (row.form and _is_form(exchange)))):
             whole = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
             exchange.watch()
             names = await owners.named_in((await skeleton(whole)).body, upstream)

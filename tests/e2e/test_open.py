@@ -395,6 +395,9 @@ def test_file_that_is_not_shared_is_its_maker_s(open_: Cluster, mine: openai.Ope
             status, _, told = fetch(open_, method, path, body)
             assert (status, told["error"]["message"]) == (404, message), (method, path)
         assert fetch(open_, "POST", "/v1/responses", searching)[2]["error"]["message"].startswith("Container with id")
+        disguised = {"content-type": "multipart/form-data; boundary=x"}
+        status, _, told = fetch(open_, "POST", "/v1/vector_stores", {"file_ids": [made.id]}, **disguised)
+        assert (status, told["error"]["message"]) == (404, message)
     # The upstream hears of what is one's own, and of what is shared.
     for key, path in (
         (MINE, f"/v1/files/{made.id}"),

@@ -124,6 +124,10 @@ async def test_many_ids_take_several_messages() -> None:
     makes.claim([("item", f"msg_{n}") for n in range(600)])
     await makes.kept()
     assert [len(names) for names in claimed(stage)] == [256, 256, 88]
+    endless = of(stage_of())
+    endless.claim([("response", "resp_1"), *(("item", f"msg_{n}") for n in range(5000))])
+    await endless.kept()
+    assert endless._claimed == {"resp_1", *(f"item:msg_{n}" for n in range(3977, 5000))}
 
 
 async def test_claim_that_does_not_get_through_is_kept_and_known_here() -> None:

@@ -109,8 +109,11 @@ async def test_request_that_names_no_id_needs_no_look_up() -> None:
     assert stage.bus.asked == [] and len(stage.upstreams.asked) == 4
 
 
-async def test_replica_that_does_not_know_the_question_cannot_answer_it() -> None:
-    stage = Stage({READ.name: ReadReply(upstream="one")}, upstreams=OWN)
+async def test_replica_of_the_release_before_is_asked_for_one_id_at_a_time() -> None:
+    stage = Stage({READ.name: ReadReply(upstream="two")}, upstreams=OWN)
+    await relay(stage, "GET", "/responses/resp_1")
+    assert stage.upstreams.asked == [("two", "GET", "/responses/resp_1")]
+    stage = Stage({READ.name: ReadReply()}, upstreams=OWN)
     with pytest.raises(TranslationError) as caught:
         await relay(stage, "GET", "/responses/resp_1")
-    assert caught.value.status == 503
+    assert caught.value.status == 404
