@@ -10,6 +10,7 @@ from libs.schemas.errors import ErrorBody
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.translate.errors import TranslationError
+from libs.translate.finish import failed
 
 NOT_CHAINED = "upstream_not_chained"
 
@@ -23,8 +24,8 @@ class NotChained(TranslationError):
 
 
 def check_chained(response: Response, plan: StreamPlan) -> None:
-    """Raise NotChained where the answer, or its beginning, says that it does not follow the plan's parent."""
-    if plan.parent is None:
+    """Raise NotChained where an answer, or its beginning, says that it does not follow the plan's parent."""
+    if plan.parent is None or failed(response):  # a failure says more
         return
     named = response.previous_response_id
     stores = plan.commit is not None and plan.commit.stored

@@ -170,6 +170,8 @@ class ChatCall:
         try:
             async with asyncio.timeout(None) as drain:
                 while await pushed.left():
+                    if isinstance(renderer.failure, NotChained):
+                        self._check_stale(renderer.failure)  # before what came with it goes out
                     if rendered:
                         await self._write(rendered)
                     if renderer.failure is not None:
@@ -211,7 +213,9 @@ class ChatCall:
         if isinstance(error, UpstreamKeyRefused):
             raise error
         self._check_stale(error)  # before the headers of this answer are those of the next
-        headers = error_headers(b"" if isinstance(error, NotChained) else told, error.error)
+        if isinstance(error, NotChained):
+            raise error
+        headers = error_headers(told, error.error)
         self._exchange.response_headers.update(headers)  # while there is a status to send
         self._exchange.error_frame = partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR))
         raise error

@@ -133,7 +133,7 @@ def test_answer_that_ignored_the_client_s_own_parent_is_withheld(
 @pytest.mark.parametrize("history", ["whole", "delta"])
 def test_stream_that_tells_late_ends_with_an_error(chat: Dialogue, cluster: Cluster, model: str, history: str) -> None:
     first = said(send(cluster, chat, [user(FIRST)], model))
-    new = user("[[ignores-parent]] [[told-late]] [[text: Alone.]]")
+    new = user("[[ignores-parent]] [[told-late]] [[pace: 50ms]] [[text: Alone.]]")
     messages = [new] if history == "delta" else [user(FIRST), {"role": "assistant", "content": first}, new]
     answer = send(cluster, chat, messages, model, **{"x-parley-history": history})
     code = "previous_response_not_found" if history == "delta" else "upstream_not_chained"

@@ -15,6 +15,7 @@ from services.edge.exchange import Exchange
 from services.edge.streams import Streams
 from services.edge.tenants import Caller, Tenants
 
+PAUSE = b"<PAUSE>"  # in a body: what follows is another read
 CALLER = Caller("t" * 32, "sk-1", {})
 UPSTREAMS = [Upstream(name="one", base_url="http://1", auth="client"), Upstream(name="two", base_url="http://2")]
 
@@ -67,7 +68,8 @@ class _Content:
         self._body = body
 
     async def iter_any(self) -> AsyncIterator[bytes]:
-        yield self._body
+        for read in self._body.split(PAUSE):
+            yield read
 
 
 class Sink:

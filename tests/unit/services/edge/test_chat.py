@@ -9,11 +9,11 @@ import pytest
 
 from libs.schemas.bus import CommitReply, CommitRequest, Converted, ConvertRequest, DeleteReply, DeleteRequest
 from libs.schemas.plan import CommitPlan, Continuity, Replayed, StreamPlan
-from libs.schemas.records import HandoffRecord
+from libs.schemas.records import CallRecord, HandoffRecord
 from libs.schemas.subjects import COMMIT, CONVERT, DELETE
 from services.edge import failures
 from services.edge.chat import ChatEndpoint
-from tests.unit.services.edge.fakes import Client, Stage
+from tests.unit.services.edge.fakes import PAUSE, Client, Stage
 
 TURNS = [Replayed(entry="e1", ids=["rs_1"]), Replayed(entry="e2", ids=["rs_2"])]
 DIGEST = "0a" * 16
@@ -138,3 +138,156 @@ async def test_streamed_answer_is_kept_and_a_stale_one_mended_before_any_output(
 
 def frame(event: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode())
+
+
+# -- upstreams that ignore what they are to go on from ----------------------------------------------
+
+PARENT = [Replayed(entry="e1", ids=["resp_0"])]
+USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+DELTA_EVENT = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"}
+
+
+def chained(
+    *, stream: bool = False, replayed: bool = True, format_: str = "chat", choices: int = 1, **more: Any
+) -> Converted:
+    """A conversion that goes on from `resp_0`: a turn of ours, or what the client named."""
+    one = converted(PARENT if replayed else [], choices=choices, whole=not more.get("only_new", False))
+    plan = msgspec.structs.replace(one.plan, stream=stream, parent="resp_0", format=format_, **more)
+    return msgspec.structs.replace(one, plan=plan, previous_response_id="resp_0")
+
+
+def plain(*, stream: bool = False, format_: str = "chat") -> Converted:
+    one = converted([])
+    return msgspec.structs.replace(one, plan=msgspec.structs.replace(one.plan, stream=stream, format=format_))
+
+
+def streamed(text: str, *, begun: dict[str, Any], ended: dict[str, Any], between: bytes = b"") -> tuple[int, bytes]:
+    """The stream of an answer that says `begun` of itself at first, and `ended` at last."""
+    output = [{**MESSAGE, "content": [{"type": "output_text", "text": text}]}]
+    created = {"type": "response.created", "response": {**ANSWER, "status": "in_progress", "output": [], **begun}}
+    done = {"type": "response.completed", "response": {**ANSWER, "output": output, "usage": USAGE, **ended}}
+    return 200, between.join(map(frame, [created, {**DELTA_EVENT, "delta": text}, done]))
+
+
+IGNORED: list[dict[str, Any]] = [
+    {"previous_response_id": None},
+    {"previous_response_id": "resp_7"},
+    {"store": False, "previous_response_id": "resp_0"},
+]
+
+
+async def raw(stage: Stage, **headers: str) -> tuple[int, bytes]:
+    client = Client("POST", "/v1/chat/completions", body=CHAT, **headers)
+    await failures.answer(client.exchange(), ChatEndpoint(stage.edge))
+    await asyncio.gather(*stage.edge.background)
+    return client.status, bytes(client.body)
+
+
+def calls_of(stage: Stage) -> list[CallRecord]:
+    return [record for record in stage.sink.closed if isinstance(record, CallRecord)]
+
+
+@pytest.mark.parametrize("says", IGNORED)
+async def test_whole_answer_that_ignored_its_parent_is_asked_for_again_and_both_are_recorded(says: Any) -> None:
+    conversions = [chained(), plain(), plain()]
+    stage = stage_of(conversions, [answered(**says, usage=USAGE), answered(id="resp_2"), answered(id="resp_3")])
+    assert (await chat(stage))[1]["id"] == "chatcmpl-2"
+    first, second = calls_of(stage)
+    assert (first.outcome, first.error_code, first.output_tokens) == ("refused", "upstream_not_chained", 2)
+    assert (second.outcome, second.response_id) == ("ok", "resp_2")
+    assert [request.turn.response_id for request in asked(stage, CommitRequest)] == ["resp_2"]
+    await chat(stage)
+    assert [request.said.unchained for request in asked(stage, ConvertRequest)] == [False, False, True]
+    assert asked(stage, DeleteRequest) == []
+
+
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+@pytest.mark.parametrize("says", IGNORED)
+async def test_stream_that_ignored_its_parent_is_asked_for_again_before_output(says: Any, format_: str) -> None:
+    conversions = [chained(stream=True, format_=format_), plain(stream=True, format_=format_)]
+    bodies = [streamed("alone", begun=says, ended=says), streamed("whole", begun={}, ended={})]
+    stage = stage_of(conversions, bodies)
+    status, body = await raw(stage)
+    assert (status, b"whole" in body, b"alone" in body, b"error" in body.replace(b'"error":null', b"")) == (
+        200,
+        True,
+        False,
+        False,
+    )
+    assert [record.outcome for record in calls_of(stage)] == ["refused", "ok"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+@pytest.mark.parametrize("replayed", [True, False])
+async def test_what_is_only_new_is_never_answered_alone(stream: bool, format_: str, replayed: bool) -> None:
+    """Whether Parley or the client named what it follows."""
+    says = {"previous_response_id": None}
+    body = streamed("alone", begun=says, ended=says) if stream else answered(**says)
+    stage = stage_of([chained(stream=stream, format_=format_, replayed=replayed, only_new=True)], [body])
+    status, told = await raw(stage)
+    error = json.loads(told)["error"]
+    assert (status, error["code"], error["param"]) == (400, "previous_response_not_found", "previous_response_id")
+    assert len(stage.upstreams.asked) == 1 and asked(stage, CommitRequest) == []
+    assert [record.outcome for record in calls_of(stage)] == ["refused"]
+
+
+@pytest.mark.parametrize("only_new", [True, False])
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+async def test_stream_that_tells_late_ends_with_an_error_and_is_not_kept(only_new: bool, format_: str) -> None:
+    body = streamed("alone", begun={}, ended={"previous_response_id": None}, between=PAUSE)
+    stage = stage_of([chained(stream=True, format_=format_, only_new=only_new), plain()], [body, answered()])
+    status, told = await raw(stage)
+    code = b"previous_response_not_found" if only_new else b"upstream_not_chained"
+    assert status == 200 and told.count(code) == 1 and b"response.completed" not in told and b"[DONE]" not in told
+    assert (b"event: error" in told) is (format_ == "responses")
+    assert b'"finish_reason":"stop"' not in told
+    assert asked(stage, CommitRequest) == []
+    assert [(record.outcome, record.output_tokens) for record in calls_of(stage)] == [("refused", 2)]
+    await chat(stage)
+    assert [request.said.unchained for request in asked(stage, ConvertRequest)] == [False, True]
+
+
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+@pytest.mark.parametrize("only_new", [True, False])
+async def test_stream_that_tells_late_but_before_anything_went_out_is_mended(only_new: bool, format_: str) -> None:
+    bodies = [streamed(text, begun={}, ended=ended) for text, ended in (("alone", IGNORED[0]), ("whole", {}))]
+    conversions = [chained(stream=True, only_new=only_new, format_=format_), plain(stream=True, format_=format_)]
+    stage = stage_of(conversions, bodies)
+    status, told = await raw(stage)
+    assert b"alone" not in told
+    assert (status, b"whole" in told) == ((400, False) if only_new else (200, True))
+
+
+async def test_stream_that_has_only_been_kept_alive_is_asked_for_again() -> None:
+    says = {"previous_response_id": None}
+    bodies = [streamed("alone", begun=says, ended=says), streamed("whole", begun={}, ended={})]
+    stage = stage_of([chained(stream=True), plain(stream=True)], bodies)
+    client = Client("POST", "/v1/chat/completions", body=CHAT)
+    exchange = client.exchange()
+    await exchange.start_stream()
+    await failures.answer(exchange, ChatEndpoint(stage.edge))
+    await asyncio.gather(*stage.edge.background)
+    assert b"whole" in client.body and b"alone" not in client.body and b"error" not in client.body
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_every_choice_must_follow_what_the_client_named(stream: bool) -> None:
+    says = {"previous_response_id": None}
+    body = streamed("alone", begun=says, ended=says) if stream else answered(**says)
+    plan = chained(stream=stream, replayed=False, choices=2, only_new=True)
+    stage = stage_of([plan], [body, body])
+    status, told = await raw(stage)
+    assert (status, json.loads(told)["error"]["code"]) == (400, "previous_response_not_found")
+    assert [record.outcome for record in calls_of(stage)] == ["refused"] * 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_first_answer_that_was_not_stored_is_no_parent(stream: bool) -> None:
+    call = {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": "{}"}
+    says = {"store": False, "output": [call]}
+    body = streamed("", begun=says, ended=says) if stream else answered(**says)
+    stage = stage_of([plain(stream=stream)], [body])
+    await raw(stage)
+    [request] = asked(stage, CommitRequest)
+    assert (request.turn.stored, request.turn.parent) == (False, False)
