@@ -46,16 +46,16 @@ class Answer:
 
 
 def send(
-    cluster: Cluster, chat: Dialogue, messages: list[Json], model: str, *, stream: bool = True, **headers: str
+    cluster: Cluster, chat: Dialogue, messages: list[Json], model: str, *, stream: bool = True, history: str = "whole"
 ) -> Answer:
     body = json.dumps({"model": model, "messages": messages, "stream": stream}).encode()
-    sent = {"authorization": "Bearer unchained", "x-parley-conversation": chat.name or "", **headers}
+    sent = {"authorization": "Bearer unchained", "x-parley-conversation": chat.name or "", "x-parley-history": history}
     request = urllib.request.Request(f"{cluster.base_url}/chat/completions", body, sent)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return Answer(answer.status, answer.headers, answer.read().decode())
+            return Answer(answer.status, dict(answer.headers), answer.read().decode())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.headers, error.read().decode())
+        return Answer(error.code, dict(error.headers), error.read().decode())
 
 
 def said(answer: Answer) -> str:
@@ -108,7 +108,7 @@ def test_what_is_only_new_is_refused(chat: Dialogue, cluster: Cluster, model: st
     send(cluster, chat, [user(FIRST)], model)
     for number in (2, 2):  # the second one is not asked of the upstream
         new = [user(f"{ignores} Where does it end?")]
-        answer = send(cluster, chat, new, model, stream=stream, **{"x-parley-history": "delta"})
+        answer = send(cluster, chat, new, model, stream=stream, history="delta")
         assert (answer.status, answer.code) == (400, "previous_response_not_found")
         assert len(asked(cluster, model)) == number
     whole = send(cluster, chat, [user(FIRST), user("[[text: Into the sea.]]")], model)
@@ -135,11 +135,11 @@ def test_stream_that_tells_late_ends_with_an_error(chat: Dialogue, cluster: Clus
     first = said(send(cluster, chat, [user(FIRST)], model))
     new = user("[[ignores-parent]] [[told-late]] [[pace: 50ms]] [[text: Alone.]]")
     messages = [new] if history == "delta" else [user(FIRST), {"role": "assistant", "content": first}, new]
-    answer = send(cluster, chat, messages, model, **{"x-parley-history": history})
+    answer = send(cluster, chat, messages, model, history=history)
     code = "previous_response_not_found" if history == "delta" else "upstream_not_chained"
     assert said(answer) == "Alone." and "[DONE]" not in answer.text and '"finish_reason":"stop"' not in answer.text
     assert code in answer.text.strip().splitlines()[-1]
-    delta = send(cluster, chat, [user("And?")], model, **{"x-parley-history": "delta"})
+    delta = send(cluster, chat, [user("And?")], model, history="delta")
     assert (delta.status, delta.code) == (400, "previous_response_not_found")
 
 
@@ -151,7 +151,7 @@ def test_first_answer_that_is_not_stored_is_no_parent(
     first = send(cluster, chat, [prompt], model, stream=stream)
     assert first.status == 200 and asked(cluster, model)[0]["store"] is True
     text = said(first) if stream else json.loads(first.text)["choices"][0]["message"]["content"]
-    delta = send(cluster, chat, [user("And?")], model, **{"x-parley-history": "delta"})
+    delta = send(cluster, chat, [user("And?")], model, history="delta")
     assert (delta.status, delta.code) == (400, "previous_response_not_found")
     messages = [prompt, {"role": "assistant", "content": text}, user("And?")]
     whole = send(cluster, chat, messages, model)

@@ -166,7 +166,8 @@ def streamed(text: str, *, begun: dict[str, Any], ended: dict[str, Any], between
     output = [{**MESSAGE, "content": [{"type": "output_text", "text": text}]}]
     created = {"type": "response.created", "response": {**ANSWER, "status": "in_progress", "output": [], **begun}}
     done = {"type": "response.completed", "response": {**ANSWER, "output": output, "usage": USAGE, **ended}}
-    return 200, between.join(map(frame, [created, {**DELTA_EVENT, "delta": text}, done]))
+    events: list[dict[str, Any]] = [created, {**DELTA_EVENT, "delta": text}, done]
+    return 200, between.join(map(frame, events))
 
 
 IGNORED: list[dict[str, Any]] = [
