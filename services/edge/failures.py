@@ -14,13 +14,16 @@ from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from services.edge.exchange import Abort, ClientGone, Exchange
 from services.edge.model_call import UpstreamRefused
-from services.edge.own_key import UpstreamKeyRefused
+from services.edge.own_key import KEY_REFUSED
 from services.edge.state import StateUnavailable
 
 RETRY_AFTER = {"retry-after": "1"}
-# Codes of which a repetition helps, though their status does not say so to every client.
+# Codes whose status says something else to a client than is true: whether a repetition helps.
 CONVERSATION_BUSY = "conversation_busy"
-_PASSING = {CONVERSATION_BUSY: {**RETRY_AFTER, "x-should-retry": "true"}}
+_SPECIAL = {
+    CONVERSATION_BUSY: {**RETRY_AFTER, "x-should-retry": "true"},
+    KEY_REFUSED: {"x-should-retry": "false"},
+}
 
 log = Log("parley.edge")
 
@@ -60,9 +63,7 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
     except TranslationError as error:
         if not isinstance(error, UpstreamRefused):  # which the record of the call tells
             _count(exchange, error)
-        if isinstance(error, UpstreamKeyRefused):
-            exchange.response_headers.update(error.headers)
-        headers = _PASSING.get(error.error.code or "") or _retry_after(exchange, error.status)
+        headers = _SPECIAL.get(error.error.code or "") or _retry_after(exchange, error.status)
         await exchange.end_with_error(error.status, error.error, headers)
     except asyncio.CancelledError:
         if not exchange.absorb_abort():

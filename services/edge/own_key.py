@@ -17,10 +17,10 @@ from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import is_about_key, speaks_of_key
 
+KEY_REFUSED = "upstream_key_refused"
 MAX_HELD_BYTES = 1024 * 1024  # of an event that may be such an answer
 INSPECTED_BYTES = 256 * 1024  # a failed response is no longer than that, unless its request was
 
-_NO_RETRY = {"x-should-retry": "false"}
 _SAFE_CODE = re.compile(r"[a-z_]{1,64}")
 _FRAME_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _HEAD_BYTES = 96  # of a frame: enough to see whether it is an error
@@ -29,13 +29,11 @@ log = Log("parley.edge")
 
 
 class UpstreamKeyRefused(TranslationError):
-    """The upstream refused Parley's own key; `headers` go to the client."""
-
-    headers = _NO_RETRY
+    """The upstream refused Parley's own key."""
 
     def __init__(self) -> None:
         message = "The upstream refused the key of this deployment. Its operator must replace it."
-        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_key_refused"))
+        super().__init__(502, ErrorBody(message=message, type="server_error", code=KEY_REFUSED))
 
 
 class _Told(msgspec.Struct):
@@ -82,7 +80,7 @@ class OwnKey:
         """Return what the client hears, once the operator has been told."""
         code = "" if told is None or told.code is None else str(told.code)
         safe = code if _SAFE_CODE.fullmatch(code) else None
-        log.error("upstream_key_refused", upstream=self._upstream, status=status, code=safe)
+        log.error(KEY_REFUSED, upstream=self._upstream, status=status, code=safe)
         return UpstreamKeyRefused()
 
     def disclosed(self, error: TranslationError) -> TranslationError:

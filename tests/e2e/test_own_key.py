@@ -77,7 +77,7 @@ class Answer:
         return dict(json.loads(self.body)["error"])
 
 
-async def ask(cluster: Cluster, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> Answer:
+async def ask(cluster: Cluster, method: str, path: str, body: Any = None, **headers: str) -> Answer:
     def fetch() -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", cluster["edge"].port, timeout=30)
         try:
