@@ -16,6 +16,7 @@ from libs.schemas.records import cut
 _ENCODER = msgspec.json.Encoder()
 _FIELDS = "fields"
 MAX_TEXT_CHARACTERS = 1000  # of each text in a line: clients and upstreams choose some of them
+_MASKED_CHARACTERS = 4 * MAX_TEXT_CHARACTERS
 
 
 class _JsonFormatter(logging.Formatter):
@@ -37,7 +38,10 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _bounded(value: object) -> object:
-    return cut(value, MAX_TEXT_CHARACTERS) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # Masked before the cut: half a credential is known by nothing.
+    return cut(masked(cut(value, _MASKED_CHARACTERS)), MAX_TEXT_CHARACTERS)
 
 
 def setup(service: str, *, level: int = logging.INFO) -> None:

@@ -130,7 +130,7 @@ class Consumer:
             except WriterError as error:
                 self.well = False
                 metrics.INSERT_FAILURES.inc()
-                log.error("clickhouse_failed", error=str(error)[:500], retry_seconds=delay)
+                log.error("clickhouse_failed", error=str(error), retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY_SECONDS)
             else:

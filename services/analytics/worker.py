@@ -70,7 +70,7 @@ class Instance:
             except LeaseLost as error:
                 log.error("lease_lost", reason=str(error))
             except WriterError as error:
-                log.error("database_not_opened", error=str(error)[:500])
+                log.error("database_not_opened", error=str(error))
             except NATS_ERRORS as error:
                 log.warning("jetstream_away", error=str(error) or type(error).__name__)
             except Exception:  # the process loop: the next term may go better, and standing still never does

@@ -41,3 +41,11 @@ def test_exception_is_one_line_with_its_traceback(capsys: pytest.CaptureFixture[
     text = capsys.readouterr().err
     assert text.count("\n") == 1
     assert "ValueError: oops" in json.loads(text)["exception"]
+
+
+def test_credential_is_masked_wherever_a_long_text_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.setup("edge")
+    for room in range(0, 40):
+        text = "x" * (logs.MAX_TEXT_CHARACTERS - room) + " nats://parley:s3cret-s3cret@host"
+        logs.Log("parley.test").info("failed", error=text)
+    assert "s3cret" not in capsys.readouterr().err
