@@ -14,11 +14,17 @@ from deploy.local import nats_server
 
 
 class NatsServer:
-    """One server process; `url` stays the same over restarts. With `login`, "user:password", it lets in nobody else."""
+    """One server process; `url` stays the same over restarts.
 
-    def __init__(self, store: Path, login: str = "") -> None:
+    With `login`, "user:password", it lets in nobody else. `more` is added to its configuration.
+    """
+
+    def __init__(self, store: Path, login: str = "", more: str = "") -> None:
         self._store = store
-        self._login = login
+        self._more = more
+        if login:
+            user, _, password = login.partition(":")
+            self._more += f'authorization {{ user: "{user}", password: "{password}" }}\n'
         self.port = nats_server.free_port()
         self.url = f"nats://{login + '@' if login else ''}127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -32,10 +38,8 @@ class NatsServer:
     def start(self) -> None:
         """Start, and wait until it listens."""
         command = nats_server.command(self.port, self._store)
-        if self._login:
-            user, _, password = self._login.partition(":")
-            with Path(command[-1]).open("a") as configuration:
-                configuration.write(f'authorization {{ user: "{user}", password: "{password}" }}\n')
+        with Path(command[-1]).open("a") as configuration:
+            configuration.write(self._more)
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert wait_listening(self.port), "nats-server did not start"
 
