@@ -101,6 +101,7 @@ async def replicas(site: Site, sizes: Sizes, chance: Random) -> Counts:
 
 async def _walked(site: Site, sizes: Sizes, chance: Random, strike: Strike) -> Counts:
     counts = Counts()
+    await asyncio.to_thread(site.cluster.simulator.clear_ledger)  # of another walk
     async with Client() as client:
         shared, name = Walk(site, sizes, client), f"walk-{chance.randrange(10**6)}"
         talks = [Talk(shared, f"{name}-{k}", Random(chance.random())) for k in range(sizes.talks)]
