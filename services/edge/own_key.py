@@ -120,7 +120,8 @@ class StreamGuard:
     def __init__(self, key: OwnKey, render: Callable[[ErrorBody, int], bytes]) -> None:
         self._key = key
         self._render = render
-        self._held = b""  # the beginning of a frame that may have to be withheld
+        self._held: list[bytes] = []  # the beginning of a frame that may have to be withheld
+        self._size = 0
         self._inside = False  # the beginning of the frame has passed
         self._last = b""
 
@@ -128,29 +129,43 @@ class StreamGuard:
         """Return what may pass. Raises UpstreamKeyRefused for a frame that is too long to be judged."""
         if not self._held and not self._inside and data[-2:] == b"\n\n" and not _may_fail(data):
             return data  # what nearly every read is: whole frames, none of them an error
+        if self._size >= _HEAD_BYTES and _FRAME_END.search(self._last + data) is None:
+            self._hold(data)  # without looking at all of it again
+            return b""
         passed = []
         if self._inside:
             head, data = self._pass_frame(data)
             passed.append(head)
-        block, self._held = self._held + data, b""
-        start = 0
+            if self._inside:
+                return head
+        block, start = self._released() + data, 0
         for end in _FRAME_END.finditer(block):
             passed.append(self._judged(block[start : end.end()]))
             start = end.end()
         rest = block[start:]
         if len(rest) < _HEAD_BYTES or _may_fail(rest[:_HEAD_BYTES]):
-            if len(rest) > MAX_HELD_BYTES:
-                raise self._key.refused(200, None)
-            self._held = rest
-        elif rest:
+            self._hold(rest)
+        else:
             passed.append(rest)
             self._inside, self._last = True, rest[-3:]
         return b"".join(passed)
 
     def finish(self) -> bytes:
         """Return what is left when the stream has ended."""
-        held, self._held = self._held, b""
-        return self._judged(held)
+        return self._judged(self._released())
+
+    def _hold(self, data: bytes) -> None:
+        if data:
+            self._held.append(data)
+        self._size += len(data)
+        self._last = (self._last + data)[-3:]
+        if self._size > MAX_HELD_BYTES:
+            raise self._key.refused(200, None)
+
+    def _released(self) -> bytes:
+        held = b"".join(self._held)
+        self._held, self._size, self._last = [], 0, b""
+        return held
 
     def _pass_frame(self, data: bytes) -> tuple[bytes, bytes]:
         """Return the rest of a frame whose beginning has passed, and what follows it."""
@@ -164,10 +179,10 @@ class StreamGuard:
         return data[:cut], data[cut:]
 
     def _judged(self, frame: bytes) -> bytes:
-        if not _may_fail(frame[:_HEAD_BYTES]):
+        if not _may_fail(frame):
             return frame
         payload = b"\n".join(line[5:].strip() for line in frame.splitlines() if line.startswith(b"data:"))
-        told = _failure(payload) or _flat(payload)
+        told = _failure(payload)
         if told is None or not self._key.is_about(told):
             return frame
         return self._render(self._key.refused(200, told).error, _number(payload))
@@ -175,16 +190,6 @@ class StreamGuard:
 
 def _may_fail(data: bytes) -> bool:
     return b"error" in data or b"failed" in data
-
-
-def _flat(payload: bytes) -> UpstreamErrorBody | None:
-    """An error event whose fields stand side by side."""
-    try:
-        told = _TOLD.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    flat = UpstreamErrorBody(message=told.message, code=told.code, param=told.param)
-    return flat if told.type == "error" else None
 
 
 def _number(payload: bytes) -> int:

@@ -105,7 +105,6 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, str]] = {
     "native chat": ("POST", "/v1/chat/completions", chat("own-native"), "/v1/chat/completions"),
     "responses": ("POST", "/v1/responses", {"model": "own-model", "input": "hi"}, "/v1/responses"),
     "responses streamed": ("POST", "/v1/responses", STREAMED, "/v1/responses"),
-    "files": ("GET", "/v1/files", None, "/v1/files"),
     "embeddings": ("POST", "/v1/embeddings", {"model": "own-model", "input": "hi"}, "/v1/embeddings"),
     "models": ("GET", "/v1/models", None, "/v1/models"),
 }
@@ -164,8 +163,10 @@ async def test_refusal_of_the_clients_key_passes(cluster: Cluster, raw: RawUpstr
 
 
 async def test_compressed_refusal_is_not_passed_unread(cluster: Cluster, raw: RawUpstream) -> None:
-    raw.answers["/v1/files"] = chunked([b"\x28\xb5\x2f\xfd not readable"], {**JSON, "content-encoding": "zstd"}, 403)
-    answer = await ask(cluster, "GET", "/v1/files", **{"accept-encoding": "zstd, gzip"})
+    raw.answers["/v1/embeddings"] = chunked(
+        [b"\x28\xb5\x2f\xfd not readable"], {**JSON, "content-encoding": "zstd"}, 403
+    )
+    answer = await ask(cluster, "POST", "/v1/embeddings", {"model": "own-model"}, **{"accept-encoding": "zstd, gzip"})
     assert answer.status == 502 and answer.error["code"] == "upstream_key_refused"
     assert b"accept-encoding: identity" in raw.requests[-1][0].lower()
 
