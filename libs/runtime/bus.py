@@ -22,6 +22,7 @@ from libs.runtime.errors import (
     BusError,
     CallTimeout,
     NoWorkers,
+    ReplyTooLarge,
     RequestInvalid,
     WorkerBusy,
     WorkerFailed,
@@ -35,6 +36,7 @@ from libs.schemas.subjects import (
     STATUS_FAILED,
     STATUS_HEADER,
     STATUS_INVALID,
+    STATUS_TOO_LARGE,
     Subject,
 )
 
@@ -50,6 +52,7 @@ _FAILURES: dict[str, type[BusError]] = {
     STATUS_BUSY: WorkerBusy,
     STATUS_INVALID: RequestInvalid,
     STATUS_FAILED: WorkerFailed,
+    STATUS_TOO_LARGE: ReplyTooLarge,
 }
 _FAILURE_DECODER = msgspec.msgpack.Decoder(BusFailure)
 
@@ -138,7 +141,7 @@ class Bus:
         """Send `request` and return the reply, with the subject's retries, before `call.deadline`.
 
         Raises BusDown, NoWorkers, WorkerBusy, CallTimeout, WorkerFailed, RequestInvalid or
-        MessageTooLarge.
+        MessageTooLarge, or ReplyTooLarge for what a worker could not answer in one message.
         """
         started = time.monotonic()
         result = "ok"

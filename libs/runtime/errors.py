@@ -40,6 +40,10 @@ class MessageTooLarge(BusError):
         self.limit = limit
 
 
+class ReplyTooLarge(BusError):
+    """The reply would exceed what the bus carries: another worker could not send it either."""
+
+
 class StartError(Exception):
     """A service cannot start; the message is the one line that an operator reads, its credentials masked."""
 

@@ -18,7 +18,7 @@ from libs.runtime import metrics, tracing
 from libs.runtime.call import Call, from_headers
 from libs.runtime.client import Received
 from libs.runtime.connection import Connection
-from libs.runtime.errors import BusError
+from libs.runtime.errors import BusError, MessageTooLarge
 from libs.runtime.logs import Log
 from libs.schemas.bus import BusFailure
 from libs.schemas.subjects import (
@@ -27,6 +27,7 @@ from libs.schemas.subjects import (
     STATUS_FAILED,
     STATUS_HEADER,
     STATUS_INVALID,
+    STATUS_TOO_LARGE,
     Subject,
 )
 
@@ -98,6 +99,9 @@ class Serving:
             except msgspec.DecodeError as error:
                 result = STATUS_INVALID
                 await self._reply_failure(msg, STATUS_INVALID, str(error))
+            except MessageTooLarge as error:
+                result = STATUS_TOO_LARGE
+                await self._reply_failure(msg, STATUS_TOO_LARGE, str(error))
             except BusError as error:
                 result = STATUS_FAILED
                 log.warning("reply_failed", subject=subject.name, request_id=call.request_id, error=str(error))

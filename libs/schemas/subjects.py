@@ -37,7 +37,8 @@ OFFER_SUFFIX = ".offer"
 STATUS_BUSY = "busy"
 STATUS_INVALID = "invalid"
 STATUS_FAILED = "failed"
-STATUSES = (STATUS_BUSY, STATUS_INVALID, STATUS_FAILED)
+STATUS_TOO_LARGE = "too_large"  # the reply would be: no repetition helps
+STATUSES = (STATUS_BUSY, STATUS_INVALID, STATUS_FAILED, STATUS_TOO_LARGE)
 
 
 class Subject(Generic[Req, Rep]):

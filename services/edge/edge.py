@@ -12,7 +12,7 @@ import msgspec
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.runtime.errors import BusError, MessageTooLarge
+from libs.runtime.errors import BusError, MessageTooLarge, ReplyTooLarge
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
 from libs.schemas.config import Config
@@ -110,8 +110,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         )
         try:
             reply = await self.bus.call(CONVERT, asked, travels(exchange, caller, seconds=_patience(exchange)))
-        except MessageTooLarge as error:
-            raise text_too_large(error.limit) from None
+        except (MessageTooLarge, ReplyTooLarge):  # as it came, or once it is converted
+            raise text_too_large(self.bus.message_limit()) from None
         except BusError as error:
             log.warning("convert_failed", request_id=exchange.request_id, error=type(error).__name__)
             raise Overloaded from None

@@ -205,6 +205,22 @@ async def test_message_too_large_with_its_headers_is_refused_and_the_link_stays(
     assert await caller.call(RESOLVE, ASK, Call()) == ZERO
 
 
+async def test_reply_too_large_is_told_as_that_once_and_the_link_stays(connect: Connect) -> None:
+    caller, worker, asked = await connect("edge"), await connect("state"), 0
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        nonlocal asked
+        asked += 1
+        large = Found(index=0, exact=True, turn=TURN, items=[b"x" * SERVER_MAX_PAYLOAD])
+        return ResolveReply(found=[large]) if request.head else ONE
+
+    await worker.serve(RESOLVE, handler, concurrency=4)
+    with pytest.raises(errors.ReplyTooLarge):
+        await caller.call(RESOLVE, ASK, Call())
+    assert asked == 1
+    assert await caller.call(RESOLVE, ResolveRequest(scope="s"), Call()) == ONE
+
+
 async def test_drain_finishes_what_was_taken(connect: Connect, server: NatsServer) -> None:
     caller = await connect("edge")
     worker = await Bus.connect(Nats(url=server.url), "state")

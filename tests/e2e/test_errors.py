@@ -162,7 +162,16 @@ def test_body_over_the_limit_is_refused_before_it_is_read(cluster: Cluster) -> N
 def test_text_over_the_limit_of_the_bus_is_refused(cluster: Cluster) -> None:
     text = "many words " * 1_000_000
     assert refused(send(cluster, "POST", CHAT, chat(messages=[user(text)]))) == (413, None, "request_too_large")
+    # It fits as it comes, and not once it is converted.
+    many = [user("x")] * 170_000
+    assert refused(send(cluster, "POST", CHAT, chat(messages=many))) == (413, None, "request_too_large")
     assert send(cluster, "POST", CHAT, chat())[0] == 200
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
+def test_name_of_a_model_that_is_none_is_refused_by_its_length(cluster: Cluster, path: str) -> None:
+    body = json.dumps({"model": "m" * 7_000_000, "input": "x", "messages": [user("x")]}).encode()
+    assert refused(send(cluster, "POST", path, body)) == (400, "model", "string_above_max_length")
 
 
 @pytest.mark.parametrize("stream", [False, True])
