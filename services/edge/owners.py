@@ -25,9 +25,10 @@ from services.edge.named_ids import PARENT, Named, Names
 from services.edge.openai_paths import SHAREABLE, Kind
 from services.edge.tenants import Caller
 
-INLINE_BYTES = 64 * 1024  # a larger body is read in a thread
+INLINE_BYTES = 32 * 1024  # a larger body is read in a thread: the worst of them take 10 ms
+SHARED_BYTES = 1024 * 1024  # a larger one in a thread of its kind
 MAX_ID_CHARACTERS = 512
-# One large body is read at a time: what is read takes many times its bytes.
+# One of these at a time: what is read takes many times its bytes, and holds up no smaller one.
 _READER = ThreadPoolExecutor(1, "parley-names")
 _SHOWN_CHARACTERS = 128  # of an id, in a message
 
@@ -139,7 +140,8 @@ async def named_in(bones: bytes, upstream: Upstream) -> Names:
         return read(bones)
     if len(bones) > MAX_MESSAGE_BYTES:
         raise text_too_large(MAX_MESSAGE_BYTES)
-    return await asyncio.get_running_loop().run_in_executor(_READER, read, bones)
+    pool = None if len(bones) <= SHARED_BYTES else _READER
+    return await asyncio.get_running_loop().run_in_executor(pool, read, bones)
 
 
 def _named_in(body: bytes, *, shareable: bool) -> Names:

@@ -1,6 +1,9 @@
 """Which ids a request names, and what can be read in two ways is refused."""
 
+import gc
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -113,3 +116,29 @@ def test_ids_of_a_query() -> None:
         Named("response", "resp_2", "previous_response_id"),
         Named("conversation", "conv_1", "conversation"),
     ]
+
+
+ADVERSARIAL: dict[str, Callable[[int], bytes]] = {
+    "objects": lambda size: b'{"id":1,"input":[' + b'{"a":1},' * (size // 8) + b"1]}",
+    "lists": lambda size: b'{"id":1,"input":[' + b"[[]]," * (size // 5) + b"1]}",
+    "keys": lambda size: b'{"id":1,' + b",".join(b'"k%d":1' % number for number in range(size // 10)) + b"}",
+    "escapes": lambda size: b'{"id":1,"input":[' + b'"\\u0041",' * (size // 9) + b"1]}",
+    "references": lambda size: b'{"input":[' + b'{"id":"m","role":"user","content":"x"},' * (size // 39) + b"1]}",
+    "marks": lambda size: b'{"metadata":"' + b"conversatio" * (size // 11) + b'"}',
+}
+
+
+@pytest.mark.parametrize("kind", ADVERSARIAL)
+def test_reading_takes_time_that_grows_with_the_body_alone(kind: str) -> None:
+    def seconds(size: int) -> float:
+        body, best = ADVERSARIAL[kind](size), float("inf")
+        gc.disable()  # its turns take what the heap of the tests takes
+        for _ in range(5):
+            started = time.thread_time()
+            if named_ids.may_name(body, shareable=True):
+                named_ids.of_body(body, shareable=True)
+            best = min(best, time.thread_time() - started)
+        gc.enable()
+        return best
+
+    assert seconds(256 * 1024) <= 6 * max(seconds(64 * 1024), 0.001)
