@@ -161,7 +161,7 @@ class ChatCall:
             rendered = b"".join(frames)
             if rendered and exchange.streaming:
                 self._record.first_output()
-                if exchange.write_now(rendered):
+                if not self._made.fresh and exchange.write_now(rendered):
                     rendered = b""
             done = renderer.failure is None and renderer.ending is None and renderer.stopped is drained
             return done and not rendered
@@ -199,12 +199,12 @@ class ChatCall:
     async def _write(self, data: bytes) -> None:
         await self._start()
         self._record.first_output()
+        await self._made.gone()
         await self._exchange.write(data)
 
     async def _start(self) -> None:
         if not self._exchange.streaming:
             await self._mark.settled()
-            await self._made.gone()
             await self._exchange.start_stream()
 
     def _fail(self, error: TranslationError, told: bytes) -> None:
