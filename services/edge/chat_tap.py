@@ -84,7 +84,7 @@ class ChatStreamTap:
 
     def _name(self, payload: bytes) -> None:
         self._is_named = True
-        self._made.claim(_ids(_DECODER.decode(payload)))
+        self._made.claim(_ids(decode(_DECODER, payload)))
 
     def _note(self, chunk: _Answer) -> None:
         self._last = chunk

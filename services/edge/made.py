@@ -15,6 +15,7 @@ from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import ClaimRequest, ReleaseRequest
 from libs.schemas.config import Upstream
+from libs.schemas.halves import decode
 from libs.schemas.output import Response
 from libs.schemas.subjects import CLAIM, RELEASE, Subject
 from services.edge import owners, state
@@ -126,7 +127,7 @@ def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
     found: list[tuple[Kind, Any]] = []
     for raw in items:
         try:
-            ids = _IDS.decode(raw)
+            ids = decode(_IDS, raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         found += [("item", ids.id), ("container", ids.container_id)]

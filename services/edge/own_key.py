@@ -14,6 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.halves import decode
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import is_about_key, speaks_of_key
 
@@ -102,7 +103,7 @@ def _failure(body: bytes) -> UpstreamErrorBody | None:
     if b'"error"' not in body:
         return None
     try:
-        told = _TOLD.decode(body)
+        told = decode(_TOLD, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     error = told.error if told.response is None else told.response.error
@@ -194,7 +195,7 @@ def _may_fail(data: bytes) -> bool:
 
 def _number(payload: bytes) -> int:
     try:
-        return _TOLD.decode(payload).sequence_number
+        return decode(_TOLD, payload).sequence_number
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
 

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
+from libs.schemas.halves import decode
 from libs.translate.errors import TranslationError
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import named_ids, openai_paths, owners, paths
@@ -203,7 +204,7 @@ class _Tap:
     def _feed(self, parser: FrameParser, data: bytes) -> None:
         try:
             for _, payload in parser.feed(data):
-                told = _EVENT.decode(payload).response if b'"response"' in payload else None
+                told = decode(_EVENT, payload).response if b'"response"' in payload else None
                 if told is not None:
                     self._made.claim(_ids(told, self._request.place))
                     if told.status not in _GOES_ON:
@@ -218,7 +219,7 @@ class _Tap:
         exchange, place = self._request.exchange, self._request.place
         if self._chunks:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                told = _TOLD.decode(b"".join(self._chunks))
+                told = decode(_TOLD, b"".join(self._chunks))
                 self._made.claim(_ids(told, place, adds=exchange.scope["method"] == "POST"))
         if place is not None and _deletes(exchange, place) and exchange.status < 300:
             assert place.row.kind is not None and place.id is not None

@@ -65,3 +65,14 @@ def test_time_grows_with_the_stream_alone(start: bytes, piece: bytes) -> None:
 
     # A machine that is busy meanwhile spoils one measure, and not each of four.
     assert any(seconds(160_000) < 6 * max(seconds(40_000), 0.001) for _ in range(4))
+
+
+TORN = b'{"type":"error","message":"%b is no key. %b","code":"invalid_api_key","sequence_number":4}'
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\ude00", b"\xff"])
+def test_words_about_the_key_are_withheld_beside_half_of_a_character(half: bytes) -> None:
+    payload = TORN % (KEY.encode(), half)
+    assert fed(b"event: error\ndata: " + payload + b"\n\n", 1000) == b"data: 4 upstream_key_refused\n\n"
+    with pytest.raises(UpstreamKeyRefused):
+        OwnKey(Upstream(name="up", base_url="http://up/v1", key_env="KEY"), KEY).check_body(b'{"error":%b}' % payload)
