@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -403,7 +403,7 @@ def _tokens(tree: Any) -> list[str]:
 
 def _token(kind: str, value: Any) -> list[str]:
     if kind in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-        return _tokens(value[2]) * max(value[0], 1)
+        return _tokens(value[2]) * max(int(value[0]), 1)
     if kind == "SUBPATTERN":
         return _tokens(value[-1])
     if kind == "BRANCH":
@@ -479,7 +479,7 @@ def test_expression_takes_linear_time(key: str) -> None:
     for pattern, method in found:
         for make in _slow_inputs(pattern):
             run = getattr(pattern, method)
-            assert_linear((lambda text, run=run: run("", text)) if method in ("sub", "subn") else run, make, 2048)
+            assert_linear(partial(run, pattern.pattern[:0]) if method in ("sub", "subn") else run, make, 2048)
 
 
 @pytest.mark.parametrize("key", EXPRESSIONS)
@@ -528,7 +528,7 @@ def test_globs_take_linear_time(key: str) -> None:
     globs = ("*", "gpt-*", "*a*a*b", "*-search-*", "[ab]*[ab]*c", "?*?*x", "*ab*ab*ab")
     for glob in (*globs, *_CHAT_ONLY, *_NEVER_REASON, *_NO_SAMPLING, *_NO_SCHEMAS):
         for make in _repeated("a", "ab", "-", "-search-", "gpt-", "x\n"):
-            assert_linear(lambda text, glob=glob: fnmatchcase(text, glob), make, 2048)
+            assert_linear(partial(fnmatchcase, pat=glob), make, 2048)
 
 
 # -- scanners ---------------------------------------------------------------------------------------

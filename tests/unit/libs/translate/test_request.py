@@ -135,6 +135,8 @@ def test_nothing_about_calls_is_said_without_tools() -> None:
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": False, "stream_options": {}}, "stream_options"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stop": "a" * 1025}, "stop"),
+        ({"stop": ["a", "b" * 1025]}, "stop[1]"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"parley": {"format": "xml"}}, "parley.format"),

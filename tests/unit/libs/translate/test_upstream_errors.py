@@ -65,6 +65,7 @@ def test_a_message_names_the_clients_own_fields() -> None:
         ("invalid_request_error", "Invalid `previous_response_id`."),
         (None, "Unsupported parameter: 'previous_response_id'"),
         (None, "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."),
+        (None, "ITEM with ID 'rs_1' was deleted or NOT FOUND."),
         (None, "No tool output found for function call call_1."),
         (None, "No tool call found for function call output with call_id call_1."),
         (None, "The encrypted content could not be verified."),
@@ -76,7 +77,12 @@ def test_an_upstream_that_forgot_is_understood(code: str | None, message: str | 
 
 @pytest.mark.parametrize(
     ("code", "message"),
-    [(None, None), ("model_not_found", "The model 'x' was not found."), (None, "Unsupported parameter: 'stop'")],
+    [
+        (None, None),
+        ("model_not_found", "The model 'x' was not found."),
+        (None, "Unsupported parameter: 'stop'"),
+        (None, "File not found: an item with id 'x'."),
+    ],
 )
 def test_another_error_is_not_taken_for_it(code: str | None, message: str | None) -> None:
     assert not is_stale(UpstreamErrorBody(code=code, message=message))

@@ -37,6 +37,8 @@ async def test_what_was_continued_and_is_gone_is_stale_before_any_output() -> No
     [
         ("Item with id 'rs_12' not found.", ["e2"]),
         ("Item 'fc_1' was provided without its required 'reasoning' item: 'rs_1'.", ["e1"]),
+        ("Item with id 'xrs_12' not found, nor rs_12.", ["e2"]),
+        ("Item with id 'rs_12-x' not found.", ["e1", "e2"]),
         ("Previous response with id 'resp_p' not found.", ["e1", "e2"]),
         ("The encrypted content could not be verified.", ["e1", "e2"]),
         ("Unsupported parameter: previous_response_id", []),
