@@ -90,6 +90,12 @@ def _same_account(one: Upstream, other: Upstream) -> bool:
     return (one.base_url, one.key_env, one.key_file) == (other.base_url, other.key_env, other.key_file)
 
 
+def as_read(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers of a body whose ids were read: no upstream may read it in another way."""
+    kept = {name: value for name, value in headers.items() if name != "content-encoding"}
+    return {**kept, "content-type": "application/json"}
+
+
 # -- what a request names ---------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from msgspec import Raw
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
 from libs.schemas.halves import decode
+from libs.translate.body import decode_body
 from libs.translate.errors import TranslationError
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import named_ids, openai_paths, owners, paths
@@ -30,6 +31,9 @@ from services.edge.tenants import Caller
 
 _GOES_ON = (None, "queued", "in_progress")  # statuses of a response whose stream has not ended
 _ROUTED_PARTS: dict[str, Kind] = {"responses": "response", "conversations": "conversation"}
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 class NotRelayed(TranslationError):
@@ -84,7 +88,7 @@ class RelayEndpoint:
         if place is not None and owners.guarded(upstream):
             whole, given = await self._checked(request, place, upstream, has_body=body is not None)
             if whole is not None:
-                sent, headers["content-length"] = [whole], str(len(whole))
+                sent, headers = [whole], {**owners.as_read(headers), "content-length": str(len(whole))}
         await self._send(request, upstream, headers, sent, _makes(edge, request, upstream, given))
 
     async def _send(
@@ -131,6 +135,14 @@ class RelayEndpoint:
             return None
         return found.get(name)
 
+    async def _named_in(self, body: bytes, upstream: Upstream) -> Names:
+        """Return what a body names, which must be JSON: in no other form could that be seen. Raises InvalidRequest."""
+        if not body:
+            return Names([])
+        bones = (await skeleton(body)).body
+        decode_body(_OBJECT, bones)
+        return await owners.named_in(bones, upstream)
+
     async def _checked(
         self, request: _Request, place: Place, upstream: Upstream, *, has_body: bool
     ) -> tuple[bytes | None, frozenset[str]]:
@@ -144,7 +156,7 @@ class RelayEndpoint:
         if has_body and (row.names or not (owners.shares_all(upstream) or (row.form and _is_form(exchange)))):
             whole = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
             exchange.watch()
-            names = await owners.named_in((await skeleton(whole)).body, upstream)
+            names = await self._named_in(whole, upstream)
             if row.makes == "batch":
                 _check_batch(whole)
         named = [*named_ids.of_query(request.query), *names.named]

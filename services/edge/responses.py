@@ -108,6 +108,8 @@ async def relay_call(
     # The tap must be able to read what passes.
     headers["accept-encoding"] = "identity"
     headers["content-length"] = str(len(sent))
+    if owners.guarded(way.upstream):
+        headers = owners.as_read(headers)
     await pass_through(
         edge,
         exchange,

@@ -1,5 +1,6 @@
 """Parley's own key serves two callers, and neither reaches what was made for the other."""
 
+import gzip
 import http.client
 import json
 import os
@@ -182,6 +183,16 @@ def test_response_of_another_is_not_there(
         refused(fetch(open_, "POST", f"/v1/responses?previous_response_id={made.id}", body), "parent", made.id)
         escaped = json.dumps({**body, "previous_response_id": made.id}).replace("_id", "_\\u0069d").encode()
         refused(fetch(open_, "POST", "/v1/responses", escaped), "parent", made.id)
+        hidden = json.dumps({**body, "previous_response_id": made.id})
+        for path in ("/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/conversations"):
+            for told, headers in (
+                (hidden.encode("utf-16"), {}),
+                (hidden.encode("utf-8-sig"), {}),
+                (gzip.compress(hidden.encode()), {"content-encoding": "gzip"}),
+                (f"previous_response_id={made.id}".encode(), {"content-type": "application/x-www-form-urlencoded"}),
+                (f"[{hidden}]".encode(), {}),
+            ):
+                assert fetch(open_, "POST", path, told, **headers)[0] == 400, (path, headers)
         refused(
             fetch(open_, "POST", "/v1/chat/completions", {**chat, "previous_response_id": made.id}), "parent", made.id
         )
@@ -419,6 +430,8 @@ def test_frozen_parts_relay_nothing_unseen(
     made = mine.responses.create(model=FIRST, input="Hi")
     part = open_.nats if fault == "nats" else open_["state"]
     part.send(signal.SIGSTOP)
+    stat = Path(f"/proc/{open_.nats.pid if fault == 'nats' else open_['state'].process.pid}/stat")
+    until(lambda: ") T " in stat.read_text(), seconds=5, what="a frozen part")
     try:
         started = time.monotonic()
         with untouched:

@@ -162,6 +162,9 @@ async def test_what_waits_for_its_claims_passes_byte_for_byte(relaying: Cluster,
     body = b'{"model":"second-model","stream":true}'
     status, headers, got = await asyncio.to_thread(fetch, relaying, "POST", "/v1/responses", body)
     assert (status, got, headers["content-type"]) == (200, STREAM, "text/event-stream")
+    told = {"Content-Type": "application/json; charset=utf-7"}
+    await asyncio.to_thread(fetch, relaying, "POST", "/v1/responses", body, told)
+    assert b"content-type: application/json\r\n" in raw.requests[-1][0].lower()
     large = b'{ "id":"resp_large" ,"output":[],"filler":"%b"}' % (b"x" * (20 * 1024 * 1024))
     for whole in (b'{ "id":"resp_small" ,"output":[] }', b"no JSON", large):
         cut = [whole[start : start + 1_000_000] for start in range(0, len(whole), 1_000_000)]
