@@ -35,6 +35,7 @@ async def test_silence_is_the_usual() -> None:
         ("", {"x_parley_retain": "none"}, {"retain": False}),
         ("", {"x_parley_retain": "all"}, {}),
         ("", {"x_parley_continuity": "chain"}, {"continuity": "chain"}),
+        ("", {"x_parley_continuity": "auto"}, {"continuity": None}),
         ("", {"x_session_affinity": "b", "x_session_id": "h" * 300}, {"hint": "h" * 256}),
     ],
 )
