@@ -95,8 +95,9 @@ def test_killed_at_any_moment_never_continues_wrongly(
     killer.start()
     asked = kept = 0
     try:
-        ends = time.monotonic() + 8
-        while time.monotonic() < ends:
+        began = time.monotonic()
+        # A busy machine starts what was killed so slowly that few requests meet it alive.
+        while (lasted := time.monotonic() - began) < 8 or (asked < 8 and lasted < 60):
             chat = Dialogue.named(asker, breakable) if asked % 2 else Dialogue(asker, breakable)
             for number in range(4):
                 said = f"{uuid4()} {number}"
