@@ -1,4 +1,8 @@
-"""Bodies that are hard to read, sent beside streams: how long does a stream stand still?"""
+"""Bodies that are hard to read, sent beside streams: how long does a stream stand still?
+
+Other streams come straight from the simulator: what these stand still longer than at rest is the simulator's, or the
+machine's, and no edge's.
+"""
 
 import asyncio
 import http.client
@@ -58,17 +62,21 @@ def bodies(size: int) -> dict[str, bytes]:
 
 
 class Streams:
-    """Answers that go on for ever, and the longest time in which one of them brought nothing."""
+    """Answers that go on for ever, and the longest time in which one of them brought nothing.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._gap = 0.0
-        self._last: dict[int, float] = {}
+    Keys of what is kept are a port and a number.
+    """
+
+    def __init__(self, *ports: int) -> None:
+        self._ports = ports
+        self._gaps = dict.fromkeys(ports, 0.0)
+        self._last: dict[tuple[int, int], float] = {}
 
     async def __aenter__(self) -> "Streams":
-        self._tasks = [asyncio.create_task(self._stream(number)) for number in range(_STREAMS)]
+        keys = [(port, number) for port in self._ports for number in range(_STREAMS)]
+        self._tasks = [asyncio.create_task(self._stream(key)) for key in keys]
         async with asyncio.timeout(20):
-            while len(self._last) < _STREAMS:
+            while len(self._last) < len(keys):
                 await asyncio.sleep(0.05)
         return self
 
@@ -77,24 +85,28 @@ class Streams:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def longest(self, do: Awaitable[object], seconds: float) -> float:
-        """Return the longest gap while something is done, and until some seconds are over."""
-        self._gap = 0.0
+    async def longest(self, do: Awaitable[object], seconds: float) -> list[float]:
+        """Return the longest gap at each port while something is done, and until some seconds are over."""
+        self._gaps = dict.fromkeys(self._ports, 0.0)
         await asyncio.gather(do, asyncio.sleep(seconds))
         now = time.perf_counter()
-        return max(self._gap, *(now - last for last in self._last.values()))
+        for (port, _), last in self._last.items():
+            self._gaps[port] = max(self._gaps[port], now - last)
+        return list(self._gaps.values())
 
-    async def _stream(self, number: int) -> None:
+    async def _stream(self, key: tuple[int, int]) -> None:
+        port = key[0]
+
         def watch(answer: Answer) -> bool:
             now = time.perf_counter()
-            if number in self._last:
-                self._gap = max(self._gap, now - self._last[number])
-            self._last[number] = now
+            if key in self._last:
+                self._gaps[port] = max(self._gaps[port], now - self._last[key])
+            self._last[key] = now
             return False
 
         body = chat_body([{"role": "user", "content": "[[words: 10000]] [[pace: 20ms]]"}], stream=True)
         async with Client() as client:
-            await client.ask(self._port, body, watch=watch)
+            await client.ask(port, body, watch=watch)
 
 
 @scenario("bodies")
@@ -103,8 +115,8 @@ async def bad_bodies(site: Site, sizes: Sizes, chance: Random) -> Counts:
     counts, edge, status = Counts(alone=0.0, beside=0.0), site.edges[0], 0
     left = [(name, body, path) for name, body in bodies(sizes.body_bytes).items() for path in (CHAT, RESPONSES)]
     while left:
-        async with Streams(edge.port) as streams:
-            counts.alone = alone = counts.alone or await streams.longest(asyncio.sleep(0), sizes.window)
+        async with Streams(edge.port, site.cluster.simulator.address[1]) as streams:
+            counts.alone = alone = counts.alone or max(await streams.longest(asyncio.sleep(0), sizes.window))
             while left:
                 name, body, path = left.pop(0)
                 gap, status = await _beside(streams, edge.port, path, body, alone, sizes)
@@ -128,7 +140,8 @@ async def _beside(streams: Streams, port: int, path: str, body: bytes, alone: fl
     gaps, status = list[float](), 0
     while not gaps or (gaps[-1] > alone + GAP_ALLOWED and len(gaps) < _TRIES and status):
         sent = asyncio.create_task(asyncio.to_thread(_send, port, path, body, sizes.hang))
-        gaps.append(await streams.longest(sent, _LEAST_SECONDS))
+        through, straight = await streams.longest(sent, _LEAST_SECONDS)
+        gaps.append(through - max(0.0, straight - alone))
         status = sent.result()
     return min(gaps), status
 
