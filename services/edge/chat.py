@@ -106,6 +106,7 @@ class ChatEndpoint:
                 if wait is None:
                     if is_busy:
                         metrics.CONTINUITY.labels("none", BUSY).inc()
+                        log.info("handoff", request_id=exchange.request_id, mode="none", reason=BUSY)
                     tell(self._edge.sink, exchange, caller, error.refused, attempt=1, session=said.hint)
                     raise
             await asyncio.sleep(wait)

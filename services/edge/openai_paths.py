@@ -187,7 +187,7 @@ def why_refused(parts: Sequence[str]) -> str:
     """Return why a path that is not in the table is not relayed."""
     if "/" + "/".join(parts) in LISTS:
         return LISTED
-    prefixes = ("/" + "/".join(parts[:count]) for count in range(len(parts), 0, -1))
+    prefixes = ("/" + "/".join(parts[:count]) for count in range(min(len(parts), _LONGEST), 0, -1))
     return next((REFUSED[prefix] for prefix in prefixes if prefix in REFUSED), UNLISTED)
 
 
@@ -200,6 +200,7 @@ def _fits(wanted: str, part: str) -> bool:
     return part not in ("", ".", "..") and part.isascii() and part.isprintable() and not set(part) & _DELIMITERS
 
 
+_LONGEST = max(prefix.count("/") for prefix in REFUSED)
 _DELIMITERS = frozenset("/\\?#;%")
 _BY_LENGTH: dict[int, list[tuple[Row, list[str]]]] = {}
 for _row in ROWS:

@@ -21,8 +21,12 @@ TOOLS: Any = [WEATHER_TOOL]
 DELTA = {"x-parley-history": "delta"}
 UNREASONED = "gpt-4o"  # a model without reasoning: of its answers nothing is worth keeping
 # Told by the unit tests of the converter: a turn is gone from the store before it is too old, the state
-# service would have to die, and what is not answered is refused by the translation, or with the delta.
-ELSEWHERE = {continuity.EXPIRED, continuity.STATE_UNAVAILABLE, continuity.UNANSWERED_CALLS}
+# service would have to die, and what is not answered is refused by the translation, or with the delta. The edge alone
+# tells that a conversation is busy, and upstreams of their own that they do not chain.
+ELSEWHERE = {
+    *(continuity.EXPIRED, continuity.STATE_UNAVAILABLE, continuity.UNANSWERED_CALLS),
+    *(continuity.BUSY, continuity.UNCHAINED, continuity.REPLAY_ONLY),
+}
 
 
 def _matched(chat: Dialogue) -> None:
@@ -134,8 +138,26 @@ CASES: list[tuple[bool, Callable[[Dialogue], None], str, str]] = [
 ]
 
 
+def _nobody(chat: Dialogue) -> None:
+    """Nothing of the conversation is known."""
+
+
+def _not_kept(chat: Dialogue) -> None:
+    chat.say(user("One"))
+    chat.say(user("Two"), headers={"x-parley-retain": "none"})
+
+
+# What was said before a request that sends only what is new, what that says besides, and why it is refused.
+REFUSED: list[tuple[Callable[[Dialogue], None], dict[str, str], str]] = [
+    (_nobody, {}, continuity.NO_MATCH),
+    (_not_kept, {}, continuity.OPEN_CALL),
+    (_first_turn, {"x-parley-after": "chatcmpl-another"}, continuity.NOT_HEAD),
+]
+
+
 def test_every_reason_has_its_case() -> None:
-    assert {reason for *_, reason in CASES} | ELSEWHERE == set(continuity.REASONS)
+    told = {reason for *_, reason in CASES} | {reason for *_, reason in REFUSED}
+    assert told | ELSEWHERE == set(continuity.REASONS)
 
 
 @pytest.mark.parametrize(("named", "talk", "mode", "reason"), CASES, ids=[f"{case[2]}-{case[3]}" for case in CASES])
@@ -154,14 +176,20 @@ def test_decision_is_told_in_header_log_metric_and_record(
     assert recorded(cluster, chat.request_id, reason) == [mode, reason, chat.matched, chat.told, "session-7"]
 
 
-def test_refused_delta_is_told_too(client: openai.OpenAI, cluster: Cluster) -> None:
-    name = f"nobody-{uuid4()}"
+@pytest.mark.parametrize(("talk", "headers", "reason"), REFUSED, ids=[case[2] for case in REFUSED])
+def test_refused_delta_is_told_too(
+    client: openai.OpenAI, cluster: Cluster, talk: Callable[[Dialogue], None], headers: dict[str, str], reason: str
+) -> None:
+    before = counted(cluster, "none", reason)
+    name = f"refused-{uuid4()}"
     chat = Dialogue(client, cluster, name, {"x-session-id": "session-7"})
+    talk(chat)
     with pytest.raises(openai.BadRequestError) as caught:
-        chat.ask([user("More")], headers=DELTA)
+        chat.ask([user("More")], headers={**DELTA, **headers})
     request_id = caught.value.response.headers["x-request-id"]
-    assert until_logged(cluster, request_id)[-1]["reason"] == continuity.NO_MATCH
-    assert recorded(cluster, request_id, continuity.NO_MATCH) == ["none", "no_match", 0, name, "session-7"]
+    assert until_logged(cluster, request_id)[-1]["reason"] == reason
+    assert counted(cluster, "none", reason) == before + 1
+    assert recorded(cluster, request_id, reason) == ["none", reason, 0, name, "session-7"]
 
 
 def recorded(cluster: Cluster, request_id: str, reason: str) -> list[Any]:

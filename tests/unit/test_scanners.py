@@ -5,6 +5,7 @@ then four times as much of them, for which at most six times the CPU time may go
 """
 
 import ast
+import contextlib
 import importlib
 import json
 import re
@@ -18,6 +19,9 @@ from typing import Any
 
 import pytest
 
+from libs.runtime.masking import masked
+from libs.schemas import halves
+from libs.schemas.config import Upstream
 from libs.schemas.errors import UpstreamErrorBody
 from libs.schemas.plan import StreamPlan
 from libs.translate import fingerprint, ids, naming, told, upstream_errors
@@ -29,7 +33,8 @@ from libs.translate.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_S
 from libs.translate.sse import FrameParser
 from libs.translate.stop import StopFilter
 from services.analytics import read_only
-from services.edge import paths, stale
+from services.edge import openai_paths, paths, stale
+from services.edge.own_key import OwnKey, StreamGuard, UpstreamKeyRefused
 
 parser: Any = importlib.import_module("re._parser")
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +45,9 @@ NONCE = "0123456789abcdef" * 2
 # Expression -> what it reads.
 EXPRESSIONS = {
     "libs/runtime/settings.py:_check_upstreams": "the configuration",
+    "libs/runtime/masking.py:_RULES": "whatever is printed",
+    "libs/runtime/settings.py:_BEARER": "the environment",
+    "libs/schemas/halves.py:_LONE": "an upstream's JSON",
     "libs/translate/body.py:_FIELD": "what msgspec says of a client's JSON",
     "libs/translate/body.py:_EXPECTED": "what msgspec says of a client's JSON",
     "libs/translate/body.py:_MISSING": "what msgspec says of a client's JSON",
@@ -58,12 +66,16 @@ EXPRESSIONS = {
     "libs/translate/told.py:_INDEX": "names of a client's fields",
     "libs/translate/told.py:_UNSAFE": "names of a client's fields",
     "libs/translate/upstream_errors.py:_STALE_WORDS": "the message of an upstream's error",
+    "libs/translate/upstream_errors.py:_KEY_REFUSED": "the message of an upstream's error",
+    "libs/translate/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
     "services/analytics/clickhouse.py:_NAME": "the configuration",
     "services/edge/chat_call.py:_UNSAFE": "types of an upstream's items",
     "services/edge/conversations.py:_LIMIT": "a query parameter",
     "services/edge/exchange.py:_SECONDS": "a header",
+    "services/edge/folders.py:_NAME": "names of the edge's own files",
     "services/edge/outbox.py:_NAME": "names of the edge's own files",
-    "services/edge/relay.py:_OWNED": "a relayed path",
+    "services/edge/own_key.py:_FRAME_END": "an upstream's stream",
+    "services/edge/own_key.py:_SAFE_CODE": "the code of an upstream's error",
     "services/edge/stale.py:_UNCHAINED": "the message of an upstream's error",
     "services/state/keys.py:_HEX": "digests in messages of the bus",
     "services/state/keys.py:_TENANT": "digests in messages of the bus",
@@ -77,6 +89,7 @@ GLOBS = {
     "libs/translate/tool_choice.py:_hosted": "types of a client's tools",
     "libs/translate/tools.py:_is_hosted": "types of a client's tools",
     "libs/translate/tools.py:_check_hosted": "types of a client's tools",
+    "services/edge/owners.py:shared": "ids that a client names",
 }
 
 # Function that searches or cuts in a loop, but no text of a client or an upstream -> what it goes over.
@@ -88,11 +101,14 @@ ELSEWHERE = {
     "libs/translate/messages.py:_leading_run": "a list of messages",
     "libs/translate/parts.py:named": "a list of parts",
     "libs/translate/results.py:to_typed_result": "a table of fields",
+    "libs/translate/text.py:_more": "a list of log probabilities",
     "services/analytics/migrate.py:migrate": "names of the migrations' files",
     "services/analytics/migrate.py:statements": "the migrations",
     "services/edge/chat_call.py:_finish": "names of losses",
     "services/edge/chat_call.py:_tell_losses": "names of losses",
+    "services/edge/made.py:claim": "a list of ids",
     "services/edge/media.py:skeleton": "the start of a body, once",
+    "services/edge/openai_paths.py:": "a table of its own",
     "services/edge/spool.py:_lines": "the edge's own files",
     "services/edge/upstream.py:_pieces": "a body, in large pieces",
 }
@@ -129,6 +145,18 @@ def _fed(data: bytes, step: int) -> None:
     frames = FrameParser()
     for start in range(0, len(data), step):
         frames.feed(data[start : start + step])
+
+
+def _guarded(data: bytes, step: int = 64) -> None:
+    guard = StreamGuard(OwnKey(Upstream(name="one", base_url="http://one"), "sk-" + "1" * 20), lambda *_: b"")
+    with contextlib.suppress(UpstreamKeyRefused):
+        for start in range(0, len(data), step):
+            guard.feed(data[start : start + step])
+        guard.finish()
+
+
+def _guarded_whole(data: bytes) -> None:
+    _guarded(data, 1 << 30)
 
 
 def _stopped(text: str) -> None:
@@ -181,6 +209,10 @@ _WORDS = [
     *_repeated("\u0130", "without its required reasonin", " not found", "reasoning.effort.", "a.", "1"),
     *_repeated("a.", "a[", "1", before="input[0]."),
     *_repeated("1", "input[1", before="input["),
+]
+_FAILURES = [
+    *_repeated(b"a", b"\r", b"\n", b"\ndata:", b"\r\n", before=b"event: error\ndata: " + b"x" * 128),
+    *_repeated(b"a", b"\r", b"data: error\n", b"event: error\ndata: {}\n\n", b'data: {"error":{}}\r\r'),
 ]
 _AST = [*_repeated("a", " (alias x)", " (children 1)", " (alias ", " (children ", ")", " ", before="Function ")]
 
@@ -252,6 +284,28 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         _tried(InvalidRequest)(lambda raw: paths.below({"raw_path": raw, "path": "/v1/x", "method": "GET"})),
         _repeated(b"/", b"/a", b"%2F", b"%", b"/..", b"v1/", before=b"/v1/models/"),
     ),
+    "libs/runtime/masking.py:masked": (
+        "whatever is printed",
+        masked,
+        _repeated("://", "a:", "a:b@", "?", "&password", "bearer ", "Bearer a", "sk-", "@", "a"),
+    ),
+    "libs/schemas/halves.py:read_text": (
+        "an upstream's JSON",
+        lambda data: halves.read_text(data, "x"),
+        _repeated(b"\\ud83d", b"\\ude00", b"\\\\", b"\xed\xa0\x80", b"a", before=b'{"x":"', after=b'"}'),
+    ),
+    "services/edge/openai_paths.py:segments": (
+        "a relayed path",
+        openai_paths.segments,
+        _repeated("/", "/a", "%2F", "?"),
+    ),
+    "services/edge/openai_paths.py:why_refused": (
+        "a relayed path",
+        lambda path: openai_paths.why_refused(path.split("/")),
+        _repeated("/", "/a", "organization/"),
+    ),
+    "services/edge/own_key.py:feed": ("an upstream's stream, in small pieces", _guarded, _FAILURES),
+    "services/edge/own_key.py:_judged": ("an upstream's stream", _guarded_whole, _FAILURES),
     "services/edge/stale.py:_names": (
         "the message of an upstream's error",
         lambda text: stale._names(text, text[: len(text) // 2]),

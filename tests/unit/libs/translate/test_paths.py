@@ -28,7 +28,7 @@ def _plan(*given: Json, **fields: Any) -> StreamPlan:
         ("input[3].content[0].text", "messages[3].content[0].text"),
         ("input[4]", "messages[4]"),
         ("input[99]", "messages[99]"),
-        ("input[" + "1" * 5000 + "]", "input[" + "1" * 5000 + "]"),
+        ("input[" + "1" * 5000 + "]", "messages[" + "1" * 5000 + "]"),
         ("tools[" + "1" * 5000 + "]", "tools[" + "1" * 5000 + "]"),
         ("text.format" + ".a" * 5000, "response_format" + ".a" * 5000),
         ("max_output_tokens", "max_tokens"),
