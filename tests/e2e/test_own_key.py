@@ -15,8 +15,8 @@ from tests.support.cluster import Cluster, running_cluster
 from tests.support.raw_upstream import RawUpstream, chunked, raw_upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-KEY = "sk-own-9f3b7c21d8e64a50"
-QUOTED = "Incorrect API key provided: sk-own-9*********4a50. You can find your API key at https://example.com/keys."
+KEY = "sk-own-9f3b7c21d8e6Zq5w"
+QUOTED = "Incorrect API key provided: sk-own-9*********Zq5w. You can find your API key at https://example.com/keys."
 CONFIG = """
 [[upstream]]
 name = "ours"
