@@ -9,8 +9,6 @@ from libs.schemas.config import Bridge, ModelRule, Upstream
 from libs.translate.errors import InvalidRequest
 from libs.translate.models import is_chat_only
 
-MAX_MODEL_CHARACTERS = 512
-
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """`model` is the upstream's name for what the client asked for; `upstream` is as its rule for that model says."""
@@ -21,10 +19,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def route(upstreams: Sequence[Upstream], model: str) -> Route:
-    """Return the first upstream that serves `model`. Raises InvalidRequest when none does, or none could."""
-    if len(model) > MAX_MODEL_CHARACTERS:
-        message = f"Invalid 'model': string too long. Expected a string with maximum length {MAX_MODEL_CHARACTERS}."
-        raise InvalidRequest(message, "model", "string_above_max_length")
+    """Return the first upstream that serves `model`. Raises InvalidRequest (404) when none does."""
     for upstream in upstreams:
         if model in upstream.aliases:
             return _route(upstream, upstream.aliases[model])
