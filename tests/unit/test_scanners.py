@@ -84,8 +84,7 @@ EXPRESSIONS = {
 # Function that matches with globs -> what it matches. The globs are the configuration's, or our own.
 GLOBS = {
     "libs/translate/models.py:_matches": "a client's model",
-    "libs/translate/routing.py:route": "a client's model",
-    "libs/translate/routing.py:_route": "a client's model",
+    "libs/translate/routing.py:_matches": "the start of a client's model",
     "libs/translate/tool_choice.py:_hosted": "types of a client's tools",
     "libs/translate/tools.py:_is_hosted": "types of a client's tools",
     "libs/translate/tools.py:_check_hosted": "types of a client's tools",
