@@ -4,7 +4,7 @@ import msgspec
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts and seconds. Faults of the walk are those of the state service and of NATS, half each."""
+    """Counts and seconds. Faults of the walk are those of the state service and of NATS together."""
 
     turns: int = 1000
     faults: int = 200
@@ -12,14 +12,14 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     talks: int = 24
     shortest: float = 0.1
     longest: float = 10.0
-    pause: float = 1.8  # between two faults of the same process, on average
+    pause: float = 1.1  # between two faults of the same process, on average
     think: float = 2.0  # of a client between two turns, on average
     patience: float = 100.0  # of a client with one question: longer than an open call may live
     strikes: int = 4  # of each process in its own scenario
     strike_seconds: float = 2.5  # at most
     callers: int = 6
     window: float = 3.0  # in which a stream is watched
-    full_calls: int = 200  # through a stream with room for a few
+    full_calls: int = 100  # through a stream with room for a few
     body_bytes: int = 7 * 1024 * 1024
     settle: float = 60.0  # until every record is a row
     hang: float = 6.0  # a body that is not answered by then has stopped its edge for good

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from random import Random
 
@@ -145,21 +145,27 @@ async def _walked(site: Site, sizes: Sizes, chance: Random, strike: Strike) -> C
 async def _strike(walk: Walk, chance: Random) -> Counter[str]:
     """Strike all that the sizes say; return how often at which step."""
     sizes, struck = walk.sizes, Counter[str]()
-    half = sizes.faults // 2
-    rarely = half * (sizes.pause + 1.4) / (sizes.others + 1)
+    faults, others = iter(range(sizes.faults)), iter(range(sizes.others))
+    rarely = sizes.faults * 1.8 / (sizes.others + 1)
     await asyncio.gather(
-        _strike_some(walk, ["state"], half, sizes.pause, sizes.longest, struck, Random(chance.random())),
-        _strike_some(walk, ["nats"], sizes.faults - half, sizes.pause, sizes.longest, struck, Random(chance.random())),
-        _strike_some(walk, ["edge", "converter"], sizes.others, rarely, 1.0, struck, Random(chance.random())),
+        _strike_some(walk, ["state"], faults, sizes.pause, sizes.longest, struck, Random(chance.random())),
+        _strike_some(walk, ["nats"], faults, sizes.pause, sizes.longest, struck, Random(chance.random())),
+        _strike_some(walk, ["edge", "converter"], others, rarely, 1.0, struck, Random(chance.random())),
     )
     return struck
 
 
 async def _strike_some(
-    walk: Walk, names: list[str], faults: int, pause: float, longest: float, struck: Counter[str], chance: Random
+    walk: Walk,
+    names: list[str],
+    faults: Iterator[int],
+    pause: float,
+    longest: float,
+    struck: Counter[str],
+    chance: Random,
 ) -> None:
-    """Strike one of these processes at a time; a pause and a fault follow one another."""
-    for _ in range(faults):
+    """Strike one of these processes at a time, as long as there are `faults` left, which others may share."""
+    for _ in faults:
         await asyncio.sleep(chance.uniform(0.2, 1.8) * pause)
         struck[await walk.steps.reached(chance)] += 1
         how: How = chance.choice(["kill", "freeze"])
