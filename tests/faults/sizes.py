@@ -12,7 +12,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     talks: int = 24
     shortest: float = 0.1
     longest: float = 10.0
-    pause: float = 1.1  # between two faults of the same process, on average
+    pause: float = 0.9  # between two faults of the same process, on average
     think: float = 2.0  # of a client between two turns, on average
     patience: float = 100.0  # of a client with one question: longer than an open call may live
     strikes: int = 4  # of each process in its own scenario
