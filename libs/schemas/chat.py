@@ -322,11 +322,14 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChatEnvelope(msgspec.Struct, frozen=True):
     """What the edge reads of a body before it sends it on: never the messages.
 
-    `store`, `background` and `audio` say whether the upstream keeps the answer, or the sound in it.
+    `store`, `background` and `audio` say whether the upstream keeps the answer, or the sound in it; the end user is
+    part of whose a conversation is.
     """
 
     model: str
     stream: bool | None = None
+    safety_identifier: Raw = NO_RAW
+    user: Raw = NO_RAW
     parley: Raw = NO_RAW
     store: Raw = NO_RAW
     background: Raw = NO_RAW

@@ -108,8 +108,7 @@ class Converter:
         except TranslationError as refused:
             return Refused(status=refused.status, error=refused.error)
         except NeedsNative as native:
-            mark = _native_mark(request_, parsed, way)
-            return Native(upstream=way.upstream.name, model=way.model, reason=native.reason, mark=mark)
+            return _native(request_, parsed, way, native.reason)
         conversation = decided.conversation or work.named.told or request_.token or _token(call)
         converted = _converted(work, decided, conversation)
         _tell(work, converted.continuity, call)
@@ -397,12 +396,15 @@ def _mark(work: _Work, kept: CommitPlan | None, *, followed: bool) -> MarkPlan |
     return MarkPlan(scope=kept.scope, conversation=kept.conversation, asked=kept.asked, start=kept.start)
 
 
-def _native_mark(request_: ConvertRequest, parsed: Parsed, way: Route) -> MarkPlan | None:
-    """The same for a call that the upstream answers itself, which is never kept."""
+def _native(request_: ConvertRequest, parsed: Parsed, way: Route, reason: str) -> Native | Refused:
+    """Return what becomes of a call that the upstream must answer itself: nothing of it is kept, or continued."""
     chat, named = naming.name(parsed.chat, request_.said)
-    if named.name is None:
-        return None
-    return MarkPlan(scope=_owner(request_, chat, way), conversation=named.name, known=True)
+    if named.only_new:
+        return Refused(status=400, error=continuity.alone(f"'{reason}'"))
+    mark = None
+    if named.name is not None:
+        mark = MarkPlan(scope=_owner(request_, chat, way), conversation=named.name, known=True)
+    return Native(upstream=way.upstream.name, model=way.model, reason=reason, mark=mark)
 
 
 def _owner(request_: ConvertRequest, chat: ChatRequest, way: Route) -> str:

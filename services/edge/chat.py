@@ -8,16 +8,20 @@ whole.
 import asyncio
 
 import msgspec
+from msgspec import Raw
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, Native, Said
-from libs.schemas.chat import ChatEnvelope
-from libs.translate.body import decode_body
+from libs.schemas.chat import ChatEnvelope, ParleyOptions
+from libs.schemas.plan import MarkPlan
+from libs.translate.body import decode_body, is_given
 from libs.translate.chained import NotChained
-from libs.translate.continuity import BUSY
+from libs.translate.continuity import BUSY, alone
+from libs.translate.errors import TranslationError
+from libs.translate.fingerprint import scope
 from libs.translate.lift import Skeleton
-from libs.translate.routing import Route, route
+from libs.translate.routing import MATCHED_CHARACTERS, Route, route
 from services.edge import owners, state
 from services.edge.chat_call import ChatCall
 from services.edge.edge import ConversionRefused, Edge
@@ -36,6 +40,7 @@ from services.edge.unchained import Target
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all
 
 _ENVELOPE = msgspec.json.Decoder(ChatEnvelope)
+_OPTIONS = msgspec.json.Decoder(ParleyOptions)
 
 log = Log("parley.edge")
 
@@ -67,19 +72,15 @@ class ChatEndpoint:
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
         if way.bridge == "bypass":
-            await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
+            plan = self._bypass_mark(exchange, caller, way, envelope)
+            await self._relay(exchange, caller, way, body, envelope, plan)
             return
         said = self._said(exchange, caller, way)
         bones = await hidden(bones)
         converted = await self._convert(exchange, caller, bones, said)
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
-            mark = Mark(edge, exchange, caller, converted.mark)
-            try:
-                await relay_call(edge, exchange, caller, way, body, surface="chat", envelope=envelope)
-            finally:
-                mark.seen = exchange.status == 200
-                mark.end()
+            await self._relay(exchange, caller, way, body, envelope, converted.mark)
             return
         await owners.check_converted(edge, exchange, caller, converted)
         mark = begin(edge, exchange, caller, converted.plan)
@@ -90,6 +91,28 @@ class ChatEndpoint:
             await self._call(request, await self._plain(request, converted, stale), attempt=2)
         finally:
             mark.end()
+
+    async def _relay(
+        self, exchange: Exchange, caller: Caller, way: Route, body: bytes, envelope: ChatEnvelope, plan: MarkPlan | None
+    ) -> None:
+        """Let the upstream's own chat endpoint answer: a turn of the conversation of which nothing is kept."""
+        mark = Mark(self._edge, exchange, caller, plan)
+        try:
+            await relay_call(self._edge, exchange, caller, way, body, surface="chat", envelope=envelope)
+        finally:
+            mark.seen = exchange.status == 200
+            mark.end()
+
+    def _bypass_mark(self, exchange: Exchange, caller: Caller, way: Route, envelope: ChatEnvelope) -> MarkPlan | None:
+        """Return where a call is marked that never meets the converter. Raises InvalidRequest for what is only new."""
+        said, options = self._edge.said(exchange, caller), _options(envelope)
+        if said.delta or said.previous_response_id is not None or options.history == "delta":
+            raise TranslationError(400, alone(f"The model '{envelope.model[:MATCHED_CHARACTERS]}'"))
+        if said.conversation is None:
+            return None
+        account = self._edge.tenants.accounts(caller)[way.upstream.name]
+        owner = scope(caller.tenant, account, _text(envelope.safety_identifier) or _text(envelope.user))
+        return MarkPlan(scope=owner, conversation=said.conversation, known=True)
 
     async def _convert(self, exchange: Exchange, caller: Caller, bones: Skeleton, said: Said) -> Converted | Native:
         """Convert the request; what is new waits for the answer before it to be kept, where one is under way.
@@ -166,3 +189,17 @@ def _tell(exchange: Exchange, converted: Converted) -> None:
     headers["x-parley-conversation"] = to_header(converted.conversation)
     if converted.dropped:
         headers["x-parley-dropped"] = ",".join(converted.dropped)
+
+
+def _options(envelope: ChatEnvelope) -> ParleyOptions:
+    """The body's own options. Raises InvalidRequest."""
+    if not is_given(envelope.parley):
+        return ParleyOptions()
+    options: ParleyOptions = decode_body(_OPTIONS, envelope.parley, "parley")
+    return options
+
+
+def _text(raw: Raw) -> str:
+    """A string, as far as it is one: the upstream judges its own fields."""
+    value = msgspec.json.decode(raw) if is_given(raw) else ""
+    return value if isinstance(value, str) else ""

@@ -13,6 +13,7 @@ import pytest
 from tests.support.cluster import Cluster, Service, running_cluster
 from tests.support.dialogue import Dialogue
 from tests.support.samples import MODEL, WEATHER_TOOL, tool_result, user
+from tests.support.simulator import started_simulator
 from tests.support.wait import until
 
 DELTA = {"x-parley-history": "delta"}
@@ -187,6 +188,50 @@ def test_another_edge_goes_on_after_one_died(breakable: Cluster, chat: Dialogue,
     assert chat.reason == "chain/regenerated"
     second = newest(chat)
     assert new(chat, "Three") == second
+
+
+# -- turns that the upstream's own chat endpoint answers ---------------------------------------------
+
+# A field that only chat has, of which the policy below asks for chat's endpoint.
+SEED = {"seed": 7}
+
+
+@pytest.fixture(scope="module")
+def bypassing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster whose upstream answers some models itself."""
+    directory = tmp_path_factory.mktemp("bypass")
+    with started_simulator() as simulator:
+        config = directory / "parley.toml"
+        config.write_text(
+            f'[[upstream]]\nname = "one"\nbase_url = "{simulator.base_url}"\nauth = "client"\n'
+            'policies = { seed = "native" }\nmodel_rules = [{ match = "gpt-4o-mini", bridge = "bypass" }]\n'
+        )
+        with running_cluster(directory, environ={"PARLEY_CONFIG": str(config)}, analytics=False) as cluster:
+            yield cluster
+
+
+@pytest.mark.parametrize("fields", [{"model": "gpt-4o-mini"}, SEED], ids=["bypass", "native"])
+def test_turn_that_the_chat_endpoint_answered_is_not_skipped(bypassing: Cluster, fields: dict[str, Any]) -> None:
+    with openai.OpenAI(base_url=bypassing.base_url, api_key=f"sk-{uuid4()}", max_retries=0) as client:
+        name = {"x-parley-conversation": f"test-{uuid4()}"}
+
+        def ask(messages: list[Any], more: dict[str, Any] | None = None, *, delta: bool = False) -> None:
+            headers = {**name, **(DELTA if delta else {})}
+            client.chat.completions.create(
+                **{"model": MODEL, "messages": messages, "extra_headers": headers, **(more or {})}
+            )
+
+        history = [user("One"), {"role": "assistant", "content": "Two"}, user("Three")]
+        ask(history[:1])
+        with pytest.raises(openai.BadRequestError) as alone:
+            ask([user("Two")], fields, delta=True)
+        assert (alone.value.code, alone.value.param) == ("previous_response_not_found", "previous_response_id")
+        ask(history, fields)
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask([user("Four")], delta=True)
+        assert refused.value.code == "previous_response_not_found"
+        ask([*history, {"role": "assistant", "content": "x"}, user("Four")])
+        ask([user("Five")], delta=True)
 
 
 # -- without the state service ----------------------------------------------------------------------

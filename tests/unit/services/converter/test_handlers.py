@@ -628,6 +628,13 @@ async def test_call_that_the_upstream_answers_itself_is_marked_in_its_conversati
     assert (reply.mark.conversation, reply.mark.known, reply.mark.scope) == ("c", True, OWNER)
 
 
+@pytest.mark.parametrize("said", [DELTA, {"previous_response_id": "resp_1"}, {"conversation": "conv_1"}])
+async def test_what_is_new_is_never_sent_alone_to_a_chat_endpoint(said: Json) -> None:
+    reply = await refused(State(), [user("x")], said=said, modalities=["text", "audio"], audio={"voice": "a"})
+    assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
+    assert reply.error.param == "previous_response_id"
+
+
 async def test_delta_without_a_name_is_refused() -> None:
     for options in ({"said": {"delta": True}}, {"parley": {"history": "delta"}}):
         reply = await refused(State(), **options)
