@@ -150,5 +150,13 @@ class Lease:
         """Give the lease back, so that another need not wait for its end. Raises LeaseLost, NATS_ERRORS."""
         async with self._lock:
             self.check()
-            value = _ENCODER.encode(msgspec.structs.replace(self.cursor, owner=""))
-            await self._kv.put(KEY, value, expect=self._revision)
+            try:
+                await self._give_back(self.cursor, self._revision)
+            except RevisionConflict:  # a renewal that the stop cut off had been written
+                found, revision = await self._read()
+                if found.owner != self._owner:
+                    raise LeaseLost("another instance has taken over") from None
+                await self._give_back(found, revision)
+
+    async def _give_back(self, cursor: Cursor, revision: int) -> None:
+        await self._kv.put(KEY, _ENCODER.encode(msgspec.structs.replace(cursor, owner="")), expect=revision)

@@ -14,6 +14,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from tests.support.cluster import Cluster, running_cluster
+from tests.support.files import content, open_to_others, tree
 from tests.support.queries import rows
 from tests.support.wait import until
 
@@ -198,10 +199,10 @@ def test_no_canary_is_anywhere(cluster: Cluster, directory: Path) -> None:
     assert not found, "told to a client"
     assert not [value for value in (*own, BEARER, MCP) if value.encode() in bus.heard], "on the bus"
     assert not [value for value in (*own, BEARER, MCP, TEXT) if value in table], "in a table"
-    for path in directory.rglob("*"):
+    for path, _ in tree(directory):
         if path.is_file() and path != directory / "secret" and path.name != "nats-server.conf":
-            content = path.read_bytes()
-            kept = [value for value in (*own, BEARER, MCP, TEXT) if value.encode() in content]
+            held = content(path)
+            kept = [value for value in (*own, BEARER, MCP, TEXT) if value.encode() in held]
             assert not kept, f"in {path.relative_to(directory)}"
 
 
@@ -225,7 +226,5 @@ def search_processes(cluster: Cluster) -> None:
 
 def assert_private(folder: Path) -> None:
     """Fail for a file or a folder in which others may read or write."""
-    paths = [folder, *folder.rglob("*")]
-    assert len(paths) > 1
-    modes = {path: path.lstat().st_mode & 0o7777 for path in paths if not path.is_symlink()}
-    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    assert len(list(tree(folder))) > 1
+    assert open_to_others(folder) == {}

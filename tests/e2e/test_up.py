@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.children import alive, until
+from tests.support.files import open_to_others
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {"converter", "state", "analytics", "edge"}
@@ -195,12 +196,7 @@ def test_what_it_writes_is_its_users_alone_and_each_process_has_what_it_needs(tm
         os.umask(before)
     try:
         assert up.call() == 502  # the converter knows the route, and nobody listens there
-        open_to_others = [
-            path.relative_to(up.state)
-            for path in [up.state, *up.state.rglob("*")]
-            if not path.is_symlink() and path.lstat().st_mode & 0o077
-        ]
-        assert open_to_others == []
+        assert open_to_others(up.state) == {}
         environs = {name: Path(f"/proc/{pid}/environ").read_text() for name, pid in up.told()["pids"].items()}
         assert {name for name, environ in environs.items() if "canary-key" in environ} == {"edge"}
         assert {name for name, environ in environs.items() if "canary-secret" in environ} == {"edge", "state"}

@@ -152,3 +152,21 @@ async def test_confirm_asks_only_when_the_lease_may_have_ended() -> None:
     clock.now = 1.0
     with pytest.raises(LeaseLost):
         await lease.confirm()
+
+
+async def test_lease_is_given_back_though_a_renewal_that_was_cut_off_had_been_written() -> None:
+    bucket = Bucket()
+    lease = await held(bucket)
+    await bucket.put(module.KEY, msgspec.json.encode(lease.cursor), expect=bucket.revision)
+    await lease.release()
+    assert bucket.cursor().owner == ""
+
+
+async def test_lease_that_another_took_is_not_given_back() -> None:
+    bucket = Bucket()
+    lease = await held(bucket)
+    taken = msgspec.structs.replace(lease.cursor, owner="b")
+    await bucket.put(module.KEY, msgspec.json.encode(taken), expect=bucket.revision)
+    with pytest.raises(LeaseLost):
+        await lease.release()
+    assert bucket.cursor().owner == "b"
