@@ -97,6 +97,7 @@ RESOLVE: Subject[bus.ResolveRequest, bus.ResolveReply] = Subject(
     consumer="state",
     meaning="Which turns of this history are known?",
 )
+MARK_SECONDS = 60  # for which the mark of a call counts, from when it was last renewed
 MARK: Subject[bus.MarkRequest, bus.MarkReply] = Subject(
     "parley.state.mark",
     bus.MarkRequest,

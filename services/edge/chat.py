@@ -32,7 +32,7 @@ from services.edge.handoffs import tell
 from services.edge.marks import Mark, begin
 from services.edge.media import hidden, skeleton
 from services.edge.responses import relay_call
-from services.edge.said import find_name, to_header
+from services.edge.said import CONTINUITY_HEADER, find_name, to_header
 from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller
 from services.edge.unchained import Target
@@ -185,7 +185,7 @@ def _tell(exchange: Exchange, converted: Converted) -> None:
     """Set the headers that say what became of the request."""
     continuity = converted.continuity
     headers = exchange.response_headers
-    headers["x-parley-continuity"] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
+    headers[CONTINUITY_HEADER] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
     headers["x-parley-conversation"] = to_header(converted.conversation)
     if converted.dropped:
         headers["x-parley-dropped"] = ",".join(converted.dropped)

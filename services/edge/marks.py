@@ -15,18 +15,17 @@ from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import MarkRequest
 from libs.schemas.plan import MarkPlan, StreamPlan
-from libs.schemas.subjects import MARK
+from libs.schemas.subjects import MARK, MARK_SECONDS
 from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
+from services.edge.said import CONTINUITY_HEADER
 from services.edge.state import StateUnavailable
 from services.edge.tenants import Caller
 
 DELTA_SECONDS = 0.25  # what is new waits so long for its mark, and is refused without it
 WHOLE_SECONDS = 0.05  # a whole history is served without it: few answers begin sooner
-RENEW_SECONDS = 30.0
-MARK_SECONDS = 60  # a mark that is not renewed ends by itself
-CONTINUITY_HEADER = "x-parley-continuity"
+RENEW_SECONDS = MARK_SECONDS / 2
 _NOT_KEPT = ";kept=no"
 
 log = Log("parley.edge")

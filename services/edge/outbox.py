@@ -33,7 +33,7 @@ from services.edge.folders import Folder, Folders
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.25, 5.0
 MAX_IN_FLIGHT = 16
 SWEEP_SECONDS = 1.0  # between looks for what has expired
-MARK_SECONDS = 60.0  # how long a deletion is remembered: longer than any request to the state service lasts
+FORGOTTEN_SECONDS = 60.0  # how long a deletion is remembered: longer than any request to the state service lasts
 SHARE = 0.5  # of the spool's limit: commits may hold much, and must leave room for records
 COMPLAINT_SECONDS = 60.0
 _SUFFIX, _DRAFT = ".sealed", ".part"
@@ -165,7 +165,7 @@ class Outbox:
         What is on its way at this moment is not kept again.
         """
         now, whose = time.monotonic(), (tenant, self._digest(tenant, conversation))
-        for old in [key for key, marked in self._forgotten.items() if now - marked > MARK_SECONDS]:
+        for old in [key for key, marked in self._forgotten.items() if now - marked > FORGOTTEN_SECONDS]:
             del self._forgotten[old]
         self._forgotten[whose] = now
         found = [entry for entry in self._entries.values() if entry.whose == whose]

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import msgspec
 
 from libs.schemas.bus import CommitRequest, Head, MarkRequest, OpenCall, Turn
+from libs.schemas.subjects import MARK_SECONDS
 from services.state.records import KeptHead, KeptMark
 
 RECENT = 16  # answers that a head remembers as counted
 ENDED = 32  # marks that it remembers as taken off
 LIVE = 64  # open calls of one conversation
 DEAD = 8  # of those that can never be the head, the newest; an older one says nothing that a newer does not
-MARK_SECONDS = 60  # for which a mark counts, from when it was last renewed
 
 
 class Change(NamedTuple):

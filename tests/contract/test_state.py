@@ -40,11 +40,10 @@ from libs.schemas.bus import (
 )
 from libs.schemas.config import Nats
 from libs.schemas.config import State as Settings
-from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, READ, RESOLVE, STATE, STATE_STATUS
+from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, MARK_SECONDS, READ, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
 from services.state.eviction import Evictions
 from services.state.handlers import State
-from services.state.heads import MARK_SECONDS
 from services.state.records import HEAD
 from services.state.stores.base import Conflict, Store
 from services.state.stores.jetstream import JetStreamStore
