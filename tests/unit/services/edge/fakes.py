@@ -28,6 +28,8 @@ class FakeBus:
         self.replies = replies
         self.asked: list[tuple[str, Any]] = []
 
+    connected = True
+
     async def alive(self) -> bool:
         return True
 
