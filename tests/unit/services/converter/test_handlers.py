@@ -64,7 +64,7 @@ def turn(**fields: Any) -> Turn:
         "parent": True,
         "stored": True,
         "created": 0,
-        "expires": int(time.time()) + 1000,
+        "expires": int(time.time()) + 86400,  # some are made when the tests are collected
     }
     return Turn(**{**defaults, **fields})
 
