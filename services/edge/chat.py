@@ -73,14 +73,14 @@ class ChatEndpoint:
         exchange.watch()
         if way.bridge == "bypass":
             plan = self._bypass_mark(exchange, caller, way, envelope)
-            await self._relay(exchange, caller, way, body, envelope, plan)
+            await self._relay(exchange, caller, way, body, bones, envelope, plan)
             return
         said = self._said(exchange, caller, way)
         bones = await hidden(bones)
         converted = await self._convert(exchange, caller, bones, said)
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
-            await self._relay(exchange, caller, way, body, envelope, converted.mark)
+            await self._relay(exchange, caller, way, body, bones, envelope, converted.mark)
             return
         await owners.check_converted(edge, exchange, caller, converted)
         mark = begin(edge, exchange, caller, converted.plan)
@@ -93,12 +93,21 @@ class ChatEndpoint:
             mark.end()
 
     async def _relay(
-        self, exchange: Exchange, caller: Caller, way: Route, body: bytes, envelope: ChatEnvelope, plan: MarkPlan | None
+        self,
+        exchange: Exchange,
+        caller: Caller,
+        way: Route,
+        body: bytes,
+        bones: Skeleton,
+        envelope: ChatEnvelope,
+        plan: MarkPlan | None,
     ) -> None:
         """Let the upstream's own chat endpoint answer: a turn of the conversation of which nothing is kept."""
         mark = Mark(self._edge, exchange, caller, plan)
         try:
-            await relay_call(self._edge, exchange, caller, way, body, surface="chat", envelope=envelope)
+            await relay_call(
+                self._edge, exchange, caller, way, body, surface="chat", envelope=envelope, bones=bones.body
+            )
         finally:
             mark.seen = exchange.status == 200
             mark.end()

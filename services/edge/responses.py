@@ -75,17 +75,17 @@ async def relay_call(
     *,
     surface: Surface,
     envelope: ChatEnvelope,
-    bones: bytes = b"",
+    bones: bytes,
 ) -> None:
     """Pass a call to the upstream's own endpoint for `surface`, record it, and claim what it makes.
 
-    `bones` are the body without its media, where that is known.
+    `bones` are the body without its media.
 
     Raises TranslationError as `pass_through` does, and for an id that is not the caller's.
     """
     names = Names([])
     if owners.guarded(way.upstream):
-        names = await owners.named_in(bones or (await skeleton(body)).body, way.upstream)
+        names = await owners.named_in(bones, way.upstream)
         asked = [*named_ids.of_query(exchange.scope["query_string"]), *names.named]
         await owners.check(edge, exchange, caller, way.upstream, asked)
     streamed = bool(envelope.stream)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -21,7 +20,6 @@ from libs.schemas.bus import (
     ReadReply,
     ReadRequest,
     ResolveRequest,
-    Turn,
     Wanted,
 )
 from libs.schemas.config import Nats
@@ -29,6 +27,7 @@ from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, READ, RESOLVE, Su
 from tests.support.cluster import Service
 from tests.support.nats import running_nats
 from tests.support.redis import running_redis
+from tests.support.turns import turn_of
 
 SCOPE = "5c" * 8
 
@@ -93,7 +92,7 @@ class Tenant:
 
     async def commit(self, turn: int, **more: Any) -> Delivered:
         """Keep turn `turn`, which follows the one before it."""
-        request = CommitRequest(scope=SCOPE, loose=f"100{turn:x}", turn=_turn(turn), **more)
+        request = CommitRequest(scope=SCOPE, loose=f"100{turn:x}", turn=turn_of(turn, stored=True), **more)
         reply, sent = await self.send(COMMIT, request)
         assert reply.refused is None
         return sent
@@ -183,24 +182,3 @@ async def test_deletion_of_stale_turns_that_comes_again_spares_the_others(client
     await client.commit(3)
     await deletion.deliver()
     assert await client.known(1, 2, 3) == ["resp_1", "resp_3"]
-
-
-def _turn(number: int) -> Turn:
-    now = int(time.time())
-    return Turn(
-        entry=f"e{number:x}",
-        response_id=f"resp_{number}",
-        upstream="up",
-        account="a",
-        model="m",
-        prefix=f"p{number}",
-        end=f"h{number}",
-        asked="q",
-        start=f"h{number - 1}",
-        context="x",
-        conversation="c",
-        parent=True,
-        stored=True,
-        created=now,
-        expires=now + 3600,
-    )

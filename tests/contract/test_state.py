@@ -35,7 +35,6 @@ from libs.schemas.bus import (
     ResolveRequest,
     StateStatusRequest,
     StoredResponse,
-    Turn,
     Wanted,
 )
 from libs.schemas.config import Nats
@@ -53,6 +52,7 @@ from services.state.vault import Vault
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually
 from tests.support.redis import RedisServer, running_redis
+from tests.support.turns import turn_of
 
 STORES = ("jetstream", "redis", "memory")
 SCOPE, OTHER_SCOPE = "5c" * 8, "5d" * 8
@@ -175,28 +175,6 @@ class Tenant:
 
 async def no_one(keys: Sequence[str]) -> None:
     """There is no other replica."""
-
-
-def turn_of(number: int, **fields: Any) -> Turn:
-    now = int(time.time())
-    made = dict[str, Any](
-        entry=f"e{number:x}",
-        response_id=f"resp_{number}",
-        upstream="up",
-        account="a",
-        model="m",
-        prefix=f"p{number}",
-        end=f"h{number}",
-        asked="q",
-        start=f"h{number - 1}",
-        context="x",
-        conversation="c",
-        parent=True,
-        stored=False,
-        created=now,
-        expires=now + 3600,
-    )
-    return Turn(**made | fields)
 
 
 @pytest.fixture(scope="module", params=STORES)

@@ -1,4 +1,7 @@
-"""A kept turn, for tests that need just any."""
+"""Kept turns: just any, and those of a conversation by their number."""
+
+import time
+from typing import Any
 
 from libs.schemas.bus import Turn
 
@@ -19,3 +22,26 @@ TURN = Turn(
     created=0,
     expires=1,
 )
+
+
+def turn_of(number: int, **fields: Any) -> Turn:
+    """Return the turn with this number of the conversation `c`, which follows the one before it."""
+    now = int(time.time())
+    made = dict[str, Any](
+        entry=f"e{number:x}",
+        response_id=f"resp_{number}",
+        upstream="up",
+        account="a",
+        model="m",
+        prefix=f"p{number}",
+        end=f"h{number}",
+        asked="q",
+        start=f"h{number - 1}",
+        context="x",
+        conversation="c",
+        parent=True,
+        stored=False,
+        created=now,
+        expires=now + 3600,
+    )
+    return Turn(**made | fields)
