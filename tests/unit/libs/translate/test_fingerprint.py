@@ -563,3 +563,67 @@ def test_a_legacy_call_is_known_again_too() -> None:
     echo = [*turns, _echo(made), {"role": "function", "name": "look", "content": "x"}]
     kept = answered(OWNER, _history(turns).whole, "", made)
     assert _newest(echo) == Answer(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)
+
+
+# -- digests that stand in stores -------------------------------------------------------------------
+
+PINNED_HISTORY = [
+    system("Be brief."),
+    user("Look."),
+    {
+        "role": "user",
+        "name": "ann",
+        "content": [
+            {"type": "text", "text": "At this:"},
+            {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+            {"type": "image_url", "image_url": {"url": IMAGE}},
+            {"type": "file", "file": {"file_id": "file_1", "filename": "a.pdf"}},
+            {"type": "input_audio", "input_audio": {"data": "YWJj", "format": "wav"}},
+        ],
+    },
+    {
+        "role": "assistant",
+        "content": "Zürich, 🌊 ",
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "get", "arguments": '{"b": 1, "a": null}'}},
+            {"id": "call_2", "type": "custom", "custom": {"name": "run", "input": "ls"}},
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "x"}]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "y"},
+    {"role": "assistant", "content": None, "refusal": "No."},
+    {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+    {"role": "function", "name": "f", "content": "z"},
+]
+
+PINNED = [
+    "7034f5adf6c593adab096bad058fd001",
+    "32a63b592a798726eaf77304baba35cd",
+    "4fbd1813659b7ace466cc083d5442e73",
+    "1c185aadbaadfd41dd6582a65a3ed27b",
+    "1517d878d6589ef603dc43688abd2232",
+    "589407bd88d5a349cb58e4ee7de5efc8",
+    "00b27b8d77fc81cd67f73e1f765a6354",
+    "93cdf5ebf0bd96d5072caa07b7ad0e2b",
+    "e725f52329eb17bdba56df63d0e8c326",
+    "e725f52329eb17bdba56df63d0e8c326",
+    "b5c8f4a061a7412feaef30e38649a746",
+    "210f8787fe47828ec7e5018b7691e76b",
+    "1c185aadbaadfd41dd6582a65a3ed27b",
+    "f713960569b459cf86316c95029dd5c7",
+    "012c5be3e659b953d55b2f315ad82924",
+    "aa4d5897100954e03c7599ce7b99e463",
+    "aa4d5897100954e03c7599ce7b99e463",
+    "bb963084427fd0d885d092e718beeee1",
+]
+
+
+def test_digests_that_stand_in_stores_stay_what_they_are() -> None:
+    # Another value forgets every conversation that is kept: raise VERSION, and say so in the changelog.
+    found = history(messages(*PINNED_HISTORY), 1, OWNER, {})
+    kept = [OWNER, after(OWNER, "resp_1"), context("Be brief.", ["run", "get"], "conv"), found.start, found.whole]
+    kept += [digest for one in found.answers for digest in (one.prefix, one.end, one.loose)]
+    message = AssistantMessage(content="Yes.", refusal=None)
+    told = answered(OWNER, found.whole, context("", []), message)
+    kept += [told.entry, told.prefix, told.end, told.loose]
+    assert kept == PINNED
