@@ -17,6 +17,9 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for a half without its other
 # What a decoder raises for data that may only be torn; a ValidationError, which is one of them, never is.
 TORN = (msgspec.DecodeError, UnicodeDecodeError)
 
+# What reading JSON of others may raise. An endless nesting is no DecodeError.
+UNREADABLE = (*TORN, RecursionError)
+
 # An escape of a half without that of the other beside it, in JSON whose escaped backslashes are hidden.
 _LONE = re.compile(
     rb"\\u(d[89ab][0-9a-f]{2})(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
@@ -28,7 +31,9 @@ _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _TEXT = msgspec.json.Decoder(str)
 
 
-class _Decodes(Protocol[T_co]):
+class Decodes(Protocol[T_co]):
+    """A decoder of msgspec, or one that is built on it."""
+
     def decode(self, data: Any, /) -> T_co: ...
 
 
@@ -82,8 +87,16 @@ def sound(data: bytes) -> bytes:
     return data
 
 
-def decode(decoder: _Decodes[T_co], data: bytes | Raw) -> T_co:
-    """Decode, mended if need be. Raises msgspec.DecodeError."""
+def read(decoder: Decodes[T_co], data: bytes | Raw) -> T_co | None:
+    """Decode, mended if need be; None for what cannot be read."""
+    try:
+        return decode(decoder, data)
+    except UNREADABLE:
+        return None
+
+
+def decode(decoder: Decodes[T_co], data: bytes | Raw) -> T_co:
+    """Decode, mended if need be. Raises one of `UNREADABLE`."""
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:

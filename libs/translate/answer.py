@@ -73,9 +73,9 @@ class Answer:
         self._items: dict[tuple[int, str], Raw] = {}  # finished items, by output index and kind
 
     @property
-    def has_calls(self) -> bool:
-        """Whether the client is to run something."""
-        return bool(self._calls)
+    def calls(self) -> int:
+        """How many calls the client was given to run."""
+        return len(self._calls)
 
     @property
     def cut(self) -> bool:

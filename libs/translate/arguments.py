@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from libs.schemas.halves import UNREADABLE
+
 _SIZE = 8
 MAX_PARTS = 128  # beyond it only the whole is compared
 _EXACT = 2**53  # integers up to here are the same number in every JSON library
@@ -51,7 +53,7 @@ def _parsed(arguments: str) -> Any:
         return {}
     try:
         return _normal(_DECODER.decode(arguments))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return arguments
 
 

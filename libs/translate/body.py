@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec import inspect as shapes
 
 from libs.schemas.chat import NO_RAW
+from libs.schemas.halves import UNREADABLE
 from libs.translate.errors import InvalidRequest, missing
 
 T = TypeVar("T")
@@ -44,10 +45,10 @@ def decode_body(decoder: "msgspec.json.Decoder[Any]", body: bytes | Raw, where: 
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _wrong_field(str(error), where) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidRequest("The body of your request is not valid JSON.", None) from None
     except RecursionError:
         raise InvalidRequest("The body of your request is nested too deeply.", None) from None
+    except UNREADABLE:
+        raise InvalidRequest("The body of your request is not valid JSON.", None) from None
 
 
 def join(where: str, path: str) -> str:
@@ -100,7 +101,7 @@ class Reader(Generic[T]):
         """
         try:
             return self._decoder.decode(body), {}
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             if not str(error).startswith(_UNKNOWN):
                 return decode_body(self._decoder, body, where), {}
         unknown: dict[str, Raw] = {}
@@ -159,7 +160,7 @@ def _is_known(item: Raw, shape: _Shape) -> bool:
         return False
     try:
         shape.items.decode(item)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 

@@ -9,18 +9,17 @@ from msgspec import UNSET
 from libs.schemas.errors import ErrorBody
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.translate.errors import TranslationError
+from libs.translate.errors import AnswerUnusable
 from libs.translate.finish import failed
 
 NOT_CHAINED = "upstream_not_chained"
 
 
-class NotChained(TranslationError):
+class NotChained(AnswerUnusable):
     """The upstream ignored what the request goes on from: `response`, which was paid for, is no answer to it."""
 
     def __init__(self, response: Response, parent: str, *, delta: bool) -> None:
-        super().__init__(*(_lost(parent) if delta else _failed()))
-        self.response = response
+        super().__init__(*(_lost(parent) if delta else _failed()), response)
 
 
 def check_chained(response: Response, plan: StreamPlan) -> None:

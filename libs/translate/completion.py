@@ -23,13 +23,11 @@ from libs.schemas.plan import StreamPlan
 from libs.translate.answer import Answer
 from libs.translate.chained import check_chained
 from libs.translate.errors import UpstreamFailed
-from libs.translate.finish import failed, finish_reason, response_failure
+from libs.translate.finish import failed, finish_reason, is_unfinished, response_failure
 from libs.translate.ids import completion_id
 from libs.translate.logprobs import to_choice_logprobs
 from libs.translate.moderation import to_moderation
 from libs.translate.usage import to_completion_usage
-
-_UNFINISHED = ("queued", "in_progress")
 
 COMPLETION_ENCODER = msgspec.json.Encoder()
 
@@ -47,14 +45,14 @@ def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
     """
     if failed(response):
         raise response_failure(response, plan)
-    if response.status in _UNFINISHED:
+    if is_unfinished(response.status):
         raise _failure("The upstream answered before its answer was whole.", "upstream_unfinished")
     if not (response.id or response.status or response.output):
         raise _failure("The upstream's answer is no response.", "upstream_malformed")
     check_chained(response, plan)
     answer = Answer(plan)
     choices = [*answer.finish(response.output), *answer.closing()]
-    reason = finish_reason(response, has_calls=answer.has_calls, functions=plan.functions, stopped=answer.cut)
+    reason = finish_reason(response, has_calls=answer.calls > 0, functions=plan.functions, stopped=answer.cut)
     tokens = [token for choice in choices if choice.logprobs for token in choice.logprobs.content]
     return ChatCompletion(
         id=completion_id(response.id),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from libs.schemas.errors import ErrorBody
+from libs.schemas.output import Response
 
 
 class TranslationError(Exception):
@@ -21,7 +22,15 @@ class InvalidRequest(TranslationError):
         super().__init__(status, ErrorBody(message=message, param=param, code=code))
 
 
-class UpstreamFailed(TranslationError):
+class AnswerUnusable(TranslationError):
+    """The upstream answered, and the client cannot have it; `response` is what is known of the answer, if anything."""
+
+    def __init__(self, status: int, error: ErrorBody, response: Response | None = None) -> None:
+        super().__init__(status, error)
+        self.response = response
+
+
+class UpstreamFailed(AnswerUnusable):
     """The upstream reported a failure inside an answer (translation reference G.3)."""
 
 

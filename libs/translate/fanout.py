@@ -9,76 +9,86 @@ from libs.schemas import events
 from libs.schemas.completion import ChatCompletion, CompletionUsage, ModerationOut
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
-from libs.translate.errors import TranslationError
 from libs.translate.moderation import merge_moderation, to_moderation
-from libs.translate.stream import Chunks, ChunkStream
+from libs.translate.stream import Chunks, ChunkStream, finish_at
 from libs.translate.usage import sum_usage, to_completion_usage
 
 
+class ChoiceStream(ChunkStream):
+    """The answer of one choice. What it returns may belong to others: their chunks go out when all have begun."""
+
+    def __init__(self, merged: "FanOut", plan: StreamPlan, index: int) -> None:
+        super().__init__(plan, index)
+        self._merged = merged
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing follows of any other answer once this one has ended."""
+        return self._merged.ended
+
+    def feed(self, event: events.StreamEvent) -> Chunks:
+        """Return what goes out for one event. Raises UpstreamFailed."""
+        chunks = super().feed(event)
+        if self.response is None:
+            return self._merged.add(self._index, chunks)
+        chunks = [chunk for chunk in chunks if chunk.choices]  # moderation and usage are given once, for all
+        first = finish_at(chunks)
+        return [*self._merged.add(self._index, chunks[:first]), *self._merged.end(self._index, chunks[first:])]
+
+    def finish(self) -> Chunks:
+        """Return the chunks that end a choice which a stop sequence stopped."""
+        return self._merged.add(self._index, super().finish())
+
+    def leave(self) -> Chunks:
+        """End a stopped choice whose usage does not come; return what ends all, if it was the last."""
+        return self._merged.end(self._index, [])
+
+
 class FanOut:
-    """Merges the streams of `plan.choices` answers into one.
+    """Merges the streams of `plan.choices` answers into one; feed each of `choices` with its events.
 
     Nothing is returned until each answer has begun: until then the failure of any one can still be the
     HTTP status of all. Then come the role chunks in the order of the choices, what was held, and from
-    there on everything as it comes; after the last choice, moderation and the sum of all usage. All chunks
-    are named after the first answer. After an error every further `feed` raises it again.
+    there on everything as it comes. The finish chunks come together after the last choice has ended, then
+    moderation and the sum of all usage. All chunks are named after the first answer.
 
     Stop sequences work as in `ChunkStream`, choice by choice; without the terminal event of each choice
     there is no usage chunk.
     """
 
     def __init__(self, plan: StreamPlan) -> None:
-        self._plan = plan
-        self._streams = [ChunkStream(plan, index) for index in range(plan.choices)]
-        self._held: list[Chunks] | None = [[] for _ in self._streams]
-        self._told = False
-        self._failed: TranslationError | None = None
+        self.choices = [ChoiceStream(self, plan, index) for index in range(plan.choices)]
+        self._held: list[Chunks] | None = [[] for _ in self.choices]
+        self._ends: list[Chunks | None] = [None] * plan.choices
 
     @property
-    def begun(self) -> bool:
-        """Whether each answer has begun, and chunks go out."""
-        return self._held is None
+    def ended(self) -> bool:
+        """Whether each choice has ended."""
+        return all(end is not None for end in self._ends)
 
-    @property
-    def responses(self) -> list[Response | None]:
-        """The terminal response of each choice; None where it is still to come."""
-        return [stream.response for stream in self._streams]
-
-    def stream(self, choice: int) -> ChunkStream:
-        """Return the stream of one choice, to ask whether it is stopped and for its output; feed it only here."""
-        return self._streams[choice]
-
-    def feed(self, choice: int, event: events.StreamEvent) -> Chunks:
-        """Return the chunks that one event of one answer becomes. Raises UpstreamFailed, then always."""
-        if self._failed is not None:
-            raise self._failed
-        try:
-            return self._merge(choice, self._streams[choice].feed(event))
-        except TranslationError as error:
-            self._failed = error
-            raise
-
-    def finish(self, choice: int) -> Chunks:
-        """Return the chunks that end a choice which a stop sequence stopped."""
-        return self._merge(choice, self._streams[choice].finish())
-
-    def _merge(self, choice: int, chunks: Chunks) -> Chunks:
-        chunks = [chunk for chunk in chunks if chunk.choices]  # moderation and usage are told once, for all
+    def add(self, choice: int, chunks: Chunks) -> Chunks:
+        """Take chunks of one choice; return what goes out."""
         if self._held is not None:
             self._held[choice] += chunks
             if not all(self._held):
                 return []
             chunks, self._held = _interleaved(self._held), None
-        first = self._streams[0]
-        made = [first.named(chunk) for chunk in chunks]
-        return [*made, *self._epilogue()]
+        return self._named(chunks)
 
-    def _epilogue(self) -> Chunks:
-        whole = [stream.response for stream in self._streams if stream.response is not None]
-        if self._told or len(whole) < len(self._streams):
+    def end(self, choice: int, chunks: Chunks) -> Chunks:
+        """Take what ends one choice; return what ends all of them, after the last."""
+        self._ends[choice] = chunks
+        if not self.ended:
             return []
-        self._told = True
-        return self._streams[0].epilogue(_moderation(whole), _usage(whole))
+        whole = [stream.response for stream in self.choices if stream.response is not None]
+        finished = self._named([chunk for end in self._ends for chunk in end or ()])
+        if len(whole) < len(self.choices):
+            return finished
+        return [*finished, *self.choices[0].epilogue(_moderation(whole), _usage(whole))]
+
+    def _named(self, chunks: Chunks) -> Chunks:
+        first = self.choices[0]
+        return [first.named(chunk) for chunk in chunks]
 
 
 def _interleaved(held: Sequence[Chunks]) -> Chunks:
@@ -99,6 +109,8 @@ def _usage(responses: Sequence[Response]) -> CompletionUsage | None:
 def merge_completions(completions: Sequence[ChatCompletion]) -> ChatCompletion:
     """Return one completion with a choice for each, named after the first; usage is the sum of all."""
     first = completions[0]
+    if len(completions) == 1:
+        return first
     usages = [one.usage for one in completions if one.usage is not UNSET]
     moderations = [one.moderation for one in completions if one.moderation is not UNSET]
     return msgspec.structs.replace(

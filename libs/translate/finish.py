@@ -1,13 +1,20 @@
-"""How a response ended, in chat terms: `finish_reason` and the failure table.
+"""How a response ended: its outcome, its `finish_reason`, and the failure table.
 
-Tables of the translation reference: B.3 and G.3.
+Tables of the translation reference: B.3 and G.3. Clients, records and what is kept all read an ending here.
 """
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+from msgspec import Raw
 
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.events import ErrorEvent
 from libs.schemas.output import Response, ResponseError
 from libs.schemas.plan import StreamPlan
+from libs.schemas.records import Outcome
 from libs.translate.errors import UpstreamFailed
+from libs.translate.items import call_ids, losses
 from libs.translate.paths import to_chat_param, to_chat_text
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
@@ -37,8 +44,63 @@ _OWN_FAULT = (500, "server_error")
 _UNNAMED = {"invalid_request_error": (400, "invalid_request_error"), "rate_limit_error": (429, "rate_limit_error")}
 _IMAGE_PREFIXES = ("invalid_image", "image_", "invalid_base64_image")
 
-
 _FAILED = frozenset({"failed", "cancelled"})
+_UNFINISHED = frozenset({"queued", "in_progress"})
+# Reasons for which the chat endpoint itself cuts an answer.
+_CUT = frozenset({"length", "content_filter"})
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer ended. `tool_calls` counts the calls that the client is to run.
+
+    `losses` names what a chat client does not get, such as `output[1].web_search_call`. `error_code` is the
+    upstream's, None where it named none.
+    """
+
+    outcome: Outcome
+    finish_reason: str = ""
+    tool_calls: int = 0
+    losses: Sequence[str] = ()
+    error_code: str | None = None
+
+
+def ended(
+    response: Response, output: Sequence[Raw], plan: StreamPlan | None = None, *, cut_after: int | None = None
+) -> Ended:
+    """Return how a response ended that has this output; `plan` is that of a chat answer, None for one as it came.
+
+    `cut_after` says that a stop sequence cut the text, after so many calls. An answer that is still being worked on
+    ended nothing yet: it counts as one that came, without a `finish_reason`.
+    """
+    code = None if response.error is None or response.error.code is None else str(response.error.code)
+    if failed(response):
+        return Ended(outcome="failed", error_code=code)
+    is_cut = cut_after is not None
+    calls = len(call_ids(output)) if cut_after is None else cut_after
+    functions = plan is not None and plan.functions
+    reason = finish_reason(response, has_calls=calls > 0, functions=functions, stopped=is_cut)
+    return Ended(
+        outcome="incomplete" if response.status == "incomplete" and not is_cut else "ok",
+        finish_reason="" if is_unfinished(response.status) else reason,
+        tool_calls=calls,
+        losses=() if plan is None else losses(output, plan),
+        error_code=code,
+    )
+
+
+def ended_natively(reasons: Collection[str], tool_calls: int) -> Ended:
+    """Return how an answer of the upstream's own chat endpoint ended; `reasons` are those of its choices."""
+    is_cut = not _CUT.isdisjoint(reasons)
+    return Ended(
+        outcome="incomplete" if is_cut else "ok",
+        finish_reason=next((reason for reason in reasons if reason), ""),
+        tool_calls=tool_calls,
+    )
+
+
+def is_unfinished(status: str | None) -> bool:
+    """Whether the upstream still works on a response of this status (B.4)."""
+    return status in _UNFINISHED
 
 
 def failed(response: Response) -> bool:
@@ -60,7 +122,9 @@ def finish_reason(response: Response, *, has_calls: bool, functions: bool = Fals
     return "function_call" if functions else "tool_calls"
 
 
-def failure(error: UpstreamErrorBody, plan: StreamPlan | None = None) -> UpstreamFailed:
+def failure(
+    error: UpstreamErrorBody, plan: StreamPlan | None = None, response: Response | None = None
+) -> UpstreamFailed:
     """Return what a failure inside an answer means; with the plan, in terms of the client's own request (G.4)."""
     code = None if error.code is None else str(error.code)
     status, usual_type = _FAILURES.get(code or "", _UNNAMED.get(error.type or "", _OWN_FAULT))
@@ -69,14 +133,15 @@ def failure(error: UpstreamErrorBody, plan: StreamPlan | None = None) -> Upstrea
     text, param = error.message or "The upstream failed to answer.", error.param
     if plan is not None:
         text, param = to_chat_text(text, plan), to_chat_param(param, plan)
-    return UpstreamFailed(status, ErrorBody(message=text, type=error.type or usual_type, param=param, code=code))
+    told = ErrorBody(message=text, type=error.type or usual_type, param=param, code=code)
+    return UpstreamFailed(status, told, response)
 
 
 def response_failure(response: Response, plan: StreamPlan | None = None) -> UpstreamFailed:
     """Return the error of a response whose status is `failed` or `cancelled`."""
     error = response.error or ResponseError()
     told = UpstreamErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
-    return failure(told, plan)
+    return failure(told, plan, response)
 
 
 def event_failure(event: ErrorEvent, plan: StreamPlan | None = None) -> UpstreamFailed:

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from libs.schemas.bus import Lifted
 from libs.schemas.chat import NO_RAW
+from libs.schemas.halves import UNREADABLE
 from libs.translate.body import decode_body, is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import Skeleton, placeholder
@@ -76,7 +77,7 @@ def hide(skeleton: Skeleton) -> Skeleton:
 def _is_clean(body: bytes) -> bool:
     try:
         _CLEAN.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas.completion import ModerationOut, ModerationResults
+from libs.schemas.halves import UNREADABLE
 from libs.schemas.output import Moderation
 
 Side = ModerationResults | Raw | UnsetType
@@ -47,6 +48,6 @@ def _first_failure(outputs: Sequence[Side]) -> Side:
 def _side(raw: Raw) -> Side:
     try:
         result = _RESULT.decode(raw)
-    except msgspec.DecodeError:  # empty or null
+    except UNREADABLE:  # empty or null
         return UNSET
     return ModerationResults(model=result.model, results=[raw]) if result.type == _SINGLE else raw

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from libs.schemas.chat import ContentPart, Message, ToolCall
+from libs.schemas.halves import UNREADABLE
 from libs.schemas.responses import (
     CustomToolCallOutput,
     FunctionCallOutput,
@@ -108,7 +109,7 @@ def _approval(message: Message, pair: Pair, where: str) -> InputItem:
         return McpApprovalResponse(approval_request_id=pair.id, approve=decision)
     try:
         said = _DECISION.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise unexpected(text[:64], f"{where}.content", _DECISIONS) from None
     return McpApprovalResponse(approval_request_id=pair.id, approve=said.approve, reason=said.reason or UNSET)
 

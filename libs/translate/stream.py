@@ -26,7 +26,7 @@ from libs.translate.answer import Answer, Choices
 from libs.translate.chained import check_chained
 from libs.translate.completion import sum_of
 from libs.translate.errors import TranslationError
-from libs.translate.finish import event_failure, failed, finish_reason, response_failure
+from libs.translate.finish import Ended, ended, event_failure, failed, finish_reason, response_failure
 from libs.translate.ids import completion_id
 from libs.translate.moderation import to_moderation
 from libs.translate.usage import to_completion_usage
@@ -45,6 +45,11 @@ Chunks = list[ChatCompletionChunk]
 def to_frame(chunk: ChatCompletionChunk) -> bytes:
     """Return the frame of one chunk."""
     return b"data: %b\n\n" % _ENCODER.encode(chunk)
+
+
+def finish_at(chunks: Chunks) -> int:
+    """Return where the finish chunk stands, from which on an answer ends; 0 where it came before."""
+    return next((k for k, chunk in enumerate(chunks) if chunk.choices and chunk.choices[0].finish_reason), 0)
 
 
 class ChunkStream:
@@ -93,6 +98,15 @@ class ChunkStream:
             return [self._chunk(choices)]
         return self._chunks(choices) if choices or isinstance(event, _BEGINNING) else []
 
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing follows of any other answer once this one has ended."""
+        return True
+
+    def leave(self) -> Chunks:
+        """End a stopped answer whose usage does not come; return what that adds."""
+        return []
+
     def finish(self) -> Chunks:
         """Return the chunks that end a stopped answer: images, annotations, `finish_reason`. Nothing twice."""
         return self._finish(Response())
@@ -102,6 +116,11 @@ class ChunkStream:
         if self.response is not None and self.response.output:
             return self.response.output
         return self._answer.output()
+
+    def ended(self) -> Ended:
+        """Return how the answer ended, once it is whole or stopped."""
+        cut_after = self._answer.calls if self._answer.cut else None
+        return ended(self.response or Response(), self.output(), self._plan, cut_after=cut_after)
 
     @property
     def differences(self) -> list[str]:
@@ -182,7 +201,7 @@ class ChunkStream:
         choices = [*self._answer.finish(response.output), *self._answer.closing()]
         reason = finish_reason(
             response,
-            has_calls=self._answer.has_calls,
+            has_calls=self._answer.calls > 0,
             functions=self._plan.functions,
             stopped=self._answer.cut,
         )

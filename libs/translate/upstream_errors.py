@@ -63,19 +63,15 @@ _DETAIL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def read_error(body: bytes) -> UpstreamErrorBody:
     """Return what an error answer says, as far as it can be read."""
-    try:
-        error = halves.decode(_DECODER, body).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    told = halves.read(_DECODER, body)
+    if told is None:
         return UpstreamErrorBody(message=_detail(body))
-    return UpstreamErrorBody(message=error) if isinstance(error, str) else error
+    return UpstreamErrorBody(message=told.error) if isinstance(told.error, str) else told.error
 
 
 def _detail(body: bytes) -> str | None:
     """The text of `{"detail": ...}` or `{"message": ...}`, which other frameworks send."""
-    try:
-        tree = halves.decode(_DETAIL, halves.sound(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    tree = halves.read(_DETAIL, halves.sound(body)) or {}
     for key in ("detail", "message"):
         raw = bytes(tree.get(key, b""))
         if raw.startswith(b'"'):

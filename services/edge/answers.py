@@ -12,7 +12,6 @@ from msgspec import Raw
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from libs.schemas import halves
 from libs.schemas.completion import AssistantMessage
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.events import (
@@ -26,12 +25,14 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
+from libs.schemas.halves import UNREADABLE, read
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.translate.chained import check_chained
 from libs.translate.errors import TranslationError
-from libs.translate.finish import event_failure, response_failure
-from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
+from libs.translate.fanout import FanOut
+from libs.translate.finish import Ended, ended, event_failure, response_failure
+from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, finish_at, to_frame
 from libs.translate.upstream_errors import is_stale
 
 log = Log("parley.edge")
@@ -53,15 +54,18 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     frames: list[bytes]
+    how: Ended
     response: Response
     output: Sequence[Raw]
-    finish_reason: str = ""
     said: AssistantMessage | None = None
     differences: list[str] = []
 
 
 class Renderer(Protocol):
-    """Renders one answer; `created` is what the upstream said of it at its beginning."""
+    """Renders one answer; `created` is what the upstream said of it at its beginning.
+
+    Nothing follows once `ending` or `failure` stands.
+    """
 
     created: Response | None
     ending: Ending | None
@@ -75,8 +79,8 @@ class Renderer(Protocol):
     def keepalive(self) -> None:
         """A comment was sent to the client: the answer has begun."""
 
-    def without_usage(self) -> Ending:
-        """Return the end of a stopped answer whose usage does not come."""
+    def broken_off(self) -> Ending | None:
+        """Return the end of an answer of which no more comes; None where it may not pass for whole."""
 
 
 def tell_differences(differences: Sequence[str], request_id: str) -> None:
@@ -93,23 +97,22 @@ def decode(name: bytes, payload: bytes) -> StreamEvent | None:
         return None
     try:
         return decode_event(name, payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         metrics.BAD_EVENTS.inc()
         return None
 
 
 class ChatRenderer:
-    """Chat Completions chunks."""
+    """Chat Completions chunks. What an upstream sends after the end of its answer, or after a failure, is nothing."""
 
-    def __init__(self, plan: StreamPlan) -> None:
+    def __init__(self, stream: ChunkStream, *, include_usage: bool) -> None:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
         self.told = b""
         self.stopped = False
-        self._reason = "stop"
-        self._drains = plan.include_usage
-        self._stream = ChunkStream(plan)
+        self._drains = include_usage
+        self._stream = stream
         self._begun = False
 
     def keepalive(self) -> None:
@@ -118,6 +121,8 @@ class ChatRenderer:
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
         """Return chunks as frames; the last ones, from the finish chunk on, stand in `ending`."""
+        if self.ending is not None or self.failure is not None:
+            return []
         event = decode(name, payload)
         if event is None or isinstance(event, Keepalive):
             return [KEEPALIVE_FRAME] if event is not None and self._begun else []
@@ -139,36 +144,39 @@ class ChatRenderer:
         """A stop sequence ended the answer: it is finished at once, and only its usage may be waited for (A.8)."""
         self.stopped = True
         chunks = self._stream.finish()
-        self._reason = next((reason for chunk in chunks if (reason := chunk.choices[0].finish_reason)), "stop")
         if not self._drains:
-            self.ending = self.without_usage()
+            self.ending = self._without_usage()
         return chunks
 
-    def without_usage(self) -> Ending:
-        """Return the end of a stopped answer whose usage does not come."""
-        response = self.created or Response()
+    def broken_off(self) -> Ending | None:
+        """Return the end of a stopped answer whose usage does not come; of another there is none."""
+        return self._without_usage() if self.stopped else None
+
+    def _without_usage(self) -> Ending:
         return Ending(
-            frames=[DONE_FRAME],
-            response=response,
+            frames=self._last(self._stream.leave()),
+            how=self._stream.ended(),
+            response=self.created or Response(),
             output=[],
-            finish_reason=self._reason,
             differences=self._stream.differences,
         )
 
     def _end(self, chunks: Chunks) -> list[bytes]:
-        frames = [to_frame(chunk) for chunk in chunks]
-        reasons = [chunk.choices[0].finish_reason if chunk.choices else None for chunk in chunks]
-        first = next((k for k, reason in enumerate(reasons) if reason is not None), 0)  # 0: finished before
+        first = finish_at(chunks)
         assert self._stream.response is not None
         self.ending = Ending(
-            frames=[*frames[first:], DONE_FRAME],
+            frames=self._last(chunks[first:]),
+            how=self._stream.ended(),
             response=self._stream.response,
             output=self._stream.output(),
-            finish_reason=self._reason if self.stopped else reasons[first] or "",
             said=self._stream.message(),
             differences=self._stream.differences,
         )
-        return frames[:first]
+        return [to_frame(chunk) for chunk in chunks[:first]]
+
+    def _last(self, chunks: Chunks) -> list[bytes]:
+        frames = [to_frame(chunk) for chunk in chunks]
+        return [*frames, DONE_FRAME] if self._stream.is_last else frames
 
 
 class TypedRenderer:
@@ -190,14 +198,18 @@ class TypedRenderer:
         self._disclosed = disclosed
         self._held: list[bytes] = []
         self._count = 0
+        self._error: TranslationError | None = None  # which a failed response may follow
 
     def keepalive(self) -> None:
         """From now on nothing can be unsaid."""
         self._mendable = False
 
-    def without_usage(self) -> Ending:
-        """Return an end without anything."""
-        return Ending(frames=[], response=self.created or Response(), output=[])
+    def broken_off(self) -> Ending | None:
+        """Return the end of an answer whose last event is an error; of another there is none."""
+        if self._error is None:
+            return None
+        how = Ended(outcome="failed", error_code=self._error.error.code)
+        return Ending(frames=[], how=how, response=self.created or Response(), output=[])
 
     def error_frame(self, error: ErrorBody) -> bytes:
         """Return Parley's own failure as an event of the stream."""
@@ -206,7 +218,7 @@ class TypedRenderer:
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
         """Return events; the terminal one stands in `ending`, one that is to be mended in `failure`."""
-        if payload == _DONE or self.failure is not None:
+        if payload == _DONE or self.failure is not None or self.ending is not None:
             return []
         event = decode(name, payload)
         if isinstance(event, ResponseCreated):
@@ -218,8 +230,12 @@ class TypedRenderer:
         self._mendable = False
         self._count += 1
         frames, self._held = [*self._held, _frame(name, payload)], []
-        if isinstance(event, TERMINAL) and not isinstance(event, ErrorEvent):
-            self.ending = Ending(frames=frames[-1:], response=event.response, output=event.response.output)
+        if isinstance(event, ErrorEvent):
+            self._error = event_failure(event)
+        elif isinstance(event, TERMINAL):
+            response = event.response
+            how = ended(response, response.output)
+            self.ending = Ending(frames=frames[-1:], how=how, response=response, output=response.output)
             return frames[:-1]
         return frames
 
@@ -279,7 +295,13 @@ def _frame(name: bytes, payload: bytes) -> bytes:
 
 def _name(payload: bytes) -> bytes:
     """The type of an event whose frame had no name."""
-    try:
-        return halves.decode(_TYPE, payload).type.encode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return b"message"
+    typed = read(_TYPE, payload)
+    return b"message" if typed is None else typed.type.encode()
+
+
+def renderers(plan: StreamPlan, *, mendable: bool, disclosed: Disclosed) -> Sequence[Renderer]:
+    """Return a renderer for each upstream call of a stream; see `TypedRenderer` for `mendable` and `disclosed`."""
+    if plan.format == "responses":
+        return [TypedRenderer(plan, mendable=mendable, disclosed=disclosed)]
+    streams: Sequence[ChunkStream] = FanOut(plan).choices if plan.choices > 1 else [ChunkStream(plan)]
+    return [ChatRenderer(stream, include_usage=plan.include_usage) for stream in streams]

@@ -15,19 +15,11 @@ from libs.runtime import metrics, tracing
 from libs.runtime.logs import Log
 from libs.schemas.output import Response, ResponseUsage
 from libs.schemas.records import CallRecord, Outcome, Record, Surface, cut
-from services.edge.exchange import Abort, Exchange
+from libs.translate.finish import Ended
+from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
 
 log = Log("parley.edge")
-
-# How an aborted answer is recorded.
-ABORT_OUTCOMES: dict[Abort, Outcome] = {
-    "client_gone": "cancelled",
-    "reader_stalled": "cancelled",
-    "shutdown": "cancelled",
-    "upstream_idle": "timeout",
-    "unmarked": "failed",
-}
 
 
 class RecordSink(Protocol):
@@ -68,6 +60,16 @@ class Call:
             self._record = msgspec.structs.replace(
                 self._record, response_id=cut(response.id), model=cut(response.model)
             )
+
+    def answered(self, how: Ended, response: Response) -> None:
+        """Close the record of a call that was answered."""
+        self.end(
+            how.outcome,
+            error_code=how.error_code,
+            response=response,
+            finish_reason=how.finish_reason,
+            tool_calls=how.tool_calls,
+        )
 
     def end(
         self,

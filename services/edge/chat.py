@@ -23,11 +23,10 @@ from libs.translate.fingerprint import scope
 from libs.translate.lift import Skeleton
 from libs.translate.routing import MATCHED_CHARACTERS, Route, route
 from services.edge import owners, state
-from services.edge.chat_call import ChatCall
+from services.edge.attempt import Attempt
 from services.edge.edge import ConversionRefused, Edge
 from services.edge.exchange import Exchange
 from services.edge.failures import CONVERSATION_BUSY
-from services.edge.fan_out import FanOutCall
 from services.edge.handoffs import tell
 from services.edge.marks import Mark, begin
 from services.edge.media import hidden, skeleton
@@ -159,11 +158,8 @@ class ChatEndpoint:
         _tell(exchange, converted)
         tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.said.hint)
         try:
-            if converted.plan.choices > 1:
-                first = 1 + (attempt - 1) * converted.plan.choices
-                await FanOutCall(edge, exchange, caller, converted, first, request.mark).run(request.bones)
-            else:
-                await ChatCall(edge, exchange, caller, converted, attempt, request.mark).run(request.bones)
+            first = 1 + (attempt - 1) * converted.plan.choices
+            await Attempt(edge, exchange, caller, converted, first, request.mark).run(request.bones)
         except NotChained:
             self._note_unchained(request, converted, "withheld" if exchange.status == 0 else "cut")
             raise

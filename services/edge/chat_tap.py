@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.halves import decode
+from libs.schemas.halves import read
 from libs.schemas.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
-from libs.schemas.records import Outcome
+from libs.translate.finish import ended_natively
 from libs.translate.sse import FrameParser, FrameTooLarge
+from libs.translate.upstream_errors import read_error
 from services.edge.calls import Call
 from services.edge.made import Made
 from services.edge.openai_paths import Kind
@@ -28,10 +29,12 @@ class _Usage(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     tool_calls: list[msgspec.Raw] | None = None
+    function_call: msgspec.Raw | None = None
     audio: Any = None
 
 
 class _Choice(msgspec.Struct):
+    index: int = 0
     finish_reason: str | None = None
     message: _Message | None = None
     delta: Any = None
@@ -47,9 +50,10 @@ class _Answer(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
-_OUTCOMES: dict[str, Outcome] = {"length": "incomplete", "content_filter": "incomplete"}
 _WORTH_PARSING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {')
+_CALL = (b'"tool_calls"', b'"name"')  # both stand in the first delta of a call
 _SPOKEN = b'"audio"'
+_DONE = b"[DONE]"
 _ERROR = (b'{"error"', b'{ "error"')
 
 
@@ -61,7 +65,8 @@ class ChatStreamTap:
         self._made = made
         self._is_named = not made.wanted
         self._parser: FrameParser | None = FrameParser()
-        self._finish = ""
+        self._reasons: list[str] = []
+        self._calls: set[tuple[int, Any]] = set()  # by choice and index
         self._last = _Answer()
         self._usage: _Usage | None = None
 
@@ -72,35 +77,47 @@ class ChatStreamTap:
         self._record.first_output()
         try:
             for _, payload in self._parser.feed(data):
-                if not self._is_named or (self._made.wanted and _SPOKEN in payload):
-                    self._name(payload)
-                if payload.startswith(_ERROR):
-                    self._record.end("failed")
-                elif any(mark in payload for mark in _WORTH_PARSING):
-                    self._note(decode(_DECODER, payload))
-        except (FrameTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._read(payload)
+        except FrameTooLarge:
             metrics.BAD_EVENTS.inc()
             self._parser = None
 
-    def _name(self, payload: bytes) -> None:
-        self._is_named = True
-        self._made.claim(_ids(decode(_DECODER, payload)))
+    def _read(self, payload: bytes) -> None:
+        if payload.startswith(_ERROR):
+            code = read_error(payload).code
+            self._record.end("failed", error_code=None if code is None else str(code))
+            return
+        names = not self._is_named or (self._made.wanted and _SPOKEN in payload)
+        calls = all(mark in payload for mark in _CALL)
+        if not (names or calls or any(mark in payload for mark in _WORTH_PARSING)):
+            return
+        chunk = read(_DECODER, payload)
+        if chunk is None:
+            if payload != _DONE:
+                metrics.BAD_EVENTS.inc()
+            return
+        if names:
+            self._is_named = True
+            self._made.claim(_ids(chunk))
+        self._note(chunk)
 
     def _note(self, chunk: _Answer) -> None:
         self._last = chunk
         self._usage = chunk.usage or self._usage
         for choice in chunk.choices or ():
-            self._finish = choice.finish_reason or self._finish
-        if self._finish:
+            if choice.finish_reason:
+                self._reasons.append(choice.finish_reason)
+            self._calls.update((choice.index, index) for index in _called(choice.delta))
+        if self._reasons:
             self._made.ended()
 
     def finish(self) -> None:
         """The upstream closed; without a finish reason the answer was cut."""
-        if not self._finish:
+        if not self._reasons:
             self._record.end("truncated")
             return
-        outcome = _OUTCOMES.get(self._finish, "ok")
-        self._record.end(outcome, response=_response(self._last, self._usage), finish_reason=self._finish)
+        how = ended_natively(self._reasons, len(self._calls))
+        self._record.answered(how, _response(self._last, self._usage))
 
 
 class ChatBodyTap:
@@ -121,21 +138,22 @@ class ChatBodyTap:
 
     def finish(self) -> None:
         """The body is whole."""
-        try:
-            answer = decode(_DECODER, b"".join(self._chunks))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        answer = read(_DECODER, b"".join(self._chunks))
+        if answer is None:
             self._record.end("ok")
             return
         self._made.claim(_ids(answer))
         choices = answer.choices or []
-        reason = next((choice.finish_reason for choice in choices if choice.finish_reason), "") or ""
-        calls = sum(len(choice.message.tool_calls or ()) for choice in choices if choice.message)
-        self._record.end(
-            _OUTCOMES.get(reason, "ok"),
-            response=_response(answer, answer.usage),
-            finish_reason=reason,
-            tool_calls=calls,
-        )
+        reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
+        messages = [choice.message for choice in choices if choice.message]
+        calls = sum(len(message.tool_calls or ()) + (message.function_call is not None) for message in messages)
+        self._record.answered(ended_natively(reasons, calls), _response(answer, answer.usage))
+
+
+def _called(delta: Any) -> list[Any]:
+    """Return the indexes of the calls that begin in a delta."""
+    calls = delta.get("tool_calls") if isinstance(delta, dict) else None
+    return [call.get("index") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
 def _ids(answer: _Answer) -> list[tuple[Kind, Any]]:

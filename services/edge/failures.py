@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.errors import ErrorBody
-from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from services.edge.exchange import Abort, ClientGone, Exchange
 from services.edge.model_call import UpstreamRefused
@@ -40,17 +39,6 @@ _ABORTED: dict[Abort, tuple[int, ErrorBody]] = {
     "unmarked": (503, StateUnavailable().error),
 }
 _INTERNAL = ErrorBody(message="Parley failed to serve your request.", type="server_error", code="internal_error")
-
-_OUTCOMES: dict[str, Outcome] = {
-    "upstream_unreachable": "unreachable",
-    "upstream_timeout": "timeout",
-    "upstream_stream_truncated": "truncated",
-}
-
-
-def outcome(error: TranslationError) -> Outcome:
-    """Return how a call that ended with `error` is recorded."""
-    return _OUTCOMES.get(error.error.code or "", "refused" if error.status < 500 else "failed")
 
 
 async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:

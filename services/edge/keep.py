@@ -25,8 +25,7 @@ from services.edge.tenants import Caller
 
 log = Log("parley.edge")
 
-# Of which outcomes something is kept, and whether the answer was whole.
-_WHOLE: dict[Outcome, bool] = {"ok": True, "incomplete": False}
+_KEPT: tuple[Outcome, ...] = ("ok", "incomplete")
 
 
 class Keeper:
@@ -45,7 +44,7 @@ class Keeper:
     ) -> None:
         """Begin to keep one answer, where something could come of it; `said` is what a client got of a stream."""
         self._drop(withheld(response))
-        request = self._request(response, output, outcome, said) if outcome in _WHOLE else None
+        request = self._request(response, output, outcome, said) if outcome in _KEPT else None
         if request is not None:
             self._mark.committed = True
             request = msgspec.structs.replace(request, mark=self._mark.id, number=self._mark.number)
@@ -74,7 +73,7 @@ class Keeper:
                 self._plan,
                 output,
                 response.id,
-                whole=_WHOLE[outcome],
+                whole=outcome == "ok",
                 now=int(time.time()),
                 link_seconds=limits.link_ttl_seconds,
                 items_seconds=limits.items_ttl_seconds,

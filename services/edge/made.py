@@ -15,7 +15,7 @@ from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import ClaimRequest, ReleaseRequest
 from libs.schemas.config import Upstream
-from libs.schemas.halves import decode
+from libs.schemas.halves import read
 from libs.schemas.output import Response
 from libs.schemas.subjects import CLAIM, RELEASE, Subject
 from services.edge import owners, state
@@ -126,11 +126,9 @@ def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
     """Return the ids of items, and of the containers that they name."""
     found: list[tuple[Kind, Any]] = []
     for raw in items:
-        try:
-            ids = decode(_IDS, raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        found += [("item", ids.id), ("container", ids.container_id)]
+        ids = read(_IDS, raw)
+        if ids is not None:
+            found += [("item", ids.id), ("container", ids.container_id)]
     return found
 
 

@@ -1,35 +1,40 @@
-"""One call of a model upstream: how it is asked, and the record that is kept of it.
+"""One call of a model upstream: how it is asked, what is read of it, and the record that is kept of it.
 
-What becomes of the answer is the business of `chat_call.py` and `fan_out.py`.
+What becomes of the answer is the business of `attempt.py`.
 """
 
+import time
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AsyncExitStack
 
 import aiohttp
-import msgspec
 
+from libs.runtime.logs import Log
 from libs.schemas.bus import Converted
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.halves import sound
+from libs.schemas.halves import read, sound
 from libs.schemas.output import RESPONSE_DECODER, Response
-from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.errors import TranslationError
+from libs.translate.finish import is_unfinished
 from libs.translate.lift import total_bytes
 from libs.translate.upstream_errors import read_error, to_chat_error
 from services.edge import calls
+from services.edge.answers import Renderer
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
+from services.edge.polling import settled
 from services.edge.tenants import Caller
 from services.edge.upstream import (
-    ERROR_BODY_LIMIT,
-    UpstreamTruncated,
+    MAX_RESPONSE_BYTES,
+    UpstreamMalformed,
     error_headers,
     read_limited,
+    read_refusal,
     told_headers,
 )
 
-MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+log = Log("parley.edge")
 
 
 class UpstreamRefused(TranslationError):
@@ -41,8 +46,20 @@ class UpstreamRefused(TranslationError):
         self.told = told
 
 
+class UpstreamUnknown(TranslationError):
+    """The converter chose an upstream that this edge does not have: their configurations differ."""
+
+    def __init__(self) -> None:
+        error = ErrorBody(
+            message="Parley cannot take your request at this moment. Try again shortly.",
+            type="service_unavailable_error",
+            code="upstream_unknown",
+        )
+        super().__init__(503, error)
+
+
 class ModelCall:
-    """One try of one call. `attempt` counts from 1 within a request."""
+    """One upstream call. `number` counts from 1 within a request. With a `renderer` its answer is read as a stream."""
 
     def __init__(
         self,
@@ -50,75 +67,105 @@ class ModelCall:
         exchange: Exchange,
         caller: Caller,
         converted: Converted,
-        attempt: int,
+        number: int,
         pieces: Sequence[bytes | memoryview],
+        renderer: Renderer | None,
     ) -> None:
-        self.upstream = _named(edge.config.upstream, converted.upstream)
+        self.upstream = named(edge.config.upstream, converted.upstream)
+        self.answer: aiohttp.ClientResponse
+        self.body = b""
+        self.response = Response()
+        self.losses: Sequence[str] = ()
+        self.is_named = False
+        self.was_stopped = False
         self._edge = edge
         self._exchange = exchange
         self._caller = caller
-        self._stream = converted.plan.stream
         self._pieces = pieces
         self._length = total_bytes(pieces)
         self._plan = converted.plan
+        self._renderer = renderer
+        self._open = AsyncExitStack()
         self.record = calls.begin(
             edge.sink,
             exchange,
             caller,
             surface="chat",
-            attempt=attempt,
+            attempt=number,
             model_requested=converted.model_requested or converted.model,
             upstream=converted.upstream,
-            streamed=self._stream,
+            streamed=converted.plan.stream,
             request_bytes=self._length,
             previous_response_id=converted.previous_response_id,
             conversation=converted.conversation,
         )
 
-    def ask(self) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send the request; see `Upstreams.request`."""
+    @property
+    def renderer(self) -> Renderer:
+        """What its stream becomes."""
+        assert self._renderer is not None
+        return self._renderer
+
+    async def open(self) -> None:
+        """Send the request; read the head of the answer. Raises UpstreamRefused, and as `Upstreams.request` does."""
         headers = {
             "content-type": "application/json",
             "content-length": str(self._length),
-            "accept": "text/event-stream" if self._stream else "application/json",
+            "accept": "text/event-stream" if self._plan.stream else "application/json",
             "user-agent": "parley",
             "traceparent": self._exchange.traceparent,
             **self._edge.upstreams.auth_headers(self.upstream, self._caller),
         }
-        return self._edge.upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
+        request = self._edge.upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
+        self.answer = await self._open.enter_async_context(request)
+        self._exchange.last_read = time.monotonic()
+        await self._check(self.answer)
+
+    async def close(self) -> None:
+        """Close the connection, where the answer is not whole: an upstream must not work for nobody."""
+        await self._open.aclose()
+
+    async def fetch(self) -> None:
+        """Read a whole answer into `body` and `response`; one that is still worked on is waited for.
+
+        Raises UpstreamRefused, UpstreamMalformed, UpstreamTooLarge, and as `Upstreams.request` does.
+        """
+        await self.open()
+        self.body = await read_limited(self.answer, MAX_RESPONSE_BYTES)
+        self.response = decode_response(self.body)
+        if is_unfinished(self.response.status):
+            self.record.identify(self.response)
+            self.body = await settled(self._edge, self._exchange, self.upstream, self._caller, self.response.id)
+            self.response = decode_response(self.body)
 
     def disclosed(self, error: TranslationError) -> TranslationError:
         """Return what the client may hear of a failure: nothing that is about Parley's own key."""
         return self._edge.upstreams.disclosed(self.upstream, error)
 
-    async def check(self, answer: aiohttp.ClientResponse) -> None:
+    async def _check(self, answer: aiohttp.ClientResponse) -> None:
         """Note what the answer's headers tell. Raises UpstreamRefused for an error status."""
         self._exchange.response_headers.update(told_headers(answer.headers))
         if answer.status == 200:
             return
-        body = await read_limited(answer, ERROR_BODY_LIMIT)
+        body = await read_refusal(answer)
         told = read_error(body)
         status = answer.status if answer.status >= 400 else 502
         error = to_chat_error(status, told, self._plan)
         raise UpstreamRefused(status, error, error_headers(body, error), told)
 
 
-async def read_response(answer: aiohttp.ClientResponse) -> tuple[Response, bytes]:
-    """Return a whole answer, read and raw. Raises UpstreamTruncated."""
-    body = await read_limited(answer, MAX_RESPONSE_BYTES)
-    return decode_response(body), body
-
-
 def decode_response(body: bytes) -> Response:
-    """Return the Response object in `body`. Raises UpstreamTruncated when it holds none."""
-    try:
-        return RESPONSE_DECODER.decode(sound(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamTruncated from None
+    """Return the Response object in `body`. Raises UpstreamMalformed when it holds none."""
+    response = read(RESPONSE_DECODER, sound(body))
+    if response is None:
+        raise UpstreamMalformed
+    return response
 
 
-def _named(upstreams: list[Upstream], name: str) -> Upstream:
+def named(upstreams: list[Upstream], name: str) -> Upstream:
+    """Return the upstream of that name. Raises UpstreamUnknown."""
     found = next((upstream for upstream in upstreams if upstream.name == name), None)
     if found is None:
-        raise InvalidRequest(f"No upstream is called '{name}'.", "model", "model_not_found", status=404)
+        log.error("upstream_unknown", upstream=name)
+        raise UpstreamUnknown
     return found

@@ -7,13 +7,13 @@ import msgspec
 from libs.runtime.logs import Log
 from libs.schemas.chat import Model, ModelList
 from libs.schemas.config import Upstream
-from libs.schemas.halves import decode
+from libs.schemas.halves import read
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.own_key import UpstreamKeyRefused
 from services.edge.tenants import Caller
-from services.edge.upstream import UpstreamUnreachable, read_limited
+from services.edge.upstream import UpstreamMalformed, UpstreamUnreachable, read_limited
 
 _LIMIT = 4 * 1024 * 1024
 
@@ -60,10 +60,14 @@ class ModelsEndpoint:
         headers = self._edge.upstreams.auth_headers(upstream, caller)
         try:
             async with self._edge.upstreams.request(upstream, "GET", "/models", headers=headers) as answer:
-                listed = decode(_DECODER, await read_limited(answer, _LIMIT)).data
+                listed = read(_DECODER, await read_limited(answer, _LIMIT))
+            if listed is None:
+                raise UpstreamMalformed
         except UpstreamKeyRefused as error:
             return error
-        except (TranslationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except TranslationError as error:
             log.warning("models_unavailable", upstream=upstream.name, error=type(error).__name__)
             return None
-        return [Model(id=model.id, created=model.created, owned_by=model.owned_by or upstream.name) for model in listed]
+        return [
+            Model(id=model.id, created=model.created, owned_by=model.owned_by or upstream.name) for model in listed.data
+        ]

@@ -14,7 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.halves import decode
+from libs.schemas.halves import read
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import is_about_key, speaks_of_key
 
@@ -102,9 +102,8 @@ def _failure(body: bytes) -> UpstreamErrorBody | None:
     """Return the error that an event, or a response, tells; None where it is none."""
     if b'"error"' not in body:
         return None
-    try:
-        told = decode(_TOLD, body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    told = read(_TOLD, body)
+    if told is None:
         return None
     error = told.error if told.response is None else told.response.error
     if error is None and told.type == "error":
@@ -194,10 +193,8 @@ def _may_fail(data: bytes) -> bool:
 
 
 def _number(payload: bytes) -> int:
-    try:
-        return decode(_TOLD, payload).sequence_number
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return 0
+    told = read(_TOLD, payload)
+    return 0 if told is None else told.sequence_number
 
 
 def put_back(answer: aiohttp.ClientResponse, body: bytes) -> None:

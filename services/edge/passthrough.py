@@ -16,7 +16,7 @@ from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import read_error
-from services.edge import calls, failures, paths
+from services.edge import outcomes, paths
 from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange, chat_error_frame
@@ -68,7 +68,7 @@ class _Guarded:
         self._path = path
 
     async def begin(self, answer: aiohttp.ClientResponse) -> bytes:
-        """Return what was read of a body. Raises UpstreamKeyRefused, UpstreamTruncated."""
+        """Return what was read of a body. Raises UpstreamKeyRefused, UpstreamMalformed."""
         if self._key is None or answer.status >= 400 or _type(answer) != "application/json":
             return b""
         body = await read_beginning(answer, INSPECTED_BYTES)
@@ -132,11 +132,11 @@ async def pass_through(
                 await _relay(exchange, answer, reader, begun, guard, claims)
     except TranslationError as error:
         if record is not None:
-            record.end(failures.outcome(error), status=error.status, error_code=error.error.code)
+            outcomes.end_failed(record, error)
         raise
     except asyncio.CancelledError:
         if record is not None and exchange.aborted is not None:
-            record.end(calls.ABORT_OUTCOMES[exchange.aborted], status=0)
+            outcomes.end_cancelled(record, exchange)
         raise
     finally:
         edge.streams.remove(exchange)
@@ -172,7 +172,7 @@ async def _relay(
         held = b"" if not data or (not waits and exchange.write_now(data)) else data
         return not held
 
-    pushed = Pushed(answer, take)
+    pushed = Pushed((answer, take))
     try:
         if begun and not take(begun):
             await exchange.write(held)

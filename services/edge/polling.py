@@ -4,17 +4,22 @@ import asyncio
 
 import msgspec
 
+from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
-from libs.schemas.halves import decode
+from libs.schemas.halves import read
+from libs.translate.errors import TranslationError
+from libs.translate.finish import is_unfinished
 from services.edge import paths
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
-from services.edge.upstream import UpstreamTruncated, read_limited
+from services.edge.upstream import MAX_RESPONSE_BYTES, UpstreamMalformed, UpstreamUnreachable, read_limited
 
 POLL_SECONDS = (0.5, 1.0, 2.0, 4.0)  # the last repeats
-_LIMIT = 64 * 1024 * 1024
-_UNSETTLED = ("queued", "in_progress")
+MAX_FAILURES = 5  # in a row: the answer was paid for, and one bad moment of the upstream must not lose it
+_TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+log = Log("parley.edge")
 
 
 class _Status(msgspec.Struct):
@@ -27,24 +32,38 @@ _DECODER = msgspec.json.Decoder(_Status)
 async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Caller, response_id: str) -> bytes:
     """Return the body of the response once it is neither queued nor in progress.
 
-    The watch over live answers ends the wait when it takes too long. Raises UpstreamTruncated when the
+    The watch over live answers ends the wait when it takes too long. Raises UpstreamMalformed when the
     response cannot be read, and what a request raises.
     """
     headers = edge.upstreams.auth_headers(upstream, caller)
     segment = paths.to_segment(response_id, slashes=True)
     if segment is None:
-        raise UpstreamTruncated
-    path, tries = f"/responses/{segment}", 0
+        raise UpstreamMalformed
+    path, tries, failures = f"/responses/{segment}", 0, 0
     while True:
         await asyncio.sleep(POLL_SECONDS[min(tries, len(POLL_SECONDS) - 1)])
         tries += 1
-        async with edge.upstreams.request(upstream, "GET", path, headers=headers) as answer:
-            body = await read_limited(answer, _LIMIT)
         try:
-            status = decode(_DECODER, body).status
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UpstreamTruncated from error
-        if answer.status != 200 or not status:
-            raise UpstreamTruncated
-        if status not in _UNSETTLED:
+            async with edge.upstreams.request(upstream, "GET", path, headers=headers) as answer:
+                transient = answer.status in _TRANSIENT
+                body = b"" if transient else await read_limited(answer, MAX_RESPONSE_BYTES)
+        except (UpstreamUnreachable, UpstreamMalformed) as error:
+            failures = _failed_again(exchange, failures, error)
+            continue
+        if transient:
+            failures = _failed_again(exchange, failures, UpstreamUnreachable())
+            continue
+        failures = 0
+        told = read(_DECODER, body)
+        if answer.status != 200 or told is None or not told.status:
+            raise UpstreamMalformed
+        if not is_unfinished(told.status):
             return body
+
+
+def _failed_again(exchange: Exchange, before: int, error: TranslationError) -> int:
+    """Return how many polls failed in a row. Raises `error` where they are too many."""
+    log.warning("poll_failed", request_id=exchange.request_id, failures=before + 1, code=error.error.code)
+    if before + 1 >= MAX_FAILURES:
+        raise error
+    return before + 1

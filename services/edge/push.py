@@ -52,61 +52,81 @@ def _make(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
     return _Protocol(loop)
 
 
-class Pushed:
-    """The body of one answer. `take` gets each read, and says whether it is done with it."""
+class _Source:
+    """The body of one answer, and who gets its reads."""
 
     def __init__(self, answer: aiohttp.ClientResponse, take: Take) -> None:
-        self._content = answer.content
-        self._take = take
+        self.content = answer.content
+        self.take = take
+        self.protocol: _Protocol | None = None  # the answer is whole, and its connection serves others
+        if answer.connection is not None:
+            assert isinstance(answer.connection.protocol, _Protocol)
+            self.protocol = answer.connection.protocol
+
+
+class Pushed:
+    """The bodies of answers that are read together. The `take` of each gets its reads, and says whether it is done."""
+
+    def __init__(self, *answers: tuple[aiohttp.ClientResponse, Take]) -> None:
+        self._sources = [_Source(answer, take) for answer, take in answers]
         self._waiter: asyncio.Future[None] | None = None
-        self._left = False  # did `take` leave something to do?
+        self._left = False  # did a `take` leave something to do?
         self._draining = False
-        connection = answer.connection
-        self._protocol = connection.protocol if connection is not None else None  # None: the answer is whole
 
     async def left(self) -> bool:
-        """Wait until `take` leaves something to do; False at the end. Nothing is taken until this is asked again.
+        """Wait until a `take` leaves something to do; False where an answer has ended.
 
-        Raises what reading raises.
+        Nothing of any answer is taken until this is asked again. Raises what reading raises.
         """
         self._left = False
-        if not isinstance(self._protocol, _Protocol):
-            return await self._read()
-        while not self._drain() and not self._content.at_eof():
+        while not self._advance():
             self._waiter = asyncio.get_running_loop().create_future()
-            self._protocol.listener = self._on_read
+            listeners = [(source.protocol, partial(self._on_read, source)) for source in self._sources]
+            for protocol, listener in listeners:
+                if protocol is not None:
+                    protocol.listener = listener
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-                if self._protocol.listener == self._on_read:  # else the connection serves another answer already
-                    self._protocol.listener = None
+                for protocol, listener in listeners:
+                    # Else the connection serves another answer already.
+                    if protocol is not None and protocol.listener is listener:
+                        protocol.listener = None
         return self._left
 
-    async def _read(self) -> bool:
-        """The same, one wake-up for each read."""
-        async for data in self._content.iter_any():
-            if not self._take(data):
-                return True
-        return False
+    def drop(self, answer: aiohttp.ClientResponse) -> None:
+        """Read no more of an answer: that it ends does not count."""
+        self._sources = [source for source in self._sources if source.content is not answer.content]
 
-    def _on_read(self) -> None:
+    def _advance(self) -> bool:
+        """Hand over what has come; return whether something is left to do, or an answer has ended."""
+        for source in self._sources:
+            if self._drain(source):
+                if len(self._sources) > 1:  # the next turn is another's
+                    self._sources.remove(source)
+                    self._sources.append(source)
+                return True
+        return any(source.content.at_eof() for source in self._sources)
+
+    def _on_read(self, source: _Source) -> None:
         if self._draining or self._waiter is None or self._waiter.done():
             return
         try:
-            ended = self._drain() or self._content.at_eof()
+            ended = self._drain(source) or source.content.at_eof()
         except Exception as error:  # into the task that waits, not into aiohttp
             self._waiter.set_exception(error)
         else:
             if ended:
                 self._waiter.set_result(None)
 
-    def _drain(self) -> bool:
-        """Hand over what has come; return whether something is left to do."""
+    def _drain(self, source: _Source) -> bool:
+        """Hand over what has come of one answer; return whether something is left to do."""
         self._draining = True  # reading may resume the connection, which then reads on within
+        content, take = source.content, source.take
         try:
-            while not self._left and (data := self._content.read_nowait()):
-                self._left = not self._take(data)
+            while not self._left and (data := content.read_nowait()):
+                self._left = not take(data)
         finally:
             self._draining = False
         return self._left

@@ -5,7 +5,6 @@ those for whom the ids were made that a request names.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from msgspec import Raw
 
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
-from libs.schemas.halves import decode
+from libs.schemas.halves import read
 from libs.translate.body import decode_body
 from libs.translate.errors import TranslationError
 from libs.translate.sse import FrameParser, FrameTooLarge
@@ -216,22 +215,20 @@ class _Tap:
     def _feed(self, parser: FrameParser, data: bytes) -> None:
         try:
             for _, payload in parser.feed(data):
-                told = decode(_EVENT, payload).response if b'"response"' in payload else None
-                if told is not None:
-                    self._made.claim(_ids(told, self._request.place))
-                    if told.status not in _GOES_ON:
+                event = read(_EVENT, payload) if b'"response"' in payload else None
+                if event is not None and event.response is not None:
+                    self._made.claim(_ids(event.response, self._request.place))
+                    if event.response.status not in _GOES_ON:
                         self._made.ended()
         except FrameTooLarge:
             self._reads = False
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
 
     def finish(self) -> None:
         """The answer is whole."""
         exchange, place = self._request.exchange, self._request.place
         if self._chunks:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                told = decode(_TOLD, b"".join(self._chunks))
+            told = read(_TOLD, b"".join(self._chunks))
+            if told is not None:
                 self._made.claim(_ids(told, place, adds=exchange.scope["method"] == "POST"))
         if place is not None and _deletes(exchange, place) and exchange.status < 300:
             assert place.row.kind is not None and place.id is not None

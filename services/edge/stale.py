@@ -28,9 +28,7 @@ class Stale(Exception):
         return self._ignored or _UNCHAINED.search(self.told.message or "") is not None
 
 
-def find_stale(
-    converted: Converted, exchange: Exchange, error: TranslationError, *, has_output: bool = True
-) -> Stale | None:
+def find_stale(converted: Converted, exchange: Exchange, error: TranslationError, *, has_output: bool) -> Stale | None:
     """Return how `error` is to be mended; None where it is the client's to hear.
 
     Without anything of ours in the request, such an error is about what the client itself sent. An answer that does

@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-import msgspec
-
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
+from libs.schemas.halves import Decodes, read
 from libs.schemas.plan import StreamPlan
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.ids import response_id
@@ -28,10 +27,10 @@ from services.edge import owners, paths, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.made import release
-from services.edge.model_call import MAX_RESPONSE_BYTES, decode_response
+from services.edge.model_call import decode_response
 from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.tenants import Caller
-from services.edge.upstream import UpstreamTruncated, read_limited
+from services.edge.upstream import MAX_RESPONSE_BYTES, UpstreamMalformed, read_limited, read_refusal
 
 T = TypeVar("T")
 
@@ -155,17 +154,18 @@ class _Stored:
         page = await self._call("GET", f"/responses/{upstream_id}/input_items?{urlencode(query)}")
         instructions = None
         if "after" not in query and query["order"] == "asc":
-            instructions = _decode(INSTRUCTIONS_DECODER.decode, await self._call("GET", f"/responses/{upstream_id}"))
-        items = _decode(INPUT_ITEMS_DECODER.decode, page)
+            instructions = _decode(INSTRUCTIONS_DECODER, await self._call("GET", f"/responses/{upstream_id}"))
+        items = _decode(INPUT_ITEMS_DECODER, page)
         told = to_stored_messages(items, instructions.instructions if instructions else None)
         return STORED_ENCODER.encode(told)
 
     async def _call(self, method: str, path: str) -> bytes:
         async with self._edge.upstreams.request(self._upstream, method, path, headers=self._headers) as answer:
-            body = await read_limited(answer, MAX_RESPONSE_BYTES)
+            refuses = answer.status >= 300
+            body = await (read_refusal(answer) if refuses else read_limited(answer, MAX_RESPONSE_BYTES))
         if answer.status == 404:
             raise _Missing(404, ErrorBody(message="", code="not_found"))
-        if answer.status >= 300:
+        if refuses:
             error = to_chat_error(answer.status, read_error(body), _PLAN)
             raise TranslationError(answer.status if answer.status >= 400 else 502, error)
         return body
@@ -178,11 +178,11 @@ _SHOWS: dict[tuple[str, bool], Callable[[_Stored, str, str], Awaitable[bytes]]] 
 }
 
 
-def _decode(decode: Callable[[bytes], T], body: bytes) -> T:
-    try:
-        return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamTruncated from None
+def _decode(decoder: Decodes[T], body: bytes) -> T:
+    found = read(decoder, body)
+    if found is None:
+        raise UpstreamMalformed
+    return found
 
 
 def _not_found(message: str | None, name: str) -> InvalidRequest:

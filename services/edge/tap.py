@@ -1,16 +1,16 @@
 """Reads along with bytes that pass through, for the record and for what the answer makes; it changes nothing.
 
-Of a stream only the frames that begin and end it are parsed; of a body, its end state.
+Of a stream only the frames that begin and end it, or an item of it, are parsed; of a body, its end state.
 """
 
-import msgspec
+from msgspec import Raw
 
 from libs.runtime import metrics
-from libs.schemas.events import ErrorEvent, ResponseCreated, ResponseFailed, decode_event
-from libs.schemas.output import RESPONSE_DECODER, FunctionCallItem, Response, decode_item
-from libs.schemas.records import Outcome
-from libs.translate.errors import TranslationError
-from libs.translate.finish import event_failure, finish_reason, response_failure
+from libs.schemas.errors import ErrorBody
+from libs.schemas.events import ErrorEvent, OutputItemDone, ResponseCreated, StreamEvent, decode_event
+from libs.schemas.halves import UNREADABLE, read
+from libs.schemas.output import RESPONSE_DECODER, Response
+from libs.translate.finish import ended, event_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
 from services.edge.made import Made
@@ -18,8 +18,14 @@ from services.edge.made import Made
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_CLAIMED_BYTES = 64 * 1024 * 1024  # of a body whose ids are claimed
 
-_READ = (b"response.created", b"response.completed", b"response.incomplete", b"response.failed", b"error")
-_OUTCOMES: dict[str | None, Outcome] = {"completed": "ok", "incomplete": "incomplete", "failed": "failed"}
+_READ = (
+    b"response.created",
+    b"response.output_item.done",  # some servers end with an empty output
+    b"response.completed",
+    b"response.incomplete",
+    b"response.failed",
+    b"error",
+)
 
 
 class StreamTap:
@@ -29,6 +35,8 @@ class StreamTap:
         self._record = record
         self._made = made
         self._parser: FrameParser | None = FrameParser()
+        self._items: list[Raw] = []
+        self._error: ErrorBody | None = None
 
     def feed(self, data: bytes) -> None:
         """Read what has just arrived; the record ends with the terminal event."""
@@ -39,31 +47,36 @@ class StreamTap:
             for name, payload in self._parser.feed(data):
                 if name in _READ or (not name and _is_read(payload)):
                     self._read(name, payload)
-        except (FrameTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except FrameTooLarge:
             metrics.BAD_EVENTS.inc()
             self._parser = None
 
     def _read(self, name: bytes, payload: bytes) -> None:
-        event = decode_event(name, payload)
+        try:
+            self._take(decode_event(name, payload))
+        except UNREADABLE:
+            metrics.BAD_EVENTS.inc()
+
+    def _take(self, event: StreamEvent) -> None:
         if isinstance(event, ResponseCreated):
             self._record.identify(event.response)
             self._made.response(event.response)
+        elif isinstance(event, OutputItemDone):
+            self._items.append(event.item)
         elif isinstance(event, ErrorEvent):
-            _fail(self._record, event_failure(event))
-        elif isinstance(event, ResponseFailed):
-            self._end(event.response)
-            _fail(self._record, response_failure(event.response), event.response)
+            self._error = event_failure(event).error  # a failed response may follow, with its usage
         elif hasattr(event, "response"):
-            self._end(event.response)
-            end(self._record, event.response)
-
-    def _end(self, response: Response) -> None:
-        self._made.response(response)
-        self._made.ended()
+            response: Response = event.response
+            self._made.response(response)
+            self._made.ended()
+            self._record.answered(ended(response, response.output or self._items), response)
 
     def finish(self) -> None:
         """The upstream closed; without a terminal event the answer was cut."""
-        self._record.end("truncated")
+        if self._error is None:
+            self._record.end("truncated")
+        else:
+            self._record.end("failed", error_code=self._error.code)
 
 
 class BodyTap:
@@ -86,29 +99,12 @@ class BodyTap:
 
     def finish(self) -> None:
         """The body is whole."""
-        try:
-            response = RESPONSE_DECODER.decode(b"".join(self._chunks or ()))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        response = read(RESPONSE_DECODER, b"".join(self._chunks or ()))
+        if response is None:
             self._record.end("ok")
             return
-        end(self._record, response)
+        self._record.answered(ended(response, response.output), response)
         self._made.response(response)
-
-
-def end(record: Call, response: Response) -> Outcome:
-    """End a record with a response as the upstream gave it; return how it ended."""
-    calls = sum(isinstance(decode_item(item), FunctionCallItem) for item in response.output)
-    if response.status == "failed":
-        _fail(record, response_failure(response), response)
-        return "failed"
-    outcome = _OUTCOMES.get(response.status, "ok")
-    reason = finish_reason(response, has_calls=calls > 0)
-    record.end(outcome, response=response, finish_reason=reason, tool_calls=calls)
-    return outcome
-
-
-def _fail(record: Call, error: TranslationError, response: Response | None = None) -> None:
-    record.end("failed", error_code=error.error.code, response=response)
 
 
 def _is_read(payload: bytes) -> bool:

@@ -21,6 +21,7 @@ from services.edge.own_key import OwnKey, put_back
 from services.edge.tenants import Caller, Tenants
 
 ERROR_BODY_LIMIT = 1024 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # of a whole answer
 UPSTREAM_ERROR = "x-parley-upstream-error"
 RAW_ERROR_LIMIT = 2048  # of an upstream's error, in bytes, before base64: headers must stay small
 # Statuses that SDKs retry by themselves, though these codes say that it cannot help (G.2).
@@ -68,8 +69,24 @@ class UpstreamTimeout(TranslationError):
         )
 
 
+class UpstreamMalformed(TranslationError):
+    """The answer cannot be read: it is no JSON, no Response object, or broke off."""
+
+    def __init__(self) -> None:
+        message = "The upstream's answer cannot be read."
+        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_malformed"))
+
+
+class UpstreamTooLarge(TranslationError):
+    """The answer, or one event of it, is longer than may be held in memory."""
+
+    def __init__(self) -> None:
+        message = "The upstream's answer is larger than Parley reads."
+        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_too_large"))
+
+
 class UpstreamTruncated(TranslationError):
-    """The answer ended without its terminal event; what came of it may not pass for whole (C.3)."""
+    """A stream ended without its terminal event; what came of it may not pass for whole (C.3)."""
 
     def __init__(self) -> None:
         message = "The upstream closed the stream before the answer was complete."
@@ -151,7 +168,7 @@ class Upstreams:
         if answer.status != 401:
             body = await read_beginning(answer, ERROR_BODY_LIMIT)
             if not answer.content.at_eof():
-                raise UpstreamTruncated  # nothing sensible says so much
+                raise UpstreamTooLarge  # nothing sensible says so much
             put_back(answer, body)
         readable = answer.headers.get("content-encoding", "identity") == "identity"
         key.check(answer.status, read_error(body) if readable else None)
@@ -206,15 +223,29 @@ async def _pieces(body: Sequence[bytes | memoryview]) -> AsyncIterator[bytes]:
             yield bytes(view[start : start + _PIECE_BYTES])
 
 
+async def read_refusal(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of the body of an error answer; its status counts even where the body breaks off."""
+    try:
+        return (await read_beginning(answer, ERROR_BODY_LIMIT))[:ERROR_BODY_LIMIT]
+    except UpstreamMalformed:
+        return b""
+
+
 async def read_limited(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return the body of an answer, at most `limit` bytes of it. Raises UpstreamTruncated when it breaks off."""
-    return (await read_beginning(answer, limit))[:limit]
+    """Return the body of an answer.
+
+    Raises UpstreamTooLarge beyond `limit` bytes, UpstreamMalformed when it breaks off.
+    """
+    body = await read_beginning(answer, limit + 1)
+    if len(body) > limit:
+        raise UpstreamTooLarge
+    return body
 
 
 async def read_beginning(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return all that was read of a body once `limit` bytes were there, or it ended: the rest can still be read.
 
-    Raises UpstreamTruncated when it breaks off.
+    Raises UpstreamMalformed when it breaks off.
     """
     chunks, size = [], 0
     try:
@@ -224,5 +255,5 @@ async def read_beginning(answer: aiohttp.ClientResponse, limit: int) -> bytes:
             if size >= limit:
                 break
     except (aiohttp.ClientError, OSError):
-        raise UpstreamTruncated from None
+        raise UpstreamMalformed from None
     return b"".join(chunks)

@@ -102,7 +102,7 @@ def _feed(plan: StreamPlan) -> Callable[[StreamEvent], Chunks]:
     if plan.choices == 1:
         return ChunkStream(plan).feed
     fan = FanOut(plan)
-    return lambda event: [chunk for choice in range(plan.choices) for chunk in fan.feed(choice, event)]
+    return lambda event: [chunk for choice in fan.choices for chunk in choice.feed(event)]
 
 
 def _event(frame: Frame) -> StreamEvent | None:

@@ -2,15 +2,13 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 
 from libs.schemas.events import StreamEvent
 from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
 from libs.translate.completion import to_completion
-from libs.translate.errors import UpstreamFailed
 from libs.translate.fanout import FanOut, merge_completions
-from tests.support.answers import Json, added, completed, created, event, failed, message, response, text
+from tests.support.answers import Json, added, completed, created, event, message, response, text
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "output_tokens_details": {"reasoning_tokens": 1}}
 RESULT = {"type": "moderation_result", "model": "m", "flagged": False}
@@ -18,7 +16,7 @@ PLAN = StreamPlan(stream=True, choices=2, include_usage=True)
 
 
 def _feed(fan: FanOut, *fed: tuple[int, StreamEvent]) -> list[Json]:
-    made = [chunk for choice, one in fed for chunk in fan.feed(choice, one)]
+    made = [chunk for choice, one in fed for chunk in fan.choices[choice].feed(one)]
     plain: list[Json] = json.loads(msgspec.json.encode(made))
     return plain
 
@@ -35,9 +33,7 @@ def _indexes(made: list[Json]) -> list[int]:
 def test_nothing_is_said_until_each_answer_has_begun() -> None:
     fan = FanOut(PLAN)
     assert _feed(fan, (1, created()), (1, added(0, message())), (1, text(0, "b")), (0, created())) == []
-    assert not fan.begun
-    _feed(fan, (0, added(0, message())))
-    assert fan.begun
+    assert len(_feed(fan, (0, added(0, message())))) == 3
 
 
 def test_roles_come_first_in_the_order_of_the_choices() -> None:
@@ -52,17 +48,22 @@ def test_all_chunks_are_named_after_the_first_answer() -> None:
     assert {(chunk["id"], chunk["created"], chunk["model"]) for chunk in made} == {("chatcmpl-1", 1767225600, "m-2026")}
 
 
-def test_each_choice_ends_and_usage_comes_once() -> None:
+def test_choices_end_together_in_their_order_and_usage_comes_once() -> None:
     fan = FanOut(PLAN)
     _begin(fan)
     moderation = {"input": RESULT, "output": RESULT}
-    made = _feed(fan, (1, completed(usage=USAGE, moderation=moderation)))
-    assert [chunk["choices"][0]["finish_reason"] for chunk in made] == ["stop"]
-    finish, moderated, used = _feed(fan, (0, completed(usage=USAGE, moderation=moderation)))
-    assert (finish["choices"][0]["finish_reason"], moderated["choices"], used["choices"]) == ("stop", [], [])
+    rest = _feed(fan, (1, completed(message("bcd"), usage=USAGE, moderation=moderation)))
+    assert [chunk["choices"][0]["delta"]["content"] for chunk in rest] == ["cd"]
+    assert not fan.ended
+    *finishes, moderated, used = _feed(fan, (0, completed(usage=USAGE, moderation=moderation)))
+    assert [(choice["index"], choice["finish_reason"]) for chunk in finishes for choice in chunk["choices"]] == [
+        (0, "stop"),
+        (1, "stop"),
+    ]
+    assert fan.ended and all(stream.is_last for stream in fan.choices)
+    assert (moderated["choices"], used["choices"]) == ([], [])
     assert used["usage"]["total_tokens"] == 10
     assert used["usage"]["completion_tokens_details"]["reasoning_tokens"] == 2
-    assert [one is not None for one in fan.responses] == [True, True]
 
 
 def test_usage_that_one_answer_lacks_is_not_made_up() -> None:
@@ -72,23 +73,25 @@ def test_usage_that_one_answer_lacks_is_not_made_up() -> None:
     assert all(chunk["choices"] for chunk in made)
 
 
-def test_a_failure_of_one_is_the_failure_of_all() -> None:
-    fan = FanOut(PLAN)
-    _feed(fan, (0, created()), (0, added(0, message())))
-    with pytest.raises(UpstreamFailed) as first:
-        fan.feed(1, failed("rate_limit_exceeded"))
-    with pytest.raises(UpstreamFailed) as again:
-        fan.feed(0, text(0, "a"))
-    assert again.value is first.value and not fan.begun
-
-
 def test_a_choice_that_is_stopped_ends_alone() -> None:
     fan = FanOut(StreamPlan(stream=True, choices=2, stop=["END"]))
     _begin(fan)
     _feed(fan, (0, text(0, "one END")))
-    assert (fan.stream(0).stopped, fan.stream(1).stopped) == (True, False)
-    (ended,) = fan.finish(0)
+    assert [stream.stopped for stream in fan.choices] == [True, False]
+    (ended,) = fan.choices[0].finish()
     assert (ended.choices[0].index, ended.choices[0].finish_reason) == (0, "stop")
+    assert (fan.choices[0].leave(), fan.ended) == ([], False)
+    *_, last = _feed(fan, (1, completed()))
+    assert (last["choices"][0]["index"], fan.ended) == (1, True)
+
+
+def test_choices_of_which_the_last_is_stopped_end_without_usage() -> None:
+    fan = FanOut(StreamPlan(stream=True, choices=2, stop=["END"], include_usage=True))
+    _begin(fan)
+    assert _feed(fan, (0, completed(usage=USAGE))) == []
+    _feed(fan, (1, text(0, "END")))
+    fan.choices[1].finish()
+    assert [chunk.choices[0].index for chunk in fan.choices[1].leave()] == [0]
 
 
 # -- whole answers ----------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
-"""An edge without a bus and without upstreams: what is asked is noted, and answered from tables."""
+"""An edge without a bus: what is asked is noted, and answered from tables; upstreams are a server on the loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any, cast
+
+import aiohttp
+import msgspec
 
 from libs.runtime.errors import NoWorkers
 from libs.schemas.config import Config, Upstream
@@ -14,8 +17,10 @@ from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.streams import Streams
 from services.edge.tenants import Caller, Tenants
+from services.edge.upstream import Upstreams
 
 PAUSE = b"<PAUSE>"  # in a body: what follows is another read
+CUT = b"<CUT>"  # at the end of a body: the connection breaks there
 CALLER = Caller("t" * 32, "sk-1", {})
 UPSTREAMS = [Upstream(name="one", base_url="http://1", auth="client"), Upstream(name="two", base_url="http://2")]
 
@@ -41,13 +46,21 @@ class FakeBus:
         return reply.pop(0) if isinstance(reply, list) else reply
 
 
-class FakeUpstreams:
-    """Answers with the next of `bodies`; without them with the status that `statuses` has for a path, else 200."""
+class LiveUpstreams(Upstreams):
+    """The client that the edge has, and one server behind all upstreams.
 
-    def __init__(self, statuses: dict[str, int], bodies: list[tuple[int, bytes]]) -> None:
+    It answers with the next of `bodies`; without them with the status that `statuses` has for a path, else 200.
+    """
+
+    def __init__(self, statuses: dict[str, int], bodies: list[tuple[int, bytes]], tenants: Tenants) -> None:
+        super().__init__(Config().edge, tenants)
         self.bodies = bodies
         self.statuses = statuses
         self.asked: list[tuple[str, str, str]] = []
+        self._server: asyncio.Server | None = None
+        self._starting = asyncio.Lock()
+        self._answers: dict[str, tuple[int, bytes]] = {}
+        LIVE.append(self)
 
     def auth_headers(self, upstream: Upstream, caller: Caller) -> dict[str, str]:
         return {"authorization": f"Bearer {caller.bearer}"}
@@ -59,19 +72,59 @@ class FakeUpstreams:
         return None
 
     @asynccontextmanager
-    async def request(self, upstream: Upstream, method: str, path: str, **_: Any) -> AsyncIterator[Any]:
+    async def request(
+        self, upstream: Upstream, method: str, path: str, *, headers: Mapping[str, str], body: Any = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        number = str(len(self.asked))
         self.asked.append((upstream.name, method, path))
-        status, body = self.bodies.pop(0) if self.bodies else (self.statuses.get(path, 200), b"")
-        yield SimpleNamespace(status=status, headers={}, content=_Content(body), connection=None)
+        self._answers[number] = self.bodies.pop(0) if self.bodies else (self.statuses.get(path, 200), b"")
+        here = msgspec.structs.replace(upstream, base_url=f"http://127.0.0.1:{await self._port()}")
+        async with super().request(here, method, path, headers={**headers, "x-number": number}, body=body) as answer:
+            yield answer
+
+    async def _port(self) -> int:
+        async with self._starting:
+            if self._server is None:
+                self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+                await self.start()
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := (await reader.readuntil(b"\r\n\r\n")).lower():
+                length = re.search(rb"content-length: (\d+)", head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                number = re.search(rb"x-number: (\d+)", head)
+                assert number is not None
+                await self._answer(writer, *self._answers[number[1].decode()])
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
+        kind = "text/event-stream" if body.startswith((b"event:", b"data:")) else "application/json"
+        lines = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(lines.encode())
+        for piece in body.removesuffix(CUT).split(PAUSE):
+            if piece:
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await writer.drain()
+            await asyncio.sleep(0.01)
+        if body.endswith(CUT):
+            raise ConnectionError
+        writer.write(b"0\r\n\r\n")
+
+    async def close(self) -> None:
+        """Stop the server as well."""
+        await super().close()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
 
 
-class _Content:
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        for read in self._body.split(PAUSE):
-            yield read
+LIVE: list[LiveUpstreams] = []  # to be closed by the fixture of this folder
 
 
 class Sink:
@@ -116,16 +169,16 @@ class Stage:
         upstreams: list[Upstream] | None = None,
     ) -> None:
         self.bus = FakeBus(replies)
-        self.upstreams = FakeUpstreams(statuses or {}, bodies or [])
         self.sink = Sink()
         self.outbox = FakeOutbox()
         config = Config(upstream=upstreams or UPSTREAMS)
         tenants = Tenants(b"s" * 32, [UPSTREAMS[0]], {})
+        self.upstreams = LiveUpstreams(statuses or {}, bodies or [], tenants)
         self.edge = Edge(
             config=config,
             bus=cast(Any, self.bus),
             tenants=tenants,
-            upstreams=cast(Any, self.upstreams),
+            upstreams=self.upstreams,
             sink=self.sink,
             outbox=cast(Any, self.outbox),
             streams=Streams(config.edge),

@@ -1,7 +1,7 @@
 """Reads of an upstream's answer go to a function at once, in order, and wait where it cannot keep up."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -47,10 +47,9 @@ async def answering(made: aiohttp.TCPConnector) -> AsyncIterator[tuple[Server, a
     await listening.wait_closed()
 
 
-@pytest.fixture(params=[connector, aiohttp.TCPConnector], ids=["pushed", "read"])
-async def site(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Server, aiohttp.ClientSession, str]]:
-    """Over our own connector, and over aiohttp's, where nothing can be pushed."""
-    async with answering(request.param()) as parts:
+@pytest.fixture
+async def site() -> AsyncIterator[tuple[Server, aiohttp.ClientSession, str]]:
+    async with answering(connector()) as parts:
         yield parts
 
 
@@ -66,7 +65,7 @@ async def test_every_read_is_taken_in_order_and_the_connection_used_again(
             return True
 
         answer = await session.get(url)
-        ended = asyncio.create_task(Pushed(answer, take).left())
+        ended = asyncio.create_task(Pushed((answer, take)).left())
         for number in range(20):
             server.writer.write(chunk(b"%d," % number))
             await asyncio.sleep(0)
@@ -89,7 +88,7 @@ async def test_nothing_is_taken_while_something_is_left(site: tuple[Server, aioh
     for data in whole:
         server.writer.write(chunk(data))
     server.writer.write(END)
-    pushed = Pushed(answer, take)
+    pushed = Pushed((answer, take))
     while await pushed.left():
         before = len(taken)
         await asyncio.sleep(0.002)
@@ -104,7 +103,7 @@ async def test_answer_that_breaks_off_raises(site: tuple[Server, aiohttp.ClientS
     server.writer.write(chunk(b"a"))
     server.writer.close()
     with pytest.raises(aiohttp.ClientPayloadError):
-        await Pushed(answer, lambda data: True).left()
+        await Pushed((answer, lambda data: True)).left()
     answer.close()
 
 
@@ -115,7 +114,7 @@ async def test_failure_of_the_taker_reaches_who_waits(site: tuple[Server, aiohtt
         raise ValueError(data)
 
     answer = await session.get(url)
-    waiting = asyncio.create_task(Pushed(answer, take).left())
+    waiting = asyncio.create_task(Pushed((answer, take)).left())
     await asyncio.sleep(0.01)
     server.writer.write(chunk(b"a"))
     with pytest.raises(ValueError, match="b'a'"):
@@ -132,7 +131,7 @@ async def test_task_that_is_cancelled_takes_no_more(site: tuple[Server, aiohttp.
         return True
 
     answer = await session.get(url)
-    waiting = asyncio.create_task(Pushed(answer, take).left())
+    waiting = asyncio.create_task(Pushed((answer, take)).left())
     await asyncio.sleep(0.01)
     waiting.cancel()
     await asyncio.wait({waiting})
@@ -154,10 +153,73 @@ async def test_reads_are_taken_without_a_turn_of_the_loop() -> None:
             return True
 
         answer = await session.get(url)
-        waiting = asyncio.create_task(Pushed(answer, take).left(), name="waiting")
+        waiting = asyncio.create_task(Pushed((answer, take)).left(), name="waiting")
         await asyncio.sleep(0.01)
         server.writer.write(chunk(b"a"))
         await asyncio.sleep(0.01)
         server.writer.write(END)
         assert await waiting is False
         assert inside == [""]
+
+
+async def test_answers_that_are_read_together_each_reach_their_taker(
+    site: tuple[Server, aiohttp.ClientSession, str],
+) -> None:
+    server, session, url = site
+    taken: list[tuple[int, bytes]] = []
+    answers, writers = [], []
+    for _ in range(2):
+        answers.append(await session.get(url))
+        writers.append(server.writer)
+
+    def taker(number: int) -> Callable[[bytes], bool]:
+        def take(data: bytes) -> bool:
+            taken.append((number, data))
+            return data != b"stop"
+
+        return take
+
+    pushed = Pushed(*((answer, taker(number)) for number, answer in enumerate(answers)))
+    waiting = asyncio.create_task(pushed.left())
+    for number, data in ((1, b"b"), (0, b"a"), (1, b"stop")):
+        writers[number].write(chunk(data))
+        await asyncio.sleep(0.01)
+    assert await waiting is True
+    writers[0].write(chunk(b"held"))
+    await asyncio.sleep(0.01)
+    assert taken == [(1, b"b"), (0, b"a"), (1, b"stop")]
+    writers[1].write(END)
+    assert await pushed.left() is False  # the end of one
+    pushed.drop(answers[1])
+    writers[0].write(END)
+    assert await pushed.left() is False
+    assert taken[3:] == [(0, b"held")]
+
+
+async def test_answer_that_has_always_something_does_not_starve_another(
+    site: tuple[Server, aiohttp.ClientSession, str],
+) -> None:
+    server, session, url = site
+    taken: list[int] = []
+    answers, writers = [], []
+    for _ in range(2):
+        answers.append(await session.get(url))
+        writers.append(server.writer)
+
+    def taker(number: int) -> Callable[[bytes], bool]:
+        def take(data: bytes) -> bool:
+            taken.append(number)
+            return False
+
+        return take
+
+    for writer in writers:
+        for _ in range(50):
+            writer.write(chunk(b"x" * 20_000))
+    await asyncio.sleep(0.05)
+    pushed = Pushed(*((answer, taker(number)) for number, answer in enumerate(answers)))
+    for _ in range(6):
+        assert await pushed.left()
+    assert set(taken[:2]) == {0, 1} and min(taken.count(0), taken.count(1)) >= 2
+    for answer in answers:
+        answer.close()

@@ -139,6 +139,50 @@ async def test_body_tap_records_the_response(sink: Sink) -> None:
     assert (record.outcome, record.reasoning_tokens, record.streamed) == ("ok", 5, False)
 
 
+PROGRAM = {**CALL_ITEM, "caller": {"type": "program"}}
+CUSTOM = {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x"}
+APPROVAL = {"type": "mcp_approval_request", "id": "a", "name": "f", "server_label": "s", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "ended"),
+    [
+        ({"output": [CUSTOM]}, ("ok", "tool_calls", 1)),
+        ({"output": [PROGRAM]}, ("ok", "stop", 0)),
+        ({"output": [CALL_ITEM, PROGRAM, APPROVAL]}, ("ok", "tool_calls", 2)),
+        ({"status": "cancelled"}, ("failed", "", 0)),
+        ({"status": "queued", "output": []}, ("ok", "", 0)),
+        ({"status": "incomplete"}, ("incomplete", "length", 1)),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_items_and_status_say_how_a_response_ended(
+    sink: Sink, fields: dict[str, Any], ended: tuple[str, str, int], *, streamed: bool
+) -> None:
+    response = {**RESPONSE, **fields}
+    tap = StreamTap(call(sink), nothing()) if streamed else BodyTap(call(sink, streamed=False), nothing())
+    tap.feed(frame("response.completed", response=response) if streamed else json.dumps(response).encode())
+    tap.finish()
+    [record] = sink.closed
+    assert (record.outcome, record.finish_reason, record.tool_calls) == ended
+
+
+async def test_items_that_stand_in_no_terminal_event_are_counted(sink: Sink) -> None:
+    tap = StreamTap(call(sink), nothing())
+    tap.feed(frame("response.output_item.done", output_index=0, item=CUSTOM) + b"event: error\ndata: {\n\n")
+    tap.feed(frame("response.completed", response={**RESPONSE, "output": []}))
+    assert [(record.finish_reason, record.tool_calls) for record in sink.closed] == [("tool_calls", 1)]
+
+
+async def test_response_that_follows_an_error_is_recorded_with_its_usage(sink: Sink) -> None:
+    tap = StreamTap(call(sink), nothing())
+    tap.feed(frame("error", code="server_error", message="No."))
+    error = {"code": "server_error", "message": "No."}
+    tap.feed(frame("response.failed", response={**RESPONSE, "status": "failed", "error": error}))
+    [record] = sink.closed
+    assert (record.outcome, record.error_code, record.output_tokens) == ("failed", "server_error", 20)
+
+
 async def test_body_that_is_no_response_is_still_recorded(sink: Sink) -> None:
     tap = BodyTap(call(sink, streamed=False), nothing())
     tap.feed(b"<html>")
@@ -181,6 +225,18 @@ async def test_chat_stream_tap_records_finish_and_usage(sink: Sink) -> None:
     assert (record.cached_tokens, record.reasoning_tokens) == (4, 5)
 
 
+async def test_calls_of_a_chat_stream_are_counted_once_each(sink: Sink) -> None:
+    tap = ChatStreamTap(call(sink), nothing())
+    for index in (0, 1):
+        begun = {"index": index, "id": f"c{index}", "function": {"name": "f", "arguments": ""}}
+        tap.feed(chunk(choices=[{"index": 0, "delta": {"tool_calls": [begun]}}]))
+        more = {"index": index, "function": {"arguments": '{"name": 1}'}}
+        tap.feed(chunk(choices=[{"index": 0, "delta": {"tool_calls": [more]}}]))
+    tap.feed(chunk(choices=[{"delta": {}, "finish_reason": "tool_calls"}]))
+    tap.finish()
+    assert [(record.finish_reason, record.tool_calls) for record in sink.closed] == [("tool_calls", 2)]
+
+
 @pytest.mark.parametrize(
     ("stream", "outcome"),
     [
@@ -195,6 +251,12 @@ async def test_chat_stream_tap_tells_how_an_answer_ended(sink: Sink, stream: byt
     tap.feed(stream)
     tap.finish()
     assert [record.outcome for record in sink.closed] == [outcome]
+
+
+async def test_error_of_a_chat_stream_is_recorded_with_its_code(sink: Sink) -> None:
+    tap = ChatStreamTap(call(sink), nothing())
+    tap.feed(b'data: {"error": {"message": "x", "code": "rate_limit_exceeded"}}\n\n')
+    assert [record.error_code for record in sink.closed] == ["rate_limit_exceeded"]
 
 
 async def test_chat_body_tap_records_the_completion(sink: Sink) -> None:

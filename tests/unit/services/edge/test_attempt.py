@@ -1,0 +1,338 @@
+"""One try of one call, with one choice and with two: what the client gets, what is recorded and what is kept."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.schemas.bus import CommitReply, CommitRequest, Converted
+from libs.schemas.plan import CommitPlan, Continuity, StreamPlan
+from libs.schemas.records import CallRecord
+from libs.schemas.subjects import COMMIT, CONVERT
+from services.edge import failures, polling
+from services.edge.chat import ChatEndpoint
+from tests.support.answers import Json, call, custom, message, response
+from tests.unit.services.edge.fakes import CUT, PAUSE, Client, Stage
+
+DIGEST = "0a" * 16
+TO = CommitPlan(
+    scope=DIGEST,
+    asked=DIGEST,
+    start=DIGEST,
+    context=DIGEST,
+    conversation="tok",
+    upstream="one",
+    account=DIGEST,
+    model="m",
+    stored=True,
+)
+CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+SEARCH: Json = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+PROGRAMS: Json = {**call("call_p"), "caller": {"type": "program"}}
+QUOTA = {"code": "insufficient_quota", "message": "You have none left."}
+DONE = b"data: [DONE]\n\n"
+
+choices = pytest.mark.parametrize("choices", [1, 2])
+
+
+def converted(choices: int, **plan: Any) -> Converted:
+    planned = StreamPlan(**{"stream": False, "choices": choices, "commit": TO, **plan})
+    return Converted(
+        upstream="one",
+        model="m",
+        body=b"{}",
+        plan=planned,
+        continuity=Continuity(reason="first"),
+        conversation="tok",
+        dropped=["seed"],
+    )
+
+
+def whole(*output: Json, status: str = "completed", **fields: Any) -> tuple[int, bytes]:
+    return 200, json.dumps(response(*output, status=status, usage=USAGE, **fields)).encode()
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps({"type": kind, **fields}).encode())
+
+
+CREATED = event("response.created", response=response(status="in_progress"))
+TEXT = event("response.output_item.added", output_index=0, item=message()) + event(
+    "response.output_text.delta", output_index=0, content_index=0, delta="Hi"
+)
+
+
+def completed(*output: Json, **fields: Any) -> bytes:
+    return event("response.completed", response=response(*output, status="completed", usage=USAGE, **fields))
+
+
+def failed(error: Json) -> bytes:
+    return event("response.failed", response=response(status="failed", usage=USAGE, error=error))
+
+
+class Answered:
+    """What became of one request."""
+
+    def __init__(self, stage: Stage, client: Client) -> None:
+        self.status = client.status
+        self.headers = client.headers
+        self.body = client.body
+        self.records = [record for record in stage.sink.closed if isinstance(record, CallRecord)]
+        self.commits = [request for _, request in stage.bus.asked if isinstance(request, CommitRequest)]
+        self.asked = stage.upstreams.asked
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def frames(self) -> list[Any]:
+        lines = [line.removeprefix(b"data: ") for line in self.body.splitlines() if line.startswith(b"data: {")]
+        return [json.loads(line) for line in lines]
+
+    def recorded(self, *names: str) -> list[tuple[Any, ...]]:
+        return [tuple(getattr(record, name) for name in names) for record in self.records]
+
+
+async def run(bodies: Sequence[tuple[int, bytes]], choices: int = 1, **plan: Any) -> Answered:
+    replies = {CONVERT.name: [converted(choices, **plan)], COMMIT.name: CommitReply(turns=1)}
+    stage, client = Stage(replies, bodies=list(bodies)), Client("POST", "/v1/chat/completions", body=CHAT)
+    await failures.answer(client.exchange(), ChatEndpoint(stage.edge))
+    await asyncio.gather(*stage.edge.background)
+    return Answered(stage, client)
+
+
+async def stream(body: bytes, choices: int = 1, **plan: Any) -> Answered:
+    return await run([(200, body)] * choices, choices, stream=True, **plan)
+
+
+def told(encoded: str) -> bytes:
+    return base64.urlsafe_b64decode(encoded)
+
+
+# -- whole answers ----------------------------------------------------------------------------------
+
+
+@choices
+async def test_answer_that_the_upstream_still_works_on_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, choices: int
+) -> None:
+    monkeypatch.setattr(polling, "POLL_SECONDS", (0.001,))
+    queued = [whole(status="queued")] * choices
+    polls = [whole(status="in_progress"), (503, b"")] * choices + [whole(message("Yes"))] * choices
+    got = await run([*queued, *polls], choices)
+    assert (got.status, [one["message"]["content"] for one in got.json["choices"]]) == (200, ["Yes"] * choices)
+    assert got.recorded("outcome", "output_tokens", "finish_reason") == [("ok", 2, "stop")] * choices
+
+
+async def test_upstream_that_cannot_be_asked_again_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "POLL_SECONDS", (0.001,))
+    got = await run([whole(status="queued"), *[(503, b"")] * 9])
+    assert (got.status, got.json["error"]["code"]) == (502, "upstream_unreachable")
+    assert len(got.asked) == 1 + polling.MAX_FAILURES
+    assert got.recorded("outcome", "response_id") == [("unreachable", "resp_1")]
+
+
+@choices
+async def test_what_a_chat_answer_has_no_place_for_is_named(choices: int) -> None:
+    got = await run([whole(message("Yes"), SEARCH)] * choices, choices)
+    names = ["output[1].web_search_call"]
+    names = names if choices == 1 else [f"choices[{choice}].{names[0]}" for choice in range(choices)]
+    assert got.headers["x-parley-dropped"] == ",".join(["seed", *names])
+
+
+@choices
+@pytest.mark.parametrize(
+    ("item", "reason", "calls"),
+    [(call(), "tool_calls", 1), (custom(), "tool_calls", 1), (PROGRAMS, "stop", 0), (message("Hi"), "stop", 0)],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_client_and_record_agree_on_the_end(
+    choices: int, item: Json, reason: str, calls: int, *, streamed: bool
+) -> None:
+    got = await (stream(CREATED + completed(item), choices) if streamed else run([whole(item)] * choices, choices))
+    ends = [choice for frame in (got.frames if streamed else [got.json]) for choice in frame["choices"]]
+    assert [choice["finish_reason"] for choice in ends if choice["finish_reason"]] == [reason] * choices
+    assert got.recorded("finish_reason", "tool_calls", "outcome") == [(reason, calls, "ok")] * choices
+
+
+@choices
+async def test_failure_within_a_whole_answer_says_what_the_upstream_said(choices: int) -> None:
+    got = await run([whole(status="failed", error=QUOTA)] * choices, choices)
+    assert (got.status, got.json["error"]["code"]) == (429, "insufficient_quota")
+    assert got.headers["x-should-retry"] == "false"
+    assert b"You have none left." in told(got.headers["x-parley-upstream-error"])
+    assert got.recorded("outcome", "http_status", "error_code") == [("failed", 200, "insufficient_quota")] * choices
+    assert got.records[0].output_tokens == 2
+
+
+async def test_status_cancelled_is_a_failure() -> None:
+    for got in (
+        await run([whole(status="cancelled")]),
+        await stream(CREATED + event("response.failed", response=response(status="cancelled"))),
+    ):
+        assert (got.status, got.recorded("outcome")) == (500, [("failed",)])
+    typed = await run([whole(status="cancelled")], format="responses")
+    assert (typed.status, typed.recorded("outcome")) == (200, [("failed",)])
+
+
+@choices
+@pytest.mark.parametrize("body", [b"<html>", b"{", b"[" * 100_000, b"", b"\xff", b'{"id": "resp_1"' + CUT])
+async def test_body_that_cannot_be_read_is_malformed(choices: int, body: bytes) -> None:
+    got = await run([(200, body)] * choices, choices)
+    assert (got.status, got.json["error"]["code"]) == (502, "upstream_malformed")
+    assert got.recorded("outcome", "error_code") == [("failed", "upstream_malformed")] * choices
+
+
+@choices
+async def test_body_over_the_limit_is_never_cut(monkeypatch: pytest.MonkeyPatch, choices: int) -> None:
+    monkeypatch.setattr("services.edge.model_call.MAX_RESPONSE_BYTES", 100)
+    got = await run([whole(message("Yes"))] * choices, choices)
+    assert (got.status, got.json["error"]["code"]) == (502, "upstream_too_large")
+
+
+async def test_error_status_counts_whatever_its_body() -> None:
+    for body in (b"<html>" * 200_000, b'{"error": {' + CUT):
+        got = await run([(429, body)])
+        assert (got.status, got.json["error"]["type"]) == (429, "rate_limit_error")
+
+
+async def test_plan_that_names_an_unknown_upstream_is_our_fault() -> None:
+    stage = Stage({CONVERT.name: [msgspec.structs.replace(converted(1), upstream="gone")]})
+    client = Client("POST", "/v1/chat/completions", body=CHAT)
+    await failures.answer(client.exchange(), ChatEndpoint(stage.edge))
+    assert (client.status, json.loads(client.body)["error"]["code"]) == (503, "upstream_unknown")
+    assert client.headers["retry-after"]
+    assert not any(isinstance(record, CallRecord) for record in stage.sink.closed)
+
+
+# -- streams ----------------------------------------------------------------------------------------
+
+
+@choices
+@pytest.mark.parametrize("pause", [b"", PAUSE])
+async def test_stream_that_fails_before_output_is_a_status(choices: int, pause: bytes) -> None:
+    got = await stream(CREATED + pause + failed(QUOTA), choices)
+    assert (got.status, got.json["error"]["code"]) == (429, "insufficient_quota")
+    assert got.headers["x-should-retry"] == "false"
+    assert b"You have none left." in told(got.headers["x-parley-upstream-error"])
+    assert got.recorded("outcome", "response_id", "model")[0] == ("failed", "resp_1", "m-2026")
+    assert got.recorded("outcome") == [("failed",)] * choices
+
+
+@choices
+async def test_stream_that_fails_within_says_so_in_its_last_frame(choices: int) -> None:
+    got = await stream(CREATED + TEXT + PAUSE + failed(QUOTA), choices)
+    last = got.frames[-1]
+    assert (got.status, last["error"]["code"]) == (200, "insufficient_quota")
+    assert b"You have none left." in told(last["x-parley-upstream-error"])
+    assert DONE not in got.body
+    assert got.recorded("outcome", "response_id", "model") == [("failed", "resp_1", "m-2026")] * choices
+    assert got.records[0].output_tokens == 2
+    assert got.commits == []
+
+
+@choices
+@pytest.mark.parametrize("pause", [b"", PAUSE])
+@pytest.mark.parametrize(
+    "after",
+    [
+        completed(message("Hi")) * 250,
+        completed(call()),
+        failed(QUOTA),
+        event("error", code="server_error", message="Late."),
+        TEXT,
+        b"data: {\n\n",
+    ],
+    ids=["ends", "call", "failure", "error", "text", "garbage"],
+)
+async def test_what_follows_the_end_is_nothing(choices: int, pause: bytes, after: bytes) -> None:
+    plain = await stream(CREATED + TEXT + completed(message("Hi")), choices)
+    got = await stream(CREATED + TEXT + completed(message("Hi")) + pause + after, choices)
+    assert (got.status, got.body) == (200, plain.body)
+    assert got.body.endswith(DONE)
+    assert len(got.commits) == len(plain.commits) == choices
+    assert got.recorded("outcome", "tool_calls") == [("ok", 0)] * choices
+
+
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+async def test_what_follows_a_failure_is_nothing(format_: str) -> None:
+    got = await stream(CREATED + TEXT + failed(QUOTA) + completed(message("Hi")) + TEXT, format=format_)
+    assert got.recorded("outcome", "error_code") == [("failed", "insufficient_quota")]
+    assert got.commits == []
+
+
+async def test_error_event_ends_a_typed_stream() -> None:
+    error = event("error", code="server_error", message="No.")
+    got = await stream(CREATED + TEXT + error, format="responses")
+    assert got.body == CREATED + TEXT + error
+    assert got.recorded("outcome", "error_code", "response_id") == [("failed", "server_error", "resp_1")]
+    follows = failed({"code": "server_error", "message": "No."})
+    got = await stream(CREATED + TEXT + error + PAUSE + follows, format="responses")
+    assert got.body == CREATED + TEXT + error + follows
+    assert got.recorded("outcome", "error_code", "output_tokens") == [("failed", "server_error", 2)]
+
+
+@choices
+async def test_stream_that_breaks_off_is_truncated(choices: int) -> None:
+    for end in (b"", CUT):
+        got = await stream(CREATED + TEXT + PAUSE + end, choices)
+        assert got.frames[-1]["error"]["code"] == "upstream_stream_truncated"
+        assert got.recorded("outcome", "response_id") == [("truncated", "resp_1")] * choices
+
+
+@choices
+async def test_event_beyond_the_limit_is_too_large(monkeypatch: pytest.MonkeyPatch, choices: int) -> None:
+    monkeypatch.setattr("libs.translate.sse.MAX_FRAME_BYTES", 1000)
+    got = await stream(CREATED + TEXT + PAUSE + b"data: " + b"x" * 5000, choices)
+    assert got.frames[-1]["error"]["code"] == "upstream_too_large"
+    assert got.recorded("outcome") == [("failed",)] * choices
+
+
+async def test_choice_that_fails_ends_the_others() -> None:
+    good, bad = CREATED + TEXT + PAUSE * 3 + completed(message("Hi")), CREATED + TEXT + PAUSE + failed(QUOTA)
+    got = await run([(200, good), (200, bad)], 2, stream=True)
+    assert got.frames[-1]["error"]["code"] == "insufficient_quota"
+    assert {outcome for (outcome,) in got.recorded("outcome")} == {"failed"}
+    assert sorted(record.output_tokens for record in got.records) == [0, 2]
+
+
+async def test_choice_that_ended_before_another_failed_was_answered() -> None:
+    good, bad = CREATED + TEXT + completed(message("Hi")), CREATED + TEXT + PAUSE * 5 + failed(QUOTA)
+    got = await run([(200, good), (200, bad)], 2, stream=True)
+    assert sorted(got.recorded("outcome", "finish_reason")) == [("failed", ""), ("ok", "stop")]
+
+
+@choices
+@pytest.mark.parametrize("usage", [False, True])
+async def test_stop_sequence_ends_a_choice_and_its_usage_still_comes(choices: int, *, usage: bool) -> None:
+    parts = [
+        event("response.output_text.delta", output_index=0, content_index=0, delta=f" {word}")
+        for word in ("a", "END", "b")
+    ]
+    body = CREATED + TEXT + PAUSE + PAUSE.join(parts) + PAUSE + completed(message("Hi a END b"))
+    got = await stream(body, choices, stop=["END"], include_usage=usage)
+    texts = [""] * choices
+    for frame in got.frames:
+        for choice in frame["choices"]:
+            texts[choice["index"]] += choice["delta"].get("content") or ""
+    assert texts == ["Hi a "] * choices
+    assert any(frame.get("usage") for frame in got.frames) is usage
+    assert got.body.endswith(DONE)
+    assert got.recorded("outcome", "finish_reason", "output_tokens") == [("ok", "stop", 2 if usage else 0)] * choices
+
+
+async def test_stopped_choices_whose_usage_never_comes_end_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.edge.attempt.DRAIN_SECONDS", 0.05)
+    stopped = CREATED + TEXT + event("response.output_text.delta", output_index=0, content_index=0, delta=" END")
+    for choices in (1, 2):
+        got = await stream(
+            stopped + PAUSE * 200 + completed(message("Hi END")), choices, stop=["END"], include_usage=True
+        )
+        assert got.body.endswith(DONE) and not any(frame.get("usage") for frame in got.frames)
+        assert got.recorded("outcome", "finish_reason") == [("ok", "stop")] * choices
