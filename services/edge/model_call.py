@@ -5,7 +5,7 @@ What becomes of the answer is the business of `attempt.py`.
 
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
@@ -85,7 +85,7 @@ class ModelCall:
         self._length = total_bytes(pieces)
         self._plan = converted.plan
         self._renderer = renderer
-        self._open = AsyncExitStack()
+        self._request: AbstractAsyncContextManager[aiohttp.ClientResponse] | None = None
         self.record = calls.begin(
             edge.sink,
             exchange,
@@ -117,13 +117,16 @@ class ModelCall:
             **self._edge.upstreams.auth_headers(self.upstream, self._caller),
         }
         request = self._edge.upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
-        self.answer = await self._open.enter_async_context(request)
+        self.answer = await request.__aenter__()
+        self._request = request  # to be left by `close`
         self._exchange.last_read = time.monotonic()
         await self._check(self.answer)
 
     async def close(self) -> None:
         """Close the connection, where the answer is not whole: an upstream must not work for nobody."""
-        await self._open.aclose()
+        request, self._request = self._request, None
+        if request is not None:
+            await request.__aexit__(None, None, None)
 
     async def fetch(self) -> None:
         """Read a whole answer into `body` and `response`; one that is still worked on is waited for.
