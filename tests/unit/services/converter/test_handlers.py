@@ -33,7 +33,8 @@ from libs.schemas.config import Config, Conversation, ModelRule, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity
 from libs.translate import continuity, fingerprint
 from libs.translate.arguments import outline
-from services.converter.handlers import MAX_ANSWERS, Converter
+from services.converter.handlers import Converter
+from services.converter.recognise import MAX_ANSWERS
 from tests.support.chats import Json, assistant, calling, messages, system, tool, user
 
 HISTORY = [system("Be kind."), user("One"), assistant("Two"), user("Three")]

@@ -1,0 +1,165 @@
+"""How a request goes on from what the state service knows of its conversation: the fourth step.
+
+While that service is away, a request that carries its whole history goes up as it is. One that holds only what is new
+is refused, for it must not be sent alone.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from libs.runtime.call import Call
+from libs.runtime.errors import BusError
+from libs.runtime.logs import Log
+from libs.schemas.bus import ResolveReply, ResolveRequest, Said
+from libs.schemas.errors import ErrorBody
+from libs.schemas.plan import Continuity
+from libs.translate import continuity
+from libs.translate.continuity import Decision, Newest
+from libs.translate.errors import TranslationError
+from libs.translate.ids import response_id
+from services.converter.recognise import Prepared, question
+
+Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
+
+_UNAVAILABLE = ErrorBody(
+    message="What this request continues cannot be looked up at this moment. Try again shortly.",
+    type="service_unavailable_error",
+    code="server_is_overloaded",
+)
+
+log = Log("parley.converter")
+
+
+class Decided(NamedTuple):
+    """How a request goes on; the conversation that its history was found in, and whether something can follow that."""
+
+    decision: Decision
+    conversation: str | None = None
+    followed: bool = False
+
+
+class Discontinued(TranslationError):
+    """A request holds only what is new, and nothing that it could go on from; it must not be sent alone."""
+
+    def __init__(self, status: int, error: ErrorBody, reason: str) -> None:
+        super().__init__(status, error)
+        self.continuity = Continuity(reason=reason)
+
+
+async def decide(prepared: Prepared, resolve: Resolve, replay_bytes: int, call: Call) -> Decided:
+    """Return how a request goes on. Raises Discontinued, and InvalidRequest for the result of no call.
+
+    `resolve` asks the state service; at most `replay_bytes` of original items are sent again.
+    """
+    refusal = _refuses_new(prepared)
+    if refusal is not None:
+        raise Discontinued(400, *refusal)
+    if prepared.options.named.delta:
+        return Decided(await _on_head(prepared, resolve, call))
+    reason = _early_reason(prepared)
+    if reason is not None:
+        return Decided(continuity.plain(prepared.asked, reason))
+    try:
+        reply = await resolve(question(prepared, replay_bytes), call)
+    except BusError as error:
+        _note_unavailable(error, call)
+        return Decided(continuity.plain(prepared.asked, continuity.STATE_UNAVAILABLE))
+    belongs = next((found.turn.conversation for found in reply.found), None)
+    return Decided(
+        continuity.decide(prepared.asked, reply.found),
+        prepared.options.named.name or belongs,
+        any(found.turn.stored for found in reply.found),
+    )
+
+
+def _early_reason(prepared: Prepared) -> str | None:
+    """Return why the state service need not be asked; None if it must."""
+    options = prepared.options
+    checks = (
+        (options.named.parent is not None, continuity.CLIENT_PARENT),
+        (options.off, continuity.OFF),
+        (options.request.mode == "plain", continuity.PLAIN_RETRY),
+        (not prepared.asked.history.answers, continuity.FIRST_TURN),
+    )
+    return next((reason for holds, reason in checks if holds), None)
+
+
+def _note_unavailable(error: BusError, call: Call) -> None:
+    log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
+
+
+# -- only what is new -------------------------------------------------------------------------------
+
+
+async def _on_head(prepared: Prepared, resolve: Resolve, call: Call) -> Decision:
+    """Go on from the newest turn of the conversation that the client named. Raises TranslationError."""
+    name = prepared.options.named.name or ""
+    try:
+        reply = await resolve(ResolveRequest(scope=prepared.options.owner, head=name), call)
+    except BusError as error:
+        _note_unavailable(error, call)
+        raise Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
+    decided = _from_head(prepared, reply)
+    if isinstance(decided, Decision):
+        return decided
+    if decided == continuity.BUSY:
+        raise Discontinued(409, _busy(name), decided)
+    raise Discontinued(400, _not_continued(name, decided), decided)
+
+
+def _from_head(prepared: Prepared, reply: ResolveReply) -> Decision | str:
+    """Return the decision, or the reason why nothing can be followed. Raises InvalidRequest."""
+    if prepared.options.off:
+        return continuity.OFF
+    if reply.head is None:
+        return continuity.without_head(reply.open)
+    newest = Newest(
+        head=reply.head,
+        then=prepared.history(reply.head.turn.end),
+        again=prepared.history(reply.head.turn.start),
+        open=reply.open,
+        after=_seen(prepared.options.request.said),
+    )
+    return continuity.on_head(prepared.asked, newest, prepared.options.owner)
+
+
+def _seen(said: Said) -> str | None:
+    """The response that the client of a delta saw last; an id of another form is no answer of ours."""
+    return None if said.after is None else response_id(said.after) or said.after
+
+
+def _refuses_new(prepared: Prepared) -> tuple[ErrorBody, str] | None:
+    """Return why what is new is not sent after anything, where that can be told without a look at what is kept."""
+    options = prepared.options
+    said, upstream, named = options.request.said, options.way.upstream, options.named
+    if said.unchained and (named.delta or options.chat.previous_response_id):
+        why, reason = "The upstream keeps nothing that could be continued.", continuity.UNCHAINED
+    elif options.off or not named.delta or said.continuity == "chain":
+        return None
+    elif said.continuity == "replay":
+        why, reason = "'x-parley-continuity: replay' has the whole history sent.", continuity.REPLAY_ONLY
+    elif upstream.continuity == "replay":
+        why, reason = (
+            f"'continuity = \"replay\"' of '{upstream.name}' has the whole history sent.",
+            continuity.REPLAY_ONLY,
+        )
+    else:
+        return None
+    return _not_found(f"{why} Send the whole history."), reason
+
+
+def _busy(name: str) -> ErrorBody:
+    return ErrorBody(
+        message=f"Another request of conversation '{name}' is under way. Send this one again when that is answered.",
+        code="conversation_busy",
+    )
+
+
+def _not_continued(name: str, reason: str) -> ErrorBody:
+    return _not_found(
+        f"The newest answer of conversation '{name}' cannot be continued ({reason}). Send the whole history."
+    )
+
+
+def _not_found(message: str) -> ErrorBody:
+    return ErrorBody(message=message, param="previous_response_id", code="previous_response_not_found")
