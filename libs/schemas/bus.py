@@ -25,12 +25,15 @@ class Lifted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says of its conversation outside its body: in headers and in the query.
+    """What a request asks of Parley itself; on the bus only what it says outside of its body.
 
     `conversation` is a name, `delta` that the messages are only what is new, `retain` false that nothing
     of the answer may be kept, `continuity` what the client wants of it, `hint` a session's name that
-    groups diagnostics and decides nothing. `after` is the completion that the client of a delta saw last.
-    `unchained` says that the upstream has lately ignored what it was to go on from.
+    groups diagnostics and decides nothing. `after` is the completion that the client of a delta saw last,
+    `format` the form of the answer.
+
+    `unchained_at` are the upstreams, each with a model there, that have lately ignored what they were to go on from;
+    `unchained` says that the one that serves this request is among them.
     """
 
     conversation: str | None = None
@@ -41,6 +44,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     after: str | None = None
     unchained: bool = False
+    format: Format = "chat"
+    unchained_at: list[tuple[str, str]] = []
 
 
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +53,8 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `body` is the client's JSON with media and secrets lifted out. `accounts` gives, for each upstream, the digest
     of the credentials this call would use there. `mode="plain"` asks for no continuation, after an
-    earlier try that belonged to the conversation `token`. `format` is what the client's header says of
-    the answer's; the body may say it too, and then counts.
+    earlier try that belonged to the conversation `token`. `format` repeats that of `said` for a converter of the
+    release before, and an edge of that release says it here alone.
     """
 
     plan_version: int

@@ -11,7 +11,6 @@ import msgspec
 
 from libs.schemas.bus import Found, HeadTurns, OpenCall, Turn
 from libs.schemas.chat import Message
-from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import Continuity, Replayed
 from libs.schemas.responses import InputItem
 from libs.translate import fingerprint, replay
@@ -172,15 +171,6 @@ def on_head(asked: Asked, newest: Newest, owner: str) -> Decision | str:
 def without_head(open_: Sequence[OpenCall]) -> str:
     """Return why nothing can be followed in a conversation of which no answer is kept."""
     return _in_the_way(open_) or NO_MATCH
-
-
-def alone(what: str) -> ErrorBody:
-    """Return why what is new is not sent to a chat endpoint, where it would stand alone; `what` needs that endpoint."""
-    return ErrorBody(
-        message=f"{what} needs the upstream's own chat endpoint, which continues nothing. Send the whole history.",
-        param="previous_response_id",
-        code="previous_response_not_found",
-    )
 
 
 def _followed(newest: Newest) -> tuple[bool, str] | str:

@@ -48,7 +48,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name(chat: ChatRequest, said: Said) -> tuple[ChatRequest, Named]:
-    """Return the request with what goes up of its names, and the names.
+    """Return the request with what goes up of its names, and the names. `said` is all that it asks for.
 
     Raises InvalidRequest when it gives two that exclude each other.
     """
@@ -63,14 +63,13 @@ def name(chat: ChatRequest, said: Said) -> tuple[ChatRequest, Named]:
         return _with(chat, parent=parent), Named(parent=parent)
     if conversation is not None and conversation.startswith(_UPSTREAM):
         return _with(chat, conversation=conversation), Named(parent=conversation)
-    delta = said.delta or bool(chat.parley and chat.parley.history == "delta")
-    if delta and conversation is None:
+    if said.delta and conversation is None:
         raise InvalidRequest(
             "A request that sends only what is new must name its conversation, or its 'previous_response_id'.",
             "previous_response_id",
             "previous_response_not_found",
         )
-    return _with(chat), Named(name=conversation, delta=delta)
+    return _with(chat), Named(name=conversation, delta=said.delta)
 
 
 def has_control(text: str) -> bool:

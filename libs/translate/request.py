@@ -63,11 +63,6 @@ def parse(body: bytes) -> Parsed:
     return Parsed(chat=chat, tools=tools, choice=choice, unknown=unknown)
 
 
-def wanted_format(chat: ChatRequest, header: Format | None) -> Format:
-    """Return the form of the answer; the body's word counts before the header's."""
-    return (chat.parley.format if chat.parley else None) or header or "chat"
-
-
 def translate(
     parsed: Parsed,
     *,

@@ -32,6 +32,15 @@ def route(upstreams: Sequence[Upstream], model: str) -> Route:
     )
 
 
+def bypassed(upstreams: Sequence[Upstream], model: str) -> Route | None:
+    """Return where the chat calls of `model` go untranslated; None where they are translated, or served nowhere."""
+    try:
+        way = route(upstreams, model)
+    except InvalidRequest:
+        return None
+    return way if way.bridge == "bypass" else None
+
+
 def _route(upstream: Upstream, model: str) -> Route:
     rule = next((rule for rule in upstream.model_rules if _matches(model, rule.match)), None)
     return Route(upstream=_for_model(upstream, rule), model=model, bridge=_bridge(upstream, model, rule))

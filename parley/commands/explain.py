@@ -11,9 +11,11 @@ import msgspec
 
 from libs.runtime import settings
 from libs.runtime.errors import StartError
+from libs.schemas.bus import Said
 from libs.schemas.config import Upstream
 from libs.translate import request
 from libs.translate.errors import InvalidRequest, NeedsNative
+from libs.translate.options import merged
 from libs.translate.routing import route
 from parley.failure import Failure
 
@@ -33,8 +35,8 @@ def command(file: IO[bytes]) -> None:
         if way.bridge == "bypass":
             click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions")
             return
-        format_ = request.wanted_format(parsed.chat, None)
-        made = request.translate(parsed, model=way.model, profile=way.upstream, format_=format_)
+        said = merged(Said(), parsed.chat.parley)
+        made = request.translate(parsed, model=way.model, profile=way.upstream, format_=said.format)
     except StartError as error:
         raise Failure(str(error)) from None
     except NeedsNative as native:

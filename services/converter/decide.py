@@ -118,7 +118,7 @@ def _from_head(prepared: Prepared, reply: ResolveReply) -> Decision | str:
         then=prepared.history(reply.head.turn.end),
         again=prepared.history(reply.head.turn.start),
         open=reply.open,
-        after=_seen(prepared.options.request.said),
+        after=_seen(prepared.options.said),
     )
     return continuity.on_head(prepared.asked, newest, prepared.options.owner)
 
@@ -131,7 +131,7 @@ def _seen(said: Said) -> str | None:
 def _refuses_new(prepared: Prepared) -> tuple[ErrorBody, str] | None:
     """Return why what is new is not sent after anything, where that can be told without a look at what is kept."""
     options = prepared.options
-    said, upstream, named = options.request.said, options.way.upstream, options.named
+    said, upstream, named = options.said, options.way.upstream, options.named
     if said.unchained and (named.delta or options.chat.previous_response_id):
         why, reason = "The upstream keeps nothing that could be continued.", continuity.UNCHAINED
     elif options.off or not named.delta or said.continuity == "chain":

@@ -42,6 +42,8 @@ class Converter:
         """Take the five steps. Raises TranslationError."""
         parsed = request.parse(asked.body)
         chosen = options.read(asked, parsed.chat, route(self._config.upstream, parsed.chat.model))
+        if chosen.way.bridge == "bypass":
+            return plan.native(chosen, "model")
         try:
             translated = translate(parsed, chosen)
         except NeedsNative as native:

@@ -4,27 +4,25 @@ import msgspec
 
 from libs.schemas.bus import ConvertRequest, Said
 from libs.schemas.chat import ChatRequest
-from libs.schemas.plan import Format
 from libs.translate import fingerprint, naming
 from libs.translate.continuity import Wish
 from libs.translate.naming import Named
-from libs.translate.request import wanted_format
+from libs.translate.options import merged
 from libs.translate.routing import Route
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with what it asks for; `chat` holds those of its names that go upstream.
+    """A request with all that it asks for; `chat` holds those of its names that go upstream.
 
     `account` and `owner` are digests: of the credentials at the upstream, and of whose the conversation is. With
-    `off` the request is not continued, and with `retain` false nothing of its answer is kept.
+    `off` the request is not continued.
     """
 
     request: ConvertRequest
     chat: ChatRequest
+    said: Said
     named: Named
     way: Route
-    format: Format
-    retain: bool
     off: bool
     wish: Wish
     account: str
@@ -33,21 +31,21 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def keeps(self) -> bool:
         """Whether the answer may be kept, so that a later request can continue it."""
-        return self.retain and not self.off
+        return self.said.retain and not self.off
 
 
 def read(request: ConvertRequest, chat: ChatRequest, way: Route) -> Options:
     """Return what a request asks for. Raises InvalidRequest for names that exclude each other."""
-    said, body, policy = request.said, chat.parley, way.upstream.continuity
+    policy = way.upstream.continuity
+    said = merged(_received(request, way), chat.parley)
     chat, named = naming.name(chat, said)
     account = request.accounts.get(way.upstream.name, "")
     return Options(
         request=request,
         chat=chat,
+        said=said,
         named=named,
         way=way,
-        format=wanted_format(chat, request.format),
-        retain=said.retain and (body is None or body.retain != "none"),
         off=policy == "off" or said.continuity == "off",
         wish="chain" if _wants_chain(said, policy, named) else "replay",
         account=account,
@@ -55,8 +53,19 @@ def read(request: ConvertRequest, chat: ChatRequest, way: Route) -> Options:
     )
 
 
+def _received(request: ConvertRequest, way: Route) -> Said:
+    """Return what the edge says, be it of this release or of the one before."""
+    said = request.said
+    return msgspec.structs.replace(
+        said,
+        format=request.format or said.format,
+        unchained=said.unchained or (way.upstream.name, way.model) in said.unchained_at,
+    )
+
+
 def _wants_chain(said: Said, policy: str, named: Named) -> bool:
     """The client's word counts before the configuration's, by default a name that it chose asks for it."""
-    if said.continuity is None or (said.unchained and said.continuity == "replay"):  # which the edge says then
+    # Where the upstream does not chain, `replay` may be the word of an edge of the release before.
+    if said.continuity is None or (said.unchained and said.continuity == "replay"):
         return policy == "chain" or (policy == "auto" and named.by_client)
     return said.continuity == "chain"

@@ -8,8 +8,8 @@ from libs.runtime.call import Call
 from libs.schemas.bus import Converted, Native, Refused
 from libs.schemas.plan import CommitPlan, MarkPlan, StreamPlan
 from libs.schemas.records import cut
-from libs.translate import continuity, naming, request
-from libs.translate.errors import TranslationError
+from libs.translate import naming, request
+from libs.translate.native import to_mark
 from services.converter.decide import Decided, Discontinued
 from services.converter.options import Options
 from services.converter.recognise import Prepared
@@ -44,9 +44,7 @@ def native(options: Options, reason: str) -> Native:
     Raises TranslationError for one that holds only what is new.
     """
     named = options.named
-    if named.only_new:
-        raise TranslationError(400, continuity.alone(f"'{reason}'"))
-    mark = None if named.name is None else MarkPlan(scope=options.owner, conversation=named.name, known=True)
+    mark = to_mark(named.name, options.owner, only_new=named.only_new, what=f"'{reason}'")
     return Native(upstream=options.way.upstream.name, model=options.way.model, reason=reason, mark=mark)
 
 

@@ -66,7 +66,7 @@ def question(prepared: Prepared, replay_bytes: int) -> ResolveRequest:
 
 def _no_chain(options: Options, made: Translated) -> str | None:
     """Return why the request cannot be chained, where that is known already."""
-    if options.request.said.unchained:
+    if options.said.unchained:
         return continuity.UNCHAINED
     if made.plan.choices > 1:
         return continuity.CHOICES

@@ -14,14 +14,16 @@ from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, Native, Said
 from libs.schemas.chat import ChatEnvelope, ParleyOptions
+from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
 from libs.translate.body import decode_body, is_given
 from libs.translate.chained import NotChained
-from libs.translate.continuity import BUSY, alone
-from libs.translate.errors import TranslationError
+from libs.translate.continuity import BUSY
 from libs.translate.fingerprint import scope
 from libs.translate.lift import Skeleton
-from libs.translate.routing import MATCHED_CHARACTERS, Route, route
+from libs.translate.native import to_mark
+from libs.translate.options import CONTINUITY_HEADER, merged
+from libs.translate.routing import MATCHED_CHARACTERS, Route, bypassed
 from services.edge import owners, state
 from services.edge.attempt import Attempt
 from services.edge.edge import ConversionRefused, Edge
@@ -31,10 +33,9 @@ from services.edge.handoffs import tell
 from services.edge.marks import Mark, begin
 from services.edge.media import hidden, skeleton
 from services.edge.responses import relay_call
-from services.edge.said import CONTINUITY_HEADER, find_name, to_header
+from services.edge.said import find_name, to_header
 from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller
-from services.edge.unchained import Target
 
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all
 
@@ -68,18 +69,19 @@ class ChatEndpoint:
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await skeleton(body)
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones.body)
-        way = route(edge.config.upstream, envelope.model)
+        way = bypassed(edge.config.upstream, envelope.model)
         exchange.watch()
-        if way.bridge == "bypass":
-            plan = self._bypass_mark(exchange, caller, way, envelope)
-            await self._relay(exchange, caller, way, body, bones, envelope, plan)
+        said = edge.said(exchange, caller)
+        if way is not None:
+            plan = self._bypass_mark(caller, said, way, envelope)
+            await self._relay(exchange, caller, way.upstream, way.model, body, bones, envelope, plan)
             return
-        said = self._said(exchange, caller, way)
         bones = await hidden(bones)
         converted = await self._convert(exchange, caller, bones, said)
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
-            await self._relay(exchange, caller, way, body, bones, envelope, converted.mark)
+            upstream = edge.upstream(converted.upstream)
+            await self._relay(exchange, caller, upstream, converted.model, body, bones, envelope, converted.mark)
             return
         await owners.check_converted(edge, exchange, caller, converted)
         mark = begin(edge, exchange, caller, converted.plan)
@@ -95,7 +97,8 @@ class ChatEndpoint:
         self,
         exchange: Exchange,
         caller: Caller,
-        way: Route,
+        upstream: Upstream,
+        model: str,
         body: bytes,
         bones: Skeleton,
         envelope: ChatEnvelope,
@@ -105,22 +108,28 @@ class ChatEndpoint:
         mark = Mark(self._edge, exchange, caller, plan)
         try:
             await relay_call(
-                self._edge, exchange, caller, way, body, surface="chat", envelope=envelope, bones=bones.body
+                self._edge,
+                exchange,
+                caller,
+                upstream,
+                model,
+                body,
+                surface="chat",
+                envelope=envelope,
+                bones=bones.body,
             )
         finally:
             mark.seen = exchange.status == 200
             mark.end()
 
-    def _bypass_mark(self, exchange: Exchange, caller: Caller, way: Route, envelope: ChatEnvelope) -> MarkPlan | None:
-        """Return where a call is marked that never meets the converter. Raises InvalidRequest for what is only new."""
-        said, options = self._edge.said(exchange, caller), _options(envelope)
-        if said.delta or said.previous_response_id is not None or options.history == "delta":
-            raise TranslationError(400, alone(f"The model '{envelope.model[:MATCHED_CHARACTERS]}'"))
-        if said.conversation is None:
-            return None
+    def _bypass_mark(self, caller: Caller, said: Said, way: Route, envelope: ChatEnvelope) -> MarkPlan | None:
+        """Return where a call is marked that never meets the converter. Raises TranslationError as `to_mark` does."""
+        said = merged(said, _options(envelope))
         account = self._edge.tenants.accounts(caller)[way.upstream.name]
         owner = scope(caller.tenant, account, _text(envelope.safety_identifier) or _text(envelope.user))
-        return MarkPlan(scope=owner, conversation=said.conversation, known=True)
+        only_new = said.delta or said.previous_response_id is not None
+        what = f"The model '{envelope.model[:MATCHED_CHARACTERS]}'"
+        return to_mark(said.conversation, owner, only_new=only_new, what=what)
 
     async def _convert(self, exchange: Exchange, caller: Caller, bones: Skeleton, said: Said) -> Converted | Native:
         """Convert the request; what is new waits for the answer before it to be kept, where one is under way.
@@ -142,16 +151,6 @@ class ChatEndpoint:
                     raise
             await asyncio.sleep(wait)
 
-    def _said(self, exchange: Exchange, caller: Caller, way: Route) -> Said:
-        """What the request says; an upstream that does not chain is not asked to again at once."""
-        said = self._edge.said(exchange, caller)
-        if self._target(caller, way.upstream.name, way.model) not in self._edge.unchained:
-            return said
-        return msgspec.structs.replace(said, continuity=said.continuity or "replay", unchained=True)
-
-    def _target(self, caller: Caller, upstream: str, model: str) -> Target:
-        return upstream, self._edge.tenants.accounts(caller)[upstream], model
-
     async def _call(self, request: _Request, converted: Converted, *, attempt: int) -> None:
         """Make one try. Raises TranslationError, Stale."""
         edge, exchange, caller = self._edge, request.exchange, request.caller
@@ -168,7 +167,8 @@ class ChatEndpoint:
         """The upstream did not go on from what it was to; `what` became of its answer."""
         metrics.UNCHAINED.labels(what).inc()
         log.warning("not_chained", request_id=request.exchange.request_id, upstream=converted.upstream, what=what)
-        self._edge.unchained.note(self._target(request.caller, converted.upstream, converted.model))
+        account = self._edge.tenants.accounts(request.caller)[converted.upstream]
+        self._edge.unchained.note((converted.upstream, account, converted.model))
 
     async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
         """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""

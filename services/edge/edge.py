@@ -15,11 +15,11 @@ from libs.runtime.call import Call
 from libs.runtime.errors import BusError, MessageTooLarge, ReplyTooLarge
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
-from libs.schemas.config import Config
+from libs.schemas.config import Config, Upstream
 from libs.schemas.errors import ErrorBody
-from libs.schemas.plan import PLAN_VERSION, Format
+from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT
-from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.errors import TranslationError
 from libs.translate.lift import Skeleton
 from services.edge.calls import RecordSink
 from services.edge.claims import Claims
@@ -32,9 +32,6 @@ from services.edge.tenants import Caller, Tenants
 from services.edge.unchained import Unchained
 from services.edge.upstream import Upstreams
 
-FORMAT_HEADER = "x-parley-format"
-_FORMATS: dict[str, Format] = {"chat": "chat", "responses": "responses"}
-
 log = Log("parley.edge")
 
 
@@ -46,6 +43,18 @@ class Overloaded(TranslationError):
             message="Parley cannot take your request at this moment. Try again shortly.",
             type="service_unavailable_error",
             code="server_is_overloaded",
+        )
+        super().__init__(503, error)
+
+
+class UpstreamUnknown(TranslationError):
+    """The converter chose an upstream that is not in this edge's configuration: the two have not the same."""
+
+    def __init__(self) -> None:
+        error = ErrorBody(
+            message="Parley's own services do not agree on its upstreams. Try again shortly.",
+            type="service_unavailable_error",
+            code="upstream_unknown",
         )
         super().__init__(503, error)
 
@@ -80,8 +89,18 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         return task
 
     def said(self, exchange: Exchange, caller: Caller) -> Said:
-        """Return what the request says of its conversation outside its body. Raises InvalidRequest."""
-        return read_said(self.config.conversation, exchange, retain=caller.retain)
+        """Return what the request asks for outside of its body. Raises InvalidRequest."""
+        said = read_said(self.config.conversation, exchange, retain=caller.retain)
+        unchained_at = self.unchained.known(self.tenants.accounts(caller))
+        return msgspec.structs.replace(said, unchained_at=unchained_at) if unchained_at else said
+
+    def upstream(self, name: str) -> Upstream:
+        """Return the upstream that the converter named. Raises UpstreamUnknown where none is called so here."""
+        found = next((upstream for upstream in self.config.upstream if upstream.name == name), None)
+        if found is None:
+            log.error("upstream_unknown", upstream=name)
+            raise UpstreamUnknown
+        return found
 
     async def convert(
         self,
@@ -95,7 +114,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         """Return the conversion of a chat body, or that the upstream must answer it natively.
 
         `mode` and `token` are those of `ConvertRequest`.
-        Raises ConversionRefused or InvalidRequest for what the client must hear, Overloaded when nobody converts.
+        Raises ConversionRefused or InvalidRequest for what the client must hear, Overloaded when nobody converts,
+        and UpstreamUnknown.
         """
         asked = ConvertRequest(
             plan_version=PLAN_VERSION,
@@ -106,7 +126,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
             said=said,
             mode=mode,
             token=token,
-            format=_format(exchange),
+            format=said.format,
         )
         try:
             reply = await self.bus.call(CONVERT, asked, travels(exchange, caller, seconds=_patience(exchange)))
@@ -120,16 +140,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(reply, PlanUnsupported):
             log.error("plan_unsupported", ours=PLAN_VERSION, theirs=reply.supported)
             raise Overloaded
+        self.upstream(reply.upstream)  # before anything is done that would be in vain
         return reply
-
-
-def _format(exchange: Exchange) -> Format | None:
-    told = exchange.headers.get(FORMAT_HEADER)
-    if told is not None and told not in _FORMATS:
-        raise InvalidRequest(
-            f"Invalid value: '{told}'. Supported values are: 'chat', 'responses'.", FORMAT_HEADER, "invalid_value"
-        )
-    return None if told is None else _FORMATS[told]
 
 
 def _patience(exchange: Exchange) -> float | None:

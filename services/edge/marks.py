@@ -16,10 +16,10 @@ from libs.runtime.logs import Log
 from libs.schemas.bus import MarkRequest
 from libs.schemas.plan import MarkPlan, StreamPlan
 from libs.schemas.subjects import MARK, MARK_SECONDS
+from libs.translate.options import CONTINUITY_HEADER
 from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
-from services.edge.said import CONTINUITY_HEADER
 from services.edge.state import StateUnavailable
 from services.edge.tenants import Caller
 

@@ -158,8 +158,8 @@ def _named_in(body: bytes, *, shareable: bool) -> Names:
 
 async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, converted: Converted) -> None:
     """See that what a chat request goes on from upstream is the caller's. Raises as `check` does."""
-    upstream = next((one for one in edge.config.upstream if one.name == converted.upstream), None)
-    if upstream is None or not guarded(upstream):
+    upstream = edge.upstream(converted.upstream)
+    if not guarded(upstream):
         return
     chained = converted.continuity.mode == "chain"  # Parley itself found the parent, which is the caller's
     names_parent = converted.previous_response_id is not None and not chained

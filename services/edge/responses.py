@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.chat import ChatEnvelope
+from libs.schemas.config import Upstream
 from libs.schemas.records import Surface
 from libs.translate.body import decode_body, is_given
-from libs.translate.routing import Route, route
+from libs.translate.routing import route
 from services.edge import calls, named_ids, owners
 from services.edge.calls import Call
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
@@ -52,7 +53,17 @@ class ResponsesEndpoint:
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones)
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
-        await relay_call(edge, exchange, caller, way, body, surface="responses", envelope=envelope, bones=bones)
+        await relay_call(
+            edge,
+            exchange,
+            caller,
+            way.upstream,
+            way.model,
+            body,
+            surface="responses",
+            envelope=envelope,
+            bones=bones,
+        )
 
 
 def _is_stored(surface: Surface, envelope: ChatEnvelope) -> bool:
@@ -70,7 +81,8 @@ async def relay_call(
     edge: Edge,
     exchange: Exchange,
     caller: Caller,
-    way: Route,
+    upstream: Upstream,
+    model: str,
     body: bytes,
     *,
     surface: Surface,
@@ -79,20 +91,20 @@ async def relay_call(
 ) -> None:
     """Pass a call to the upstream's own endpoint for `surface`, record it, and claim what it makes.
 
-    `bones` are the body without its media.
+    `model` is what the upstream calls the model, and `bones` are the body without its media.
 
     Raises TranslationError as `pass_through` does, and for an id that is not the caller's.
     """
     names = Names([])
-    if owners.guarded(way.upstream):
-        names = await owners.named_in(bones, way.upstream)
+    if owners.guarded(upstream):
+        names = await owners.named_in(bones, upstream)
         asked = [*named_ids.of_query(exchange.scope["query_string"]), *names.named]
-        await owners.check(edge, exchange, caller, way.upstream, asked)
+        await owners.check(edge, exchange, caller, upstream, asked)
     streamed = bool(envelope.stream)
     stored = _is_stored(surface, envelope)
-    makes = made(edge, exchange, caller, way.upstream, stored=stored, given=names.given)
-    unchanged = way.model == envelope.model and not is_given(envelope.parley)
-    sent = body if unchanged else _rewritten(body, way.model)
+    makes = made(edge, exchange, caller, upstream, stored=stored, given=names.given)
+    unchanged = model == envelope.model and not is_given(envelope.parley)
+    sent = body if unchanged else _rewritten(body, model)
     record = calls.begin(
         edge.sink,
         exchange,
@@ -100,20 +112,20 @@ async def relay_call(
         surface=surface,
         attempt=1,
         model_requested=envelope.model,
-        upstream=way.upstream.name,
+        upstream=upstream.name,
         streamed=streamed,
         request_bytes=len(sent),
     )
-    headers = forwarded_headers(edge, exchange, caller, way.upstream)
+    headers = forwarded_headers(edge, exchange, caller, upstream)
     # The tap must be able to read what passes.
     headers["accept-encoding"] = "identity"
     headers["content-length"] = str(len(sent))
-    if owners.guarded(way.upstream):
+    if owners.guarded(upstream):
         headers = owners.as_read(headers)
     await pass_through(
         edge,
         exchange,
-        way.upstream,
+        upstream,
         path=_PATHS[surface],
         headers=headers,
         body=[sent],

@@ -1,76 +1,43 @@
-"""What a request says of its conversation in its headers and its query (design, "Named conversations")."""
+"""What a request asks of Parley in its headers and its query (design, "Named conversations")."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from libs.schemas.bus import Said
-from libs.schemas.config import ContinuityWish, Conversation
+from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from libs.translate.naming import check_name, without_control
+from libs.translate.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, NAME, OPTIONS, PARENT_QUERY, Option
 from services.edge.exchange import Exchange, repeated
 
-T = TypeVar("T")
 
-CONVERSATION_QUERY = "conversation_id"
-PARENT_QUERY = "previous_response_id"
-HISTORY_HEADER = "x-parley-history"
-RETAIN_HEADER = "x-parley-retain"
-CONTINUITY_HEADER = "x-parley-continuity"
-AFTER_HEADER = "x-parley-after"
-MAX_HINT_CHARACTERS = 256
-
-_DELTA = {"whole": False, "delta": True}
-_RETAIN = {"all": True, "none": False}
-# `auto` is what is configured.
-_CONTINUITY: dict[str, ContinuityWish | None] = {"auto": None, "replay": "replay", "chain": "chain", "off": "off"}
-_NAMES = {name: name for name in _CONTINUITY}
-
-
-class Name(msgspec.Struct, frozen=True):
-    """A conversation's name, and the header or query parameter that gave it."""
+class Told(msgspec.Struct, frozen=True):
+    """What was said, and the header or query parameter that said it."""
 
     value: str
     param: str
 
 
 def read_said(settings: Conversation, exchange: Exchange, *, retain: bool) -> Said:
-    """Return what the request says; `retain` false where the tenant's policy keeps nothing.
+    """Return what the request asks for outside of its body; `retain` is false where the tenant keeps nothing.
 
     Raises InvalidRequest for what cannot be meant, with the header or parameter that said it.
     """
-    parent = _checked(PARENT_QUERY, _query(exchange).get(PARENT_QUERY))
-    name = find_name(settings, exchange)
+    given = {option.field: told for option in OPTIONS if (told := _read(option, settings, exchange)) is not None}
+    name, parent = given.get("conversation"), given.get("previous_response_id")
     if name is not None and parent is not None:
-        raise _exclusive(name.param, PARENT_QUERY)
-    headers = exchange.headers
-    return Said(
-        conversation=None if name is None else name.value,
-        previous_response_id=parent,
-        delta=_choice(headers, HISTORY_HEADER, _DELTA) or False,
-        retain=_choice(headers, RETAIN_HEADER, _RETAIN) is not False and retain,
-        continuity=_CONTINUITY[_choice(headers, CONTINUITY_HEADER, _NAMES) or "auto"],
-        hint=(_first(headers, settings.hint_headers) or ("", ""))[1][:MAX_HINT_CHARACTERS],
-        after=_checked(AFTER_HEADER, headers.get(AFTER_HEADER)),
-    )
+        raise _exclusive(name.param, parent.param)
+    meant = {option.field: _meaning(option, given[option.field]) for option in OPTIONS if option.field in given}
+    said = Said(**meant)
+    return said if retain else msgspec.structs.replace(said, retain=False)
 
 
-def find_name(settings: Conversation, exchange: Exchange) -> Name | None:
+def find_name(settings: Conversation, exchange: Exchange) -> Told | None:
     """Return the name that the request gives its conversation. Raises InvalidRequest for a bad one, or two."""
-    for name in settings.name_headers:
-        if name.lower() in exchange.repeated:
-            raise repeated(name)
-    query = _checked(CONVERSATION_QUERY, _query(exchange).get(CONVERSATION_QUERY))
-    header = _first(exchange.headers, settings.name_headers)
-    if header is None:
-        return None if query is None else Name(query, CONVERSATION_QUERY)
-    param, value = header
-    if query is not None and query != value:
-        raise _exclusive(param, CONVERSATION_QUERY)
-    _checked(param, value)
-    return Name(value, param)
+    return _read(NAME, settings, exchange)
 
 
 def to_header(name: str) -> str:
@@ -78,10 +45,10 @@ def to_header(name: str) -> str:
     return without_control(name).encode("utf-8", "replace").decode("latin-1")
 
 
-def _first(headers: Mapping[str, str], names: Sequence[str]) -> tuple[str, str] | None:
+def _first(headers: Mapping[str, str], names: Sequence[str]) -> Told | None:
     """The first of these headers that holds something."""
-    given = ((name, _text(headers.get(name.lower(), "")).strip(" \t")) for name in names)
-    return next((pair for pair in given if pair[1]), None)
+    given = (Told(_text(headers.get(name.lower(), "")).strip(" \t"), name) for name in names)
+    return next((told for told in given if told.value), None)
 
 
 def _text(value: str) -> str:
@@ -101,19 +68,34 @@ def _query(exchange: Exchange) -> dict[str, str]:
     return dict(given)
 
 
-def _checked(param: str, value: str | None) -> str | None:
-    if value is not None:
-        check_name(value, param)
-    return value
+def _read(option: Option, settings: Conversation, exchange: Exchange) -> Told | None:
+    """Return what is said of an option. Raises InvalidRequest for what stands twice, or can be no name."""
+    headers = getattr(settings, option.setting) if option.setting else [option.header] if option.header else []
+    for name in headers if option.decides else ():
+        if name.lower() in exchange.repeated:
+            raise repeated(name)
+    query = _query(exchange).get(option.query) if option.query else None
+    told = None if query is None else Told(query, option.query)
+    if option.words:
+        return Told(exchange.headers[option.header], option.header) if option.header in exchange.headers else None
+    header = _first(exchange.headers, headers)
+    if header is not None and told is not None and header.value != told.value:
+        raise _exclusive(header.param, told.param)
+    told = header or told
+    if told is not None and option.decides:
+        check_name(told.value, told.param)
+    return told
 
 
-def _choice(headers: Mapping[str, str], header: str, choices: Mapping[str, T]) -> T | None:
-    told = headers.get(header)
-    if told is not None and told not in choices:
-        supported = ", ".join(f"'{choice}'" for choice in choices)
-        message = f"Invalid value: '{told}'. Supported values are: {supported}."
-        raise InvalidRequest(message, header, "invalid_value")
-    return None if told is None else choices[told]
+def _meaning(option: Option, told: Told) -> Any:
+    """Return what was said as the field of `Said` holds it. Raises InvalidRequest for a word that means nothing."""
+    if not option.words:
+        return told.value if option.decides else told.value[:MAX_HINT_CHARACTERS]
+    if told.value not in option.words:
+        supported = ", ".join(f"'{word}'" for word in option.words)
+        message = f"Invalid value: '{told.value}'. Supported values are: {supported}."
+        raise InvalidRequest(message, told.param, "invalid_value")
+    return option.words[told.value]
 
 
 def _exclusive(one: str, other: str) -> InvalidRequest:

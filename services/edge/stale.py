@@ -6,10 +6,11 @@ from libs.schemas.bus import Converted, Said
 from libs.schemas.errors import UpstreamErrorBody
 from libs.translate.chained import NotChained
 from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.options import PARENT_QUERY
 from libs.translate.upstream_errors import is_stale
 from services.edge.exchange import Exchange
 from services.edge.model_call import UpstreamRefused
-from services.edge.said import PARENT_QUERY, Name
+from services.edge.said import Told
 
 _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGNORECASE)
 
@@ -54,7 +55,7 @@ def stale_entries(converted: Converted, stale: Stale) -> list[str]:
     return named or [turn.entry for turn in replayed]
 
 
-def missing_parent(converted: Converted, said: Said, name: Name | None) -> InvalidRequest:
+def missing_parent(converted: Converted, said: Said, name: Told | None) -> InvalidRequest:
     """Return the refusal of a request that sends only what is new: it is never sent without its parent."""
     if name is not None:
         message = f"The conversation '{name.value}' can no longer be continued. Send its whole history."

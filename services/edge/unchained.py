@@ -1,7 +1,7 @@
 """Which upstreams have lately not gone on from a `previous_response_id`, and need not be asked to again at once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 REMEMBERED_SECONDS = 600.0
 
@@ -24,5 +24,11 @@ class Unchained:
             self._until = {known: until for known, until in self._until.items() if until > now}
         self._until[target] = now + REMEMBERED_SECONDS
 
-    def __contains__(self, target: Target) -> bool:
-        return self._until.get(target, 0.0) > self._clock()
+    def known(self, accounts: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return each upstream that has lately said so to one of these accounts, by upstream, and the model it was."""
+        now = self._clock()
+        return [
+            (upstream, model)
+            for (upstream, account, model), until in self._until.items()
+            if until > now and accounts.get(upstream) == account
+        ]

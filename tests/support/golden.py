@@ -14,6 +14,7 @@ import msgspec
 from openai import OpenAI
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
+from libs.schemas.bus import Said
 from libs.schemas.config import Profile
 from libs.schemas.errors import ErrorEnvelope
 from libs.schemas.events import (
@@ -32,7 +33,8 @@ from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError, UpstreamFailed
 from libs.translate.fanout import FanOut, merge_completions
 from libs.translate.finish import failed
-from libs.translate.request import Translated, encode, parse, translate, wanted_format
+from libs.translate.options import merged
+from libs.translate.request import Translated, encode, parse, translate
 from libs.translate.sse import Frame, FrameParser
 from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 
@@ -59,8 +61,8 @@ def pretty(data: bytes) -> bytes:
 def converted(chat_body: bytes, profile: Profile = PROFILE) -> Translated:
     """Translate a chat body for an upstream that knows its model by the same name."""
     request = parse(chat_body)
-    format_ = wanted_format(request.chat, None)
-    return translate(request, model=request.chat.model, profile=profile, format_=format_)
+    said = merged(Said(), request.chat.parley)
+    return translate(request, model=request.chat.model, profile=profile, format_=said.format)
 
 
 def upstream_request(chat_body: bytes) -> bytes:

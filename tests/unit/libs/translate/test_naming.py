@@ -7,11 +7,13 @@ from libs.schemas.chat import ChatRequest
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.naming import MAX_NAME_CHARACTERS, Named, name
+from libs.translate.options import merged
 from tests.support.chats import Json, request
 
 
 def _name(body: Json | None = None, **said: Any) -> tuple[ChatRequest, Named]:
-    return name(request(**(body or {})), Said(**said))
+    chat = request(**(body or {}))
+    return name(chat, merged(Said(**said), chat.parley))
 
 
 def _refusal(body: Json | None = None, **said: Any) -> InvalidRequest:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from libs.schemas.config import Profile
 from libs.schemas.responses import Reasoning
 from libs.translate.assembly import ENCRYPTED_REASONING
-from libs.translate.request import encode, parse, translate, wanted_format
+from libs.translate.request import encode, parse, translate
 from tests.support.chats import (
     USER,
     Json,
@@ -16,7 +16,6 @@ from tests.support.chats import (
     body,
     calling,
     refusal,
-    request,
     sent,
     system,
     text,
@@ -274,20 +273,6 @@ def test_padding_comes_from_the_upstream_only_unless_unwanted(
 
 def test_what_is_asked_of_parley_itself_never_goes_up() -> None:
     assert "parley" not in sent(parley={"format": "responses"})
-
-
-@pytest.mark.parametrize(
-    ("said", "header", "format_"),
-    [
-        (None, None, "chat"),
-        (None, "responses", "responses"),
-        ({"format": "responses"}, None, "responses"),
-        ({"format": "chat"}, "responses", "chat"),
-        ({}, "responses", "responses"),
-    ],
-)
-def test_the_form_of_the_answer_is_said_in_the_body_or_in_a_header(said: Any, header: Any, format_: str) -> None:
-    assert wanted_format(request(parley=said), header) == format_
 
 
 # -- the plan ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from libs.schemas.config import ModelRule, Upstream
 from libs.translate.errors import InvalidRequest
-from libs.translate.routing import route
+from libs.translate.routing import bypassed, route
 
 
 def _upstream(name: str = "one", **fields: Any) -> Upstream:
@@ -62,3 +62,9 @@ def test_a_rule_says_otherwise_for_its_models_alone() -> None:
     found = {model: route(upstreams, model).upstream for model in ("gpt-4o", "gpt-5", "o3")}
     assert [found[model].json_object for model in found] == ["keep", "auto", "auto"]
     assert found["gpt-5"].tools == [search] and found["gpt-4o"].tools == found["o3"].tools == upstreams[0].tools
+
+
+def test_only_a_model_that_is_not_translated_is_bypassed() -> None:
+    upstreams = [_upstream("a", models=["gpt-*"]), _upstream("b", models=["old"], api="chat")]
+    assert bypassed(upstreams, "gpt-5") is None and bypassed(upstreams, "unserved") is None
+    assert bypassed(upstreams, "old") == route(upstreams, "old")

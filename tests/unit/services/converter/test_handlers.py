@@ -350,6 +350,15 @@ async def test_upstream_that_ignored_a_parent_is_not_asked_to_store() -> None:
     assert told(reply) == ("replay", continuity.MATCHED, 1)  # it would not have been chained
 
 
+async def test_upstream_that_ignored_a_parent_is_known_by_where_the_request_is_routed() -> None:
+    """The edge names all that lately did; which of them serves a request is the converter's to know."""
+    chosen = upstream(aliases={"m": "real"})
+    for at, reason in ((("a", "real"), continuity.UNCHAINED), (("a", "m"), continuity.MATCHED)):
+        state = State(known(items=ORIGINAL, model="real"))
+        reply = await converted(state, said={**NAMED, "unchained_at": [("b", "real"), at]}, up=chosen)
+        assert reply.continuity.reason == reason
+
+
 async def test_parent_of_the_client_s_own_goes_up_but_not_where_it_was_ignored() -> None:
     said = {"previous_response_id": "resp_9"}
     reply = await converted(State(), [user("x")], said=said)
@@ -755,12 +764,23 @@ async def test_request_for_the_chat_endpoint_is_told_apart() -> None:
     assert reply == Native(upstream="a", model="real", reason="modalities")
 
 
+async def test_model_that_is_not_translated_is_told_apart() -> None:
+    rules = [ModelRule(match="real", bridge="bypass")]
+    chosen = upstream(aliases={"m": "real"}, model_rules=rules)
+    assert await convert(State(), up=chosen) == Native(upstream="a", model="real", reason="model")
+    reply = await refused(State(), said=DELTA, up=chosen)
+    assert (reply.status, reply.error.code) == (400, "previous_response_not_found")
+
+
 @pytest.mark.parametrize(
-    ("format_", "body", "planned"),
+    ("said", "body", "planned"),
     [(None, None, "chat"), ("responses", None, "responses"), ("responses", "chat", "chat")],
 )
-async def test_form_of_the_answer_is_planned(format_: Any, body: str | None, planned: str) -> None:
-    reply = await converted(State(), format_=format_, parley={"format": body})
+@pytest.mark.parametrize("release", ["this", "the one before"])
+async def test_form_of_the_answer_is_planned(said: Any, body: str | None, planned: str, release: str) -> None:
+    """An edge of the release before says it beside what else was said."""
+    fields: Json = {"format_": said} if release == "the one before" else {"said": {"format": said} if said else {}}
+    reply = await converted(State(), parley={"format": body}, **fields)
     assert reply.plan.format == planned
 
 

@@ -7,13 +7,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.bus import CommitReply, CommitRequest, Converted, ConvertRequest, DeleteReply, DeleteRequest
+from libs.schemas.bus import (
+    CommitReply,
+    CommitRequest,
+    Converted,
+    ConvertRequest,
+    DeleteReply,
+    DeleteRequest,
+    Native,
+    Refused,
+)
+from libs.schemas.config import Upstream
+from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import CommitPlan, Continuity, Replayed, StreamPlan
 from libs.schemas.records import CallRecord, HandoffRecord
 from libs.schemas.subjects import COMMIT, CONVERT, DELETE
 from services.edge import failures
 from services.edge.chat import ChatEndpoint
-from tests.unit.services.edge.fakes import PAUSE, Client, Stage
+from tests.unit.services.edge.fakes import PAUSE, UPSTREAMS, Client, Stage
 
 TURNS = [Replayed(entry="e1", ids=["rs_1"]), Replayed(entry="e2", ids=["rs_2"])]
 DIGEST = "0a" * 16
@@ -99,7 +110,7 @@ async def test_upstream_that_cannot_chain_is_not_asked_to_again() -> None:
     stage = stage_of(conversions, [refused("Unsupported parameter: previous_response_id"), answered(), answered()])
     for _ in range(2):
         assert (await chat(stage))[0] == 200
-    assert [request.said.continuity for request in asked(stage, ConvertRequest)] == [None, None, "replay"]
+    assert [request.said.unchained_at for request in asked(stage, ConvertRequest)] == [[], [], [("one", "m")]]
     assert asked(stage, DeleteRequest) == []
 
 
@@ -198,7 +209,7 @@ async def test_whole_answer_that_ignored_its_parent_is_asked_for_again_and_both_
     assert (second.outcome, second.response_id) == ("ok", "resp_2")
     assert [request.turn.response_id for request in asked(stage, CommitRequest)] == ["resp_2"]
     await chat(stage)
-    assert [request.said.unchained for request in asked(stage, ConvertRequest)] == [False, False, True]
+    assert [request.said.unchained_at for request in asked(stage, ConvertRequest)] == [[], [], [("one", "m")]]
     assert asked(stage, DeleteRequest) == []
 
 
@@ -246,7 +257,7 @@ async def test_stream_that_tells_late_ends_with_an_error_and_is_not_kept(only_ne
     assert asked(stage, CommitRequest) == []
     assert [(record.outcome, record.output_tokens) for record in calls_of(stage)] == [("refused", 2)]
     await chat(stage)
-    assert [request.said.unchained for request in asked(stage, ConvertRequest)] == [False, True]
+    assert [request.said.unchained_at for request in asked(stage, ConvertRequest)] == [[], [("one", "m")]]
 
 
 @pytest.mark.parametrize("format_", ["chat", "responses"])
@@ -292,3 +303,47 @@ async def test_first_answer_that_was_not_stored_is_no_parent(stream: bool) -> No
     await raw(stage)
     [request] = asked(stage, CommitRequest)
     assert (request.turn.stored, request.turn.parent) == (False, False)
+
+
+# -- where a call goes ------------------------------------------------------------------------------
+
+
+async def test_native_call_goes_where_the_converter_says() -> None:
+    """By its own configuration the edge would take the first upstream, and the client's name of the model."""
+    upstreams = [UPSTREAMS[0], Upstream(name="two", base_url="http://2", auth="client")]
+    native = Native(upstream="two", model="real", reason="seed")
+    stage = Stage({CONVERT.name: native}, upstreams=upstreams, bodies=[(200, b"{}")])
+    status, _, client = await chat(stage)
+    assert (status, client.headers["x-parley-native"]) == (200, "seed")
+    assert stage.upstreams.asked == [("two", "POST", "/chat/completions")]
+    assert [record.upstream for record in calls_of(stage)] == ["two"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Native(upstream="gone", model="m", reason="seed"), msgspec.structs.replace(converted([]), upstream="gone")],
+    ids=["native", "converted"],
+)
+async def test_upstream_that_the_edge_does_not_know_is_parleys_own_fault(reply: Any) -> None:
+    stage = Stage({CONVERT.name: reply})
+    status, told, client = await chat(stage)
+    error = told["error"]
+    assert (status, error["type"], error["code"]) == (503, "service_unavailable_error", "upstream_unknown")
+    assert "retry-after" in client.headers and stage.upstreams.asked == []
+
+
+async def test_model_that_no_upstream_serves_is_refused_by_the_converter() -> None:
+    served = [Upstream(name="one", base_url="http://1", auth="client", models=["other"])]
+    error = ErrorBody(message="The model 'm' does not exist.", param="model", code="model_not_found")
+    stage = Stage({CONVERT.name: Refused(status=404, error=error)}, upstreams=served)
+    status, told, _ = await chat(stage)
+    assert (status, told["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_bypassed_call_does_not_meet_the_converter() -> None:
+    chat_only = [Upstream(name="one", base_url="http://1", auth="client", api="chat")]
+    stage = Stage({}, upstreams=chat_only, bodies=[(200, b"{}")])
+    assert (await chat(stage))[0] == 200
+    assert (stage.bus.asked, stage.upstreams.asked) == ([], [("one", "POST", "/chat/completions")])
+    status, told, _ = await chat(stage, x_parley_conversation="c", x_parley_history="delta")
+    assert (status, told["error"]["code"]) == (400, "previous_response_not_found")
