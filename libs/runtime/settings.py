@@ -15,8 +15,8 @@ import msgspec
 
 from libs.runtime.errors import StartError
 from libs.schemas import config as schema
-from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Config, Upstream
+from libs.schemas.fields import FIELDS
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "edge": schema.Edge,
@@ -27,10 +27,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "health": schema.Health,
     "conversation": schema.Conversation,
 }
-
-# Parts of a message, and what messages that are only new follow.
-_NEVER_DROPPED = frozenset({"input_audio", "previous_response_id", "conversation"})
-_WITH_POLICY = schema.EMULATED | schema.DEFAULT_POLICIES.keys()
 
 _BEARER = re.compile(r"[!-~]+")
 
@@ -160,9 +156,10 @@ def _check_upstreams(config: Config, path: str) -> None:
 def _check_policies(upstream: Upstream, where: str) -> None:
     """A field with a counterpart has no policy, and what the rest of a request needs cannot be left out of it."""
     for name, policy in upstream.policies.items():
-        if name in ChatRequest.__struct_fields__ and name not in _WITH_POLICY:
+        field = FIELDS.get(name)
+        if field is not None and not field.takes_policy:
             raise StartError(f"{where}.policies: {name!r} has a counterpart, and so no policy")
-        if name in _NEVER_DROPPED and policy == "drop":
+        if field is not None and not field.droppable and policy == "drop":
             raise StartError(f"{where}.policies: {name!r} cannot be dropped: what is left would mean another thing")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from libs.schemas.fields import Policy
 from libs.schemas.plan import ReasoningField
 
 Bridge = Literal["translate", "bypass"]
@@ -16,37 +17,6 @@ Bridge = Literal["translate", "bypass"]
 ContinuityWish = Literal["replay", "chain", "off"]
 ContinuityPolicy = Literal["auto", "replay", "chain", "off"]
 JsonObject = Literal["auto", "schema", "keep"]
-
-# What becomes of a field that the Responses API has nothing for: it is left out and told, refused with
-# a 400, sent under its own name, or the whole request goes to the upstream's own chat endpoint.
-Policy = Literal["drop", "refuse", "forward", "native"]
-
-# Of chat's fields without a counterpart, and of Responses' own fields in a chat body (A.1). A field that
-# Parley does not know is dropped, or refused where `strict` says so. `input_audio` is a content part.
-DEFAULT_POLICIES: dict[str, Policy] = {
-    "audio": "native",
-    "frequency_penalty": "drop",
-    "input_audio": "native",
-    "logit_bias": "refuse",
-    "modalities": "native",
-    "prediction": "drop",
-    "presence_penalty": "drop",
-    "seed": "drop",
-    "access_programs": "forward",
-    "background_options": "drop",
-    "context_management": "forward",
-    "conversation": "forward",
-    "image": "forward",
-    "include": "forward",
-    "instructions": "forward",
-    "max_tool_calls": "forward",
-    "previous_response_id": "forward",
-    "prompt": "forward",
-    "reasoning": "forward",
-    "truncation": "forward",
-}
-# Fields that Parley serves by itself, unless the configuration says otherwise.
-EMULATED = frozenset({"n", "stop"})
 
 _HOSTED_TOOLS = ("web_search*", "file_search", "code_interpreter", "image_generation", "mcp") + (
     "computer",

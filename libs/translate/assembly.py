@@ -3,10 +3,11 @@
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Profile
+from libs.schemas.fields import FIELDS, SHARED
 from libs.schemas.plan import Format, StreamPlan
 from libs.schemas.responses import Reasoning, ResponsesRequest, ResponsesStreamOptions, ToolChoiceParam
 from libs.translate.body import is_given
@@ -19,8 +20,9 @@ from libs.translate.tools import Tools
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
-# Parameters that Parley sets by itself; where the client gave them, an upstream's complaint is theirs.
-_SHARED = ("store", "include", "instructions", "previous_response_id")
+_SAME = tuple(
+    name for name, field in FIELDS.items() if field.fate == "same" and name in ResponsesRequest.__struct_fields__
+)
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,15 +62,11 @@ def to_body(parts: Parts) -> ResponsesRequest:
         temperature=_sampling(chat.temperature, parts.model),
         top_p=_sampling(chat.top_p, parts.model),
         top_logprobs=_or_unset(to_top_logprobs(chat)),
-        metadata=chat.metadata if is_given(chat.metadata) else UNSET,
-        user=_or_unset(chat.user),
-        safety_identifier=_or_unset(chat.safety_identifier),
-        prompt_cache_key=_or_unset(chat.prompt_cache_key),
-        service_tier=_or_unset(chat.service_tier),
         include=_include(parts) or UNSET,
         stream_options=_stream_options(chat),
         stream=bool(chat.stream),
         store=_stored(parts),
+        **{name: _or_unset(getattr(chat, name)) for name in _SAME},
     )
 
 
@@ -175,9 +173,11 @@ def _renames(parts: Parts) -> dict[str, str]:
     if chat.reasoning is not None:
         names = ("effort",) if chat.reasoning_effort is None else ()
         renames |= {f"reasoning.{name}": f"reasoning.{name}" for name in (*names, "summary")}
-    renames |= {name: name for name in _SHARED if getattr(chat, name) is not None}
+    # Where the client gave what Parley sets too, an upstream's complaint is the client's.
+    renames |= {name: name for name in SHARED if getattr(chat, name) is not None}
     return renames
 
 
 def _or_unset(value: Any) -> Any | UnsetType:
-    return UNSET if value is None else value
+    given = is_given(value) if isinstance(value, Raw) else value is not None
+    return value if given else UNSET

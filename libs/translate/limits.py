@@ -4,6 +4,7 @@ import msgspec
 
 from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Profile
+from libs.schemas.fields import FIELDS
 from libs.schemas.plan import Format
 from libs.translate.errors import InvalidRequest, unsupported
 
@@ -11,8 +12,8 @@ MAX_OUTPUT_TOKENS = 2**53 - 1  # beyond it not every JSON reader keeps the numbe
 _MAX_STOPS = 4
 _MAX_STOP_CHARACTERS = 1024  # as many may be held back of a stream, and are looked through again with each delta
 _MAX_TOP_LOGPROBS = 20
-# The names of one limit; the first that is given counts.
-_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_response_tokens", "max_output_tokens")
+_LIMIT = "max_output_tokens"  # upstream
+_OUTPUT_LIMITS = tuple(name for name, field in FIELDS.items() if _LIMIT in (name, field.to))
 
 
 class OutputLimit(msgspec.Struct, frozen=True):

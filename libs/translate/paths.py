@@ -7,6 +7,7 @@ name than the usual one.
 import re
 from collections.abc import Mapping, Sequence
 
+from libs.schemas.fields import FIELDS, SHARED
 from libs.schemas.plan import StreamPlan
 
 _INPUT = re.compile(r"input\[(\d{1,9})\]")
@@ -14,14 +15,11 @@ _TOOL = re.compile(r"(tools\[(\d{1,9})\])(.*)")
 _FUNCTION_FIELDS = ("name", "description", "parameters", "strict")
 # Responses path -> chat path, where every request has the same.
 _PATHS = {
-    "input": "messages",
-    "reasoning.effort": "reasoning_effort",
-    "text.format": "response_format",
+    **{field.to: name for name, field in FIELDS.items() if field.to and field.to not in FIELDS},
     "text.format.description": "response_format.json_schema.description",
     "text.format.name": "response_format.json_schema.name",
     "text.format.schema": "response_format.json_schema.schema",
     "text.format.strict": "response_format.json_schema.strict",
-    "text.verbosity": "verbosity",
     "tool_choice.name": "tool_choice.function.name",
 }
 # Inside of an item, and inside of a custom tool.
@@ -32,7 +30,6 @@ _INNER = (
 )
 _GRAMMAR = re.compile(r"^\.format\.(definition|syntax)$")
 # What Parley sets by itself; a client that gave one as well finds it among the renames.
-_INTERNAL = frozenset({"previous_response_id", "include", "store", "instructions"})
 _INTERNAL_PATHS = frozenset({"reasoning.summary"})
 
 _HEAD = re.compile(r"\w*")
@@ -68,7 +65,7 @@ def to_chat_text(text: str, plan: StreamPlan) -> str:
 def _is_internal(param: str, renames: Mapping[str, str]) -> bool:
     found = _HEAD.match(param)
     head = found[0] if found else ""
-    return (head in _INTERNAL and head not in renames) or (param in _INTERNAL_PATHS and param not in renames)
+    return (head in SHARED and head not in renames) or (param in _INTERNAL_PATHS and param not in renames)
 
 
 def _to_chat(path: str, plan: StreamPlan) -> str:

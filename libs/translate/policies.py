@@ -1,7 +1,7 @@
 """What becomes of the fields that have no counterpart, and of those that only the Responses API has (A.1).
 
-One policy per field: the configuration's, else the default that stands beside the configuration's
-Structs. A field that asks for nothing is as good as absent.
+One policy per field: the configuration's, else the default of the table of fields. A field that asks for
+nothing is as good as absent.
 """
 
 from typing import Any
@@ -10,25 +10,21 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.chat import NO_RAW, ChatRequest
-from libs.schemas.config import DEFAULT_POLICIES, EMULATED, Policy, Profile
+from libs.schemas.config import Profile
+from libs.schemas.fields import FIELDS, Policy
 from libs.schemas.plan import Format
+from libs.schemas.responses import ResponsesRequest
 from libs.translate.body import NULL, decode_body
 from libs.translate.errors import InvalidRequest, NeedsNative, unsupported
 
-_FIELDS = tuple(name for name in ChatRequest.__struct_fields__ if name in DEFAULT_POLICIES or name in EMULATED)
-# Chat's own fields that go up as they are, whatever they hold.
-_SAME = ("prompt_cache_options", "prompt_cache_retention", "moderation")
-# Responses' own fields that more than a copy is made of.
-_TRANSLATED = frozenset({"include", "instructions", "previous_response_id", "reasoning"})
-# What asks for nothing, by field; null does in every one.
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "stop": ("", []),
-    "n": (1,),
-    "logit_bias": ({},),
-    "modalities": (["text"], []),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-}
+_WITH_POLICY = tuple(name for name, field in FIELDS.items() if field.takes_policy and field.fate != "part")
+# They go up as they are, whatever they hold; the others of that fate are fields of `ResponsesRequest`.
+_SAME = tuple(
+    name for name, field in FIELDS.items() if field.fate == "same" and name not in ResponsesRequest.__struct_fields__
+)
+_EMULATED = frozenset(name for name, field in FIELDS.items() if field.fate == "emulated")
+_TRANSLATED = frozenset(name for name, field in FIELDS.items() if field.fate == "translated")
+_NEUTRAL = {name: field.neutral for name, field in FIELDS.items() if field.neutral}
 
 _VALUE = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
@@ -48,7 +44,7 @@ def apply(chat: ChatRequest, unknown: dict[str, Raw], profile: Profile, format_:
     Raises InvalidRequest for a field that is refused, else NeedsNative for one that the upstream's own
     chat endpoint must serve.
     """
-    asked = [(name, value) for name in _FIELDS if _asks(name, value := getattr(chat, name))]
+    asked = [(name, value) for name in _WITH_POLICY if _asks(name, value := getattr(chat, name))]
     decided = [(name, value, _policy(name, profile, format_)) for name, value in asked]
     decided += [(path, raw, _unknown_policy(path, profile, format_)) for path, raw in unknown.items()]
     native = next((name for name, _, policy in decided if policy == "native"), None)
@@ -73,13 +69,13 @@ def serves_native(profile: Profile, format_: Format) -> bool:
 
 def policy_of(name: str, profile: Profile, format_: Format) -> Policy:
     """Return the policy for a field that has one by default; `native` only where it can be had."""
-    policy = profile.policies.get(name) or DEFAULT_POLICIES[name]
+    policy = profile.policies.get(name) or FIELDS[name].policy or "refuse"
     return "refuse" if policy == "native" and not serves_native(profile, format_) else policy
 
 
 def _policy(name: str, profile: Profile, format_: Format) -> Policy | None:
     """Return the policy; None for a field that Parley serves by itself. Raises InvalidRequest for `refuse`."""
-    if name in EMULATED and name not in profile.policies:
+    if name in _EMULATED and name not in profile.policies:
         return None
     policy = policy_of(name, profile, format_)
     if policy == "refuse":
@@ -105,7 +101,7 @@ def _asks(name: str, value: Any) -> bool:
 
 def _is_over(name: str, policy: Policy | None) -> bool:
     """Whether a field that would be translated later must not be."""
-    return policy == "drop" or (policy == "forward" and name in EMULATED)
+    return policy == "drop" or (policy == "forward" and name in _EMULATED)
 
 
 def _raw(value: Any) -> Raw:

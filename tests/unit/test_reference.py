@@ -10,8 +10,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from libs.runtime import metrics, settings
-from libs.schemas.chat import ChatRequest
-from libs.schemas.config import DEFAULT_POLICIES, ModelRule, Upstream
+from libs.schemas.config import ModelRule, Upstream
 from libs.schemas.records import CallRecord
 from libs.translate import continuity
 from services.edge.app import create_app
@@ -71,10 +70,6 @@ def test_reference_names_every_field_of_an_upstream() -> None:
 
 def test_reference_names_every_other_variable() -> None:
     assert named(*settings.OTHER_VARIABLES) == []
-
-
-def test_reference_names_every_field_of_a_chat_request() -> None:
-    assert named(*ChatRequest.__struct_fields__, *DEFAULT_POLICIES) == []
 
 
 def test_reference_names_every_header_of_our_own() -> None:
