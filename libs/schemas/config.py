@@ -10,6 +10,7 @@ import msgspec
 
 from libs.schemas.fields import Policy
 from libs.schemas.plan import ReasoningField
+from libs.schemas.tool_types import HOSTED
 
 Bridge = Literal["translate", "bypass"]
 # What a request may ask for, and what an upstream's configuration says: `auto` replays, and chains where the client
@@ -17,14 +18,6 @@ Bridge = Literal["translate", "bypass"]
 ContinuityWish = Literal["replay", "chain", "off"]
 ContinuityPolicy = Literal["auto", "replay", "chain", "off"]
 JsonObject = Literal["auto", "schema", "keep"]
-
-_HOSTED_TOOLS = ("web_search*", "file_search", "code_interpreter", "image_generation", "mcp") + (
-    "computer",
-    "computer_use_preview",
-    "local_shell",
-    "shell",
-    "apply_patch",
-)
 
 
 class ModelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +47,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name_mode: Literal["drop", "prefix"] = "drop"
     json_object: JsonObject = "auto"
     tools: list[dict[str, Any]] = []
-    hosted_tools: list[str] = msgspec.field(default_factory=lambda: list(_HOSTED_TOOLS))
+    hosted_tools: list[str] = msgspec.field(default_factory=lambda: list(HOSTED))
     custom_tools: bool = True
     tool_output_list: bool = True
     force_search: bool = False

@@ -11,6 +11,7 @@ from libs.schemas.errors import UpstreamErrorBody
 from libs.schemas.halves import TORN, mended, read_text, sound
 from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.schemas.parts import NO_RAW
+from libs.schemas.tool_types import SILENT_EVENTS
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
@@ -309,34 +310,7 @@ SILENT = frozenset(
         "reasoning_summary_part.done",
         "audio.done",
         "audio.transcript.done",
-        "web_search_call.in_progress",
-        "web_search_call.searching",
-        "web_search_call.completed",
-        "file_search_call.in_progress",
-        "file_search_call.searching",
-        "file_search_call.completed",
-        "code_interpreter_call.in_progress",
-        "code_interpreter_call.interpreting",
-        "code_interpreter_call.completed",
-        "code_interpreter_call_code.delta",
-        "code_interpreter_call_code.done",
-        "image_generation_call.in_progress",
-        "image_generation_call.generating",
-        "image_generation_call.partial_image",
-        "image_generation_call.completed",
-        "mcp_call.in_progress",
-        "mcp_call.completed",
-        "mcp_call.failed",
-        "mcp_call_arguments.delta",
-        "mcp_call_arguments.done",
-        "mcp_list_tools.in_progress",
-        "mcp_list_tools.completed",
-        "mcp_list_tools.failed",
-        "shell_call_command.added",
-        "shell_call_command.delta",
-        "shell_call_command.done",
-        "shell_call_output_content.delta",
-        "shell_call_output_content.done",
+        *SILENT_EVENTS,
         "compaction.compacting",
         "steer.accepted",  # of the WebSocket only
         "steer.pending",

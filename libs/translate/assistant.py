@@ -14,6 +14,7 @@ from libs.schemas.responses import (
     ReasoningTextIn,
     RefusalIn,
 )
+from libs.schemas.tool_types import NESTED
 from libs.translate.body import is_given
 from libs.translate.errors import NeedsNative, missing, unexpected, unsupported
 from libs.translate.pairing import Pair
@@ -58,8 +59,8 @@ def to_call(call: ToolCall, pair: Pair, where: str) -> InputItem:
     """Return the item of a call. Raises InvalidRequest."""
     if pair.kind == "approval":
         return to_approval_request(call, pair, where)
-    if call.type not in (None, "function", "custom"):
-        raise unexpected(call.type, f"{where}.type", ("function", "custom"))
+    if call.type is not None and call.type not in NESTED:
+        raise unexpected(call.type, f"{where}.type", NESTED)
     if pair.kind == "custom":
         if call.custom is None:
             raise missing(f"{where}.custom")

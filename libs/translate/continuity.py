@@ -13,6 +13,7 @@ from libs.schemas.bus import Found, HeadTurns, OpenCall, Turn
 from libs.schemas.chat import Message
 from libs.schemas.plan import Continuity, Replayed
 from libs.schemas.responses import InputItem
+from libs.schemas.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate import fingerprint, replay
 from libs.translate.arguments import agrees
 from libs.translate.errors import InvalidRequest
@@ -123,14 +124,6 @@ def decide(asked: Asked, found: Sequence[Found]) -> Decision:
     return _replayed(asked, known, reason)
 
 
-# Where a typed result names its call, of those whose calls stand in a chat answer.
-_RESULT_FIELDS = {
-    "function_call_output": "call_id",
-    "custom_tool_call_output": "call_id",
-    "mcp_approval_response": "approval_request_id",
-}
-
-
 class Newest(msgspec.Struct, frozen=True, kw_only=True):
     """What the head of a conversation says: its turns and its open calls.
 
@@ -215,8 +208,10 @@ def _result_of(message: Message) -> tuple[str | None, str | None]:
     """
     if message.role == "tool":
         return "tool_call_id", message.tool_call_id
-    path = None if message.role else _RESULT_FIELDS.get(message.type or "")
-    return (None, None) if path is None else (path, getattr(message, path))
+    if message.role or message.type not in RESULTS_IN_CHAT:
+        return None, None
+    path = RESULT_FIELDS[message.type][0]
+    return path, getattr(message, path)
 
 
 # -- chain ------------------------------------------------------------------------------------------

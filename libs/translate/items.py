@@ -18,39 +18,16 @@ from libs.schemas.output import (
 )
 from libs.schemas.parts import TextPart, decode_annotation, decode_logprobs, decode_part
 from libs.schemas.plan import StreamPlan
+from libs.schemas.tool_types import ITEM_FATES, ItemFate
 
 Kind = Literal["message", "reasoning", "call", "image"]
-# `kept` items mean nothing to a client and are for the history alone; of `lost` ones it might miss something.
-Fate = Kind | Literal["kept", "lost"]
+Fate = Kind | ItemFate
 
 FATES: dict[str, Fate] = {
     "message": "message",
-    "function_call": "call",
-    "custom_tool_call": "call",
-    "mcp_approval_request": "call",
     "reasoning": "reasoning",
-    "image_generation_call": "image",
-    # Run by the upstream: never a call for the client; what they found is cited in the text.
-    "web_search_call": "lost",
-    "file_search_call": "lost",
-    "code_interpreter_call": "lost",
-    "mcp_call": "lost",
-    # Of these a request in the chat format is refused beforehand: chat cannot express them.
-    "computer_call": "lost",
-    "local_shell_call": "lost",
-    "shell_call": "lost",
-    "apply_patch_call": "lost",
-    "tool_search_call": "lost",
-    # Results and definitions, echoed.
-    "function_call_output": "kept",
-    "custom_tool_call_output": "kept",
-    "computer_call_output": "kept",
-    "local_shell_call_output": "kept",
-    "shell_call_output": "kept",
-    "apply_patch_call_output": "kept",
-    "tool_search_output": "kept",
-    "mcp_approval_response": "kept",
-    "mcp_list_tools": "kept",
+    **ITEM_FATES,
+    # Definitions and programs, echoed.
     "additional_tools": "kept",
     "program": "kept",
     "program_output": "kept",

@@ -19,23 +19,12 @@ from libs.schemas.responses import (
     McpApprovalRequestIn,
     McpApprovalResponse,
 )
+from libs.schemas.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate.body import NULL, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.pairing import Calls, Pair
 from libs.translate.parts import Terms, check_parts, has_breakpoint, plain_text, to_input_parts, untold_breakpoints
 
-# The fields of each typed result; the first names its call, the second it may not lack.
-_TYPED: dict[str, tuple[str, ...]] = {
-    "function_call_output": ("call_id", "output", "id", "status"),
-    "custom_tool_call_output": ("call_id", "output", "id"),
-    "computer_call_output": ("call_id", "output", "acknowledged_safety_checks", "id", "status"),
-    "local_shell_call_output": ("id", "output", "status"),
-    "shell_call_output": ("call_id", "output", "max_output_length", "id", "status"),
-    "apply_patch_call_output": ("call_id", "status", "output", "id"),
-    "mcp_approval_response": ("approval_request_id", "approve", "reason", "id"),
-}
-# Their calls stand in a chat history, as tool calls.
-_IN_CHAT = frozenset({"function_call_output", "custom_tool_call_output", "mcp_approval_response"})
 _DECISIONS = {"approve": True, "deny": False}
 
 
@@ -61,7 +50,7 @@ _STRING = msgspec.json.Decoder(str)
 
 def is_typed(message: Message) -> bool:
     """Whether a message is a typed result."""
-    return not message.role and message.type in _TYPED
+    return not message.role and message.type in RESULT_FIELDS
 
 
 def to_result(message: Message, pair: Pair, where: str, terms: Terms, dropped: list[str]) -> InputItem:
@@ -77,12 +66,12 @@ def to_result(message: Message, pair: Pair, where: str, terms: Terms, dropped: l
 def to_typed_result(message: Message, calls: Calls, where: str, terms: Terms, dropped: list[str]) -> InputItem:
     """Return the item of a typed result. Raises InvalidRequest."""
     type_ = message.type or ""
-    fields = _TYPED[type_]
+    fields = RESULT_FIELDS[type_]
     given = {name: value for name in message.__struct_fields__ if _is_said(value := getattr(message, name))}
     for name in fields[:2]:
         if name not in given:
             raise missing(f"{where}.{name}")
-    if type_ in _IN_CHAT:
+    if type_ in RESULTS_IN_CHAT:
         given[fields[0]] = calls.answer(given[fields[0]], f"{where}.{fields[0]}").id
     elif not terms.continues:
         raise InvalidRequest(

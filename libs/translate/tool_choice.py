@@ -9,13 +9,14 @@ from msgspec import UNSET, Raw, UnsetType
 from libs.schemas.chat import AllowedTools, ChatRequest, NamedTool, ToolChoice, ToolName
 from libs.schemas.config import Profile
 from libs.schemas.responses import AllowedToolsChoice, ToolChoiceParam, ToolParam, ToolRef, WebSearchTool
+from libs.schemas.tool_types import NESTED
 from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, unexpected
 
 Choice = str | ToolChoice | Raw | None
 
 _WORDS = ("none", "auto", "required")
-_OWN = ("function", "custom", "allowed_tools")
+_OWN = (*NESTED, "allowed_tools")
 _FORM = '{"type": "function", "function": {"name": ...}}'
 
 

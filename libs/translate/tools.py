@@ -22,6 +22,7 @@ from libs.schemas.chat import (
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format
 from libs.schemas.responses import CustomToolFormat, CustomToolParam, FunctionToolParam, ToolParam, WebSearchTool
+from libs.schemas.tool_types import NESTED, RUN_BY_CLIENT
 from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected, unsupported
 
@@ -31,8 +32,6 @@ _MAX_TOOLS = 128  # of the client's own (A.3.4)
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _NO_PARAMETERS_STRICT = Raw(b'{"type":"object","properties":{},"additionalProperties":false,"required":[]}')
 _WEB_SEARCH = "web_search"
-# Hosted by name, but run by the client, in shapes that no chat answer can hold.
-_RUN_BY_CLIENT = ("computer*", "local_shell", "shell", "apply_patch")
 _FORMATS = ("text", "grammar")
 
 
@@ -76,7 +75,7 @@ def read_tools(raws: Sequence[Raw], unknown: dict[str, Raw]) -> list[Tool]:
     tools: list[Tool] = []
     for index, raw in enumerate(raws):
         where = f"tools[{index}]"
-        if decode_body(_KIND, raw, where).type in ("function", "custom"):
+        if decode_body(_KIND, raw, where).type in NESTED:
             tool, more = _READER.read(raw, where)
             unknown.update(more)
             tools.append(tool)
@@ -197,9 +196,9 @@ def _is_hosted(type_: str, profile: Profile) -> bool:
 
 def _check_hosted(kind: _Kind, where: str, profile: Profile, format_: Format) -> None:
     if not _is_hosted(kind.type, profile):
-        raise unexpected(kind.type, f"{where}.type", ("function", "custom", *profile.hosted_tools))
+        raise unexpected(kind.type, f"{where}.type", (*NESTED, *profile.hosted_tools))
     in_container = kind.environment is not None and kind.environment.type.startswith("container")
-    by_client = any(fnmatchcase(kind.type, pattern) for pattern in _RUN_BY_CLIENT) and not in_container
+    by_client = any(fnmatchcase(kind.type, pattern) for pattern in RUN_BY_CLIENT) and not in_container
     if by_client and format_ != "responses":
         raise InvalidRequest(
             f"The calls of '{kind.type}' have no form in chat: ask for 'x-parley-format: responses'.",
