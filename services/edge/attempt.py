@@ -31,7 +31,7 @@ from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
 from services.edge.made import made
 from services.edge.marks import Mark
-from services.edge.model_call import ModelCall, UpstreamRefused, named
+from services.edge.model_call import ModelCall, UpstreamRefused
 from services.edge.own_key import UpstreamKeyRefused
 from services.edge.owners import guarded
 from services.edge.push import Pushed, Take
@@ -60,7 +60,7 @@ class Attempt:
         self._plan = converted.plan
         self._number = number
         self._mark = mark
-        self._upstream = named(edge.config.upstream, converted.upstream)
+        self._upstream = edge.upstream(converted.upstream)
         stored = converted.stored and guarded(self._upstream)
         self._made = made(edge, exchange, caller, self._upstream, stored=stored)
         self._keeper = Keeper(edge, exchange, caller, converted.plan, mark)
@@ -97,7 +97,9 @@ class Attempt:
 
     def _call(self, choice: int, pieces: Sequence[bytes | memoryview], renderer: Renderer | None) -> ModelCall:
         number = self._number + choice
-        return ModelCall(self._edge, self._exchange, self._caller, self._converted, number, pieces, renderer)
+        return ModelCall(
+            self._edge, self._exchange, self._caller, self._upstream, self._converted, number, pieces, renderer
+        )
 
     def _renderers(self) -> Sequence[Renderer | None]:
         plan = self._plan

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
-from libs.runtime.logs import Log
 from libs.schemas.bus import Converted
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody, UpstreamErrorBody
@@ -34,8 +33,6 @@ from services.edge.upstream import (
     told_headers,
 )
 
-log = Log("parley.edge")
-
 
 class UpstreamRefused(TranslationError):
     """The upstream answered with an error status; `headers` go to the client, `told` is what it said."""
@@ -46,18 +43,6 @@ class UpstreamRefused(TranslationError):
         self.told = told
 
 
-class UpstreamUnknown(TranslationError):
-    """The converter chose an upstream that this edge does not have: their configurations differ."""
-
-    def __init__(self) -> None:
-        error = ErrorBody(
-            message="Parley cannot take your request at this moment. Try again shortly.",
-            type="service_unavailable_error",
-            code="upstream_unknown",
-        )
-        super().__init__(503, error)
-
-
 class ModelCall:
     """One upstream call. `number` counts from 1 within a request. With a `renderer` its answer is read as a stream."""
 
@@ -66,12 +51,13 @@ class ModelCall:
         edge: Edge,
         exchange: Exchange,
         caller: Caller,
+        upstream: Upstream,
         converted: Converted,
         number: int,
         pieces: Sequence[bytes | memoryview],
         renderer: Renderer | None,
     ) -> None:
-        self.upstream = named(edge.config.upstream, converted.upstream)
+        self.upstream = upstream
         self.answer: aiohttp.ClientResponse
         self.body = b""
         self.response = Response()
@@ -163,12 +149,3 @@ def decode_response(body: bytes) -> Response:
     if response is None:
         raise UpstreamMalformed
     return response
-
-
-def named(upstreams: list[Upstream], name: str) -> Upstream:
-    """Return the upstream of that name. Raises UpstreamUnknown."""
-    found = next((upstream for upstream in upstreams if upstream.name == name), None)
-    if found is None:
-        log.error("upstream_unknown", upstream=name)
-        raise UpstreamUnknown
-    return found
