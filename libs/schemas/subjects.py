@@ -240,9 +240,10 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
 
 
+RECORDS_PREFIX = "parley.records."  # the kind of a record ends its subject (records.py)
 RECORDS = JsStream(
     name="PARLEY_RECORDS",
-    subjects=("parley.records.>",),
+    subjects=(f"{RECORDS_PREFIX}>",),
     max_age_seconds=7 * 86400,
     max_bytes=4 * 1024**3,
     duplicate_window_seconds=600,
@@ -250,8 +251,6 @@ RECORDS = JsStream(
     consumers=("analytics",),
     meaning="Records on their way to ClickHouse.",
 )
-RECORDS_CALL = "parley.records.call"
-RECORDS_HANDOFF = "parley.records.handoff"
 
 DEAD_RECORDS = JsStream(
     name="PARLEY_RECORDS_DEAD",

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from libs.schemas.records import RECORD_DECODER, Record, cut
-from services.analytics.tables import COLUMNS, TABLES
+from libs.schemas.records import RECORD_DECODER, Record, cut, table
+from services.analytics.tables import TABLES
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -55,7 +55,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_rows(messages: Iterable[Stored], epoch: str, lookup_until: int) -> Rows:
     """Return the rows of `messages`, in order, by table. Sequences up to `lookup_until` are all suspects."""
-    tables = {table: TableRows() for table in COLUMNS}
+    tables = {name: TableRows() for name in TABLES}
     dead: list[tuple[Stored, str]] = []
     for stored in messages:
         try:
@@ -65,10 +65,10 @@ def to_rows(messages: Iterable[Stored], epoch: str, lookup_until: int) -> Rows:
         except RowError as error:
             dead.append((stored, str(error)))
             continue
-        table = tables[TABLES[type(record)]]
-        table.rows.setdefault(record.event_id, row)
+        found = tables[table(type(record))]
+        found.rows.setdefault(record.event_id, row)
         if stored.republished or stored.seq <= lookup_until:
-            table.suspects.add(record.event_id)
+            found.suspects.add(record.event_id)
     return Rows(tables=tables, dead=dead)
 
 
@@ -81,19 +81,18 @@ def decode(data: bytes) -> Record:
 
 
 def to_row(record: Record, epoch: str, seq: int, now_ms: int) -> Row:
-    """Return the row of `record` in the order of its table's COLUMNS, or raise RowError.
+    """Return the row of `record` in the order of its table's columns, or raise RowError.
 
     Its time is clamped around `now_ms`. Texts are cut: a client chooses some of them.
     """
     if not 0 < len(record.event_id) <= MAX_ID_CHARS:
         raise RowError(f"event_id has {len(record.event_id)} characters")
     own: dict[str, Value] = {
-        "event_id": record.event_id,
         "ts": clamp_ts(record.ts, now_ms),
         "stream_epoch": epoch,
         "stream_seq": seq,
     }
-    columns = COLUMNS[TABLES[type(record)]]
+    columns = TABLES[table(type(record))].items()
     return tuple(own[name] if name in own else _checked(name, kind, getattr(record, name)) for name, kind in columns)
 
 

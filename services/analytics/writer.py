@@ -17,7 +17,7 @@ from libs.schemas.config import Analytics
 from services.analytics.clickhouse import CLICKHOUSE_ERRORS, connect, database_name
 from services.analytics.migrate import migrate
 from services.analytics.rows import Row
-from services.analytics.tables import COLUMNS
+from services.analytics.tables import TABLES
 
 T = TypeVar("T")
 
@@ -66,8 +66,8 @@ class Writer:
         self._opened().insert(
             table,
             list(rows),
-            column_names=[name for name, _ in COLUMNS[table]],
-            column_type_names=[kind for _, kind in COLUMNS[table]],
+            column_names=list(TABLES[table]),
+            column_type_names=list(TABLES[table].values()),
             database=self._database,
             settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
         )
@@ -87,7 +87,7 @@ class Writer:
         Raises WriterError.
         """
         own = "stream_epoch = {epoch:String}"
-        rows = " UNION ALL ".join(f"SELECT stream_seq, stream_epoch FROM {table}" for table in COLUMNS)
+        rows = " UNION ALL ".join(f"SELECT stream_seq, stream_epoch FROM {table}" for table in TABLES)
         sql = f"SELECT maxIf(stream_seq, {own}), countIf(NOT {own}) FROM ({rows})"
         ((newest, others),) = await self._rows(sql, {"epoch": epoch})
         return newest, others

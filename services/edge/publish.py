@@ -15,16 +15,15 @@ from libs.runtime import metrics
 from libs.runtime.bus import Bus
 from libs.runtime.errors import MessageTooLarge
 from libs.runtime.logs import Log
-from libs.schemas.records import CallRecord, Record
-from libs.schemas.subjects import RECORDS_CALL, RECORDS_HANDOFF, REPUBLISHED_HEADER
-from services.edge.spool import Kind, Spool, Waiting
+from libs.schemas.records import CallRecord, Record, subject
+from libs.schemas.subjects import REPUBLISHED_HEADER
+from services.edge.spool import Spool, Waiting
 
 MAX_IN_FLIGHT = 256
 ACK_SECONDS = 5.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 UNREADABLE_SECONDS = 1.0  # between looks at what could not be read
 COMPLAINT_SECONDS = 60.0
-_SUBJECTS: dict[Kind, str] = {"call": RECORDS_CALL, "handoff": RECORDS_HANDOFF}
 
 log = Log("parley.edge.publish")
 
@@ -91,7 +90,7 @@ class Publisher:
             headers[REPUBLISHED_HEADER] = "1"
         try:
             self._bus.check_size(waiting.data, headers)
-            await self._until_taken(_SUBJECTS[waiting.kind], waiting.data, headers)
+            await self._until_taken(subject(waiting.kind), waiting.data, headers)
             metrics.RECORDS_PUBLISHED.inc()
         except MessageTooLarge as error:
             metrics.SPOOL_DROPPED.inc()

@@ -11,14 +11,13 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from libs.runtime import metrics
 from libs.runtime.errors import StartError
 from libs.runtime.logs import Log
-from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record
+from libs.schemas.records import RECORD_ENCODER, CallRecord, Record, kind
 from services.edge.folders import Folder, Folders
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -26,9 +25,6 @@ MAX_SEGMENTS_OF_OPEN_CALLS = 4  # an older segment with nothing but open calls i
 COMPLAINT_SECONDS = 60.0
 _OPEN, _CLOSE, _ACK = b'{"open":', b'{"close":', b'{"ack":'
 _END = b"}\n"
-
-Kind = Literal["call", "handoff"]
-_KINDS: dict[type[Record], Kind] = {CallRecord: "call", HandoffRecord: "handoff"}
 
 log = Log("parley.edge.spool")
 
@@ -40,10 +36,14 @@ class _Line(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """All of a record that must be known to find it and to publish it."""
+    """All of a record that must be known to find it and to publish it: its kind may be one of a newer release."""
 
     event_id: str
-    kind: Kind
+    kind: str
+
+    def __post_init__(self) -> None:
+        if not self.kind.isidentifier():  # it becomes a word of a subject
+            raise ValueError("not a kind of record")
 
 
 _LINE = msgspec.json.Decoder(_Line)
@@ -54,7 +54,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A record to publish, as JSON; `recovered` when it is a dead process's and may be in the stream."""
 
     event_id: str
-    kind: Kind
+    kind: str
     data: bytes
     recovered: bool
 
@@ -72,7 +72,7 @@ class _Segment:
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the newest line of a record is; `offset` and `length` of the record's own JSON, in bytes."""
 
-    kind: Kind
+    kind: str
     segment: _Segment
     offset: int
     length: int
@@ -177,8 +177,8 @@ class Spool:
             return False
         segment = self._own[-1]
         offset = segment.size - len(_END) - len(data)
-        kind, closed = _KINDS[type(record)], mark is _CLOSE
-        self._put(record.event_id, _Place(kind=kind, segment=segment, offset=offset, length=len(data), closed=closed))
+        place = _Place(kind=kind(type(record)), segment=segment, offset=offset, length=len(data), closed=mark is _CLOSE)
+        self._put(record.event_id, place)
         return True
 
     def _write(self, line: bytes) -> bool:

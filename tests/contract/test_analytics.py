@@ -28,20 +28,19 @@ from libs.runtime.errors import BusError
 from libs.runtime.jetstream import KeyValue, ensure_bucket, ensure_stream
 from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
-from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record
+from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record, kind, subject
 from libs.schemas.subjects import (
     CURSOR,
     DEAD_REASON_HEADER,
     DEAD_RECORDS,
     QUERY,
     RECORDS,
-    RECORDS_CALL,
     RECORDS_DURABLE,
-    RECORDS_HANDOFF,
     REPUBLISHED_HEADER,
 )
 from services.analytics import source as source_module
 from services.analytics.source import Gap, Source
+from services.analytics.tables import TABLES
 from tests.support.nats import NatsServer, running_nats
 
 REPOSITORY = Path(__file__).parents[2]
@@ -193,8 +192,7 @@ async def publish(bus: Bus, event_id: str, *, msg_id: str | None = None, republi
     if republished:
         headers[REPUBLISHED_HEADER] = "1"
     told: Record = handoff(event_id) if event_id.startswith("h") else record(event_id)
-    subject = RECORDS_HANDOFF if isinstance(told, HandoffRecord) else RECORDS_CALL
-    await bus.jetstream().publish(subject, RECORD_ENCODER.encode(told), headers=headers)
+    await bus.jetstream().publish(subject(kind(type(told))), RECORD_ENCODER.encode(told), headers=headers)
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
@@ -230,7 +228,7 @@ async def counts(bus: Bus) -> tuple[int, int]:
 async def by_table(bus: Bus) -> dict[str, list[str]]:
     """Return the ids in each table, sorted, as often as they are there."""
     found = {}
-    for table in ("calls", "handoffs"):
+    for table in TABLES:
         # One row: a reply has no more of them than the query's limit.
         rows = await ask(bus, f"SELECT arraySort(groupArray(event_id)) FROM {table}")
         found[table] = rows[0][0] if rows else []
@@ -700,7 +698,7 @@ async def test_poison_goes_to_the_dead_records_with_its_reason(nats: NatsServer,
         await active(bus)
         await publish(bus, "a")
         for data in poison:
-            await js.publish(RECORDS_CALL, data)
+            await js.publish("parley.records.call", data)
         await publish(bus, "h")
         assert await settled(bus, 2) == (2, 2)
         kept = [await js.get_msg(DEAD_RECORDS.name, seq) for seq in range(1, 6)]
@@ -723,7 +721,7 @@ async def test_poison_that_cannot_be_put_aside_stays_until_it_can(nats: NatsServ
     with running(Service(nats, tmp_path, code=code)) as service:
         await active(bus)
         await publish(bus, "a")
-        await bus.jetstream().publish(RECORDS_CALL, b"{ poison")
+        await bus.jetstream().publish("parley.records.call", b"{ poison")
         await publish(bus, "b")
         assert await settled(bus, 2) == (2, 2)
 

@@ -14,7 +14,7 @@ import pytest
 from libs.runtime.bus import Bus
 from libs.runtime.jetstream import ensure_stream
 from libs.schemas.config import Nats
-from libs.schemas.subjects import RECORDS, RECORDS_CALL, RECORDS_HANDOFF, REPUBLISHED_HEADER
+from libs.schemas.subjects import RECORDS, REPUBLISHED_HEADER
 from services.edge import publish
 from services.edge.publish import Publisher
 from services.edge.spool import Spool
@@ -102,8 +102,8 @@ async def test_each_kind_goes_to_its_subject_under_its_own_id(bus: Bus, tmp_path
     js = bus.jetstream()
     messages = [await js.get_msg(RECORDS.name, seq) for seq in (1, 2)]
     assert {(msg.subject, (msg.headers or {})["Nats-Msg-Id"]) for msg in messages} == {
-        (RECORDS_HANDOFF, "h"),
-        (RECORDS_CALL, "a"),
+        ("parley.records.handoff", "h"),
+        ("parley.records.call", "a"),
     }
     assert list((tmp_path / "spool").iterdir()) == []
 

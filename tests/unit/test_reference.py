@@ -11,8 +11,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from libs.runtime import metrics, settings
 from libs.schemas.config import ModelRule, Upstream
-from libs.schemas.records import CallRecord
 from libs.translate import continuity
+from services.analytics.tables import TABLES
 from services.edge.app import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -92,15 +92,29 @@ def test_reference_names_every_error_code() -> None:
     assert named(*codes()) == []
 
 
-def test_reference_names_every_column() -> None:
-    assert named(*CallRecord.__struct_fields__, "ingest_ts", "stream_epoch", "stream_seq") == []
+def rows_after(mark: str) -> list[list[str]]:
+    """Return the cells of the rows of the first table after `mark`."""
+    table = re.search(r"\| [^\n]*\n\|---[^\n]*\n((?:\|[^\n]*\n)+)", REFERENCE[REFERENCE.index(mark) :])
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
 
 
-def test_reference_names_every_metric() -> None:
-    for metric in vars(metrics).values():
-        if isinstance(metric, MetricWrapperBase):
-            name = metric._name + ("_total" if metric._type == "counter" else "")
-            assert f"| `{name}` |" in REFERENCE, name
+@pytest.mark.parametrize("table", TABLES)
+def test_reference_has_the_columns_of_each_table_and_no_others(table: str) -> None:
+    shown = [name for row in rows_after(f"the table `{table}`") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(shown) == sorted([*TABLES[table], "ingest_ts"])
+
+
+def test_reference_has_the_metrics_with_their_labels_and_meanings_and_no_others() -> None:
+    declared = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    assert sorted(rows_after("## Metrics")) == sorted(
+        [
+            f"`{metric._name}{'_total' if metric._type == 'counter' else ''}`",
+            ", ".join(f"`{label}`" for label in metric._labelnames),
+            metric._documentation,
+        ]
+        for metric in declared
+    )
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/status", "/metrics", "/convert", "/v1/models"])

@@ -16,7 +16,7 @@ from services.analytics.consumer import Consumer
 from services.analytics.lease import Cursor, Lease, LeaseLost
 from services.analytics.rows import Row, Stored
 from services.analytics.source import Gap, Source
-from services.analytics.tables import COLUMNS
+from services.analytics.tables import TABLES
 from services.analytics.writer import InsertError, Writer
 from tests.unit.services.analytics.test_rows import handoff, record
 
@@ -113,7 +113,7 @@ class FakeWriter(Writer):
     """Tables that know their tokens; `on_insert` runs before an insert, `on_answer` after it."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict[str, Row]] = {table: {} for table in COLUMNS}
+        self.tables: dict[str, dict[str, Row]] = {table: {} for table in TABLES}
         self.rows = self.tables["calls"]
         self.tokens: list[str] = []
         self.on_insert: list[Callable[[], None]] = []

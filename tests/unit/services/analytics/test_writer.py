@@ -9,10 +9,10 @@ import pytest
 
 from libs.runtime.errors import StartError
 from libs.schemas.config import Analytics
-from libs.schemas.records import CallRecord, HandoffRecord, Record
+from libs.schemas.records import CallRecord, HandoffRecord, Record, table
 from services.analytics.clickhouse import connect
 from services.analytics.rows import Row, to_row
-from services.analytics.tables import COLUMNS, TABLES
+from services.analytics.tables import TABLES
 from services.analytics.writer import InsertError, Writer, WriterError
 from tests.unit.services.analytics.test_rows import NOW, handoff, record
 
@@ -88,18 +88,18 @@ HANDOFF = HandoffRecord(
 
 @pytest.mark.parametrize("full", [CALL, HANDOFF])
 async def test_a_row_comes_back_as_it_was(settings: Analytics, writer: Writer, full: Record) -> None:
-    table = TABLES[type(full)]
-    await writer.insert(table, [to_row(full, "epoch", 2**50, NOW)], "epoch:1-1")
-    names = ", ".join(name for name, _ in COLUMNS[table])
+    name = table(type(full))
+    await writer.insert(name, [to_row(full, "epoch", 2**50, NOW)], "epoch:1-1")
+    columns = ", ".join(TABLES[name])
     client = connect(settings, database=settings.clickhouse_database)
-    raw = client.raw_query(f"SELECT {names} FROM {table}", fmt="JSONEachRow")
+    raw = client.raw_query(f"SELECT {columns} FROM {name}", fmt="JSONEachRow")
     client.close()
     found = json.loads(raw)
     assert found.pop("ts") == datetime.fromtimestamp(full.ts / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.123")
     assert (found.pop("stream_epoch"), int(found.pop("stream_seq"))) == ("epoch", 2**50)
-    for name, value in found.items():
-        wanted = getattr(full, name)
-        assert (int(value) if isinstance(wanted, int) and not isinstance(wanted, bool) else value) == wanted, name
+    for field, value in found.items():
+        wanted = getattr(full, field)
+        assert (int(value) if isinstance(wanted, int) and not isinstance(wanted, bool) else value) == wanted, field
 
 
 async def test_an_insert_repeated_with_its_token_changes_nothing(settings: Analytics, writer: Writer) -> None:

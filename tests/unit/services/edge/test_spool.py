@@ -43,7 +43,10 @@ def handoff(event_id: str) -> HandoffRecord:
 def told(data: bytes) -> str:
     """The outcome of a call, the mode of a handoff."""
     entry = RECORD_DECODER.decode(data)
-    return entry.outcome if isinstance(entry, CallRecord) else entry.mode
+    if isinstance(entry, CallRecord):
+        return entry.outcome
+    assert isinstance(entry, HandoffRecord)
+    return entry.mode
 
 
 @pytest.fixture
@@ -210,6 +213,18 @@ def test_rubbish_between_lines_is_skipped(root: Path) -> None:
     path.write_bytes(b'\xff\x00{"open":\n[]\n' + unknown + path.read_bytes())
     spool = Spool(root, LARGE)
     assert taken(spool) == [("a", "ok", True)]
+    spool.release()
+
+
+def test_a_record_of_a_type_that_a_newer_release_declares_is_published_as_it_is(root: Path) -> None:
+    killed(root, 'spool.close(done("a"))')
+    (path,) = files(root)
+    newer = b'{"event_id":"b","kind":"newer","of":1}'
+    path.write_bytes(path.read_bytes() + b'{"close":' + newer + b"}\n")
+    spool = Spool(root, LARGE)
+    assert spool.take() is not None
+    waiting = spool.take()
+    assert waiting is not None and (waiting.kind, waiting.data) == ("newer", newer)
     spool.release()
 
 
