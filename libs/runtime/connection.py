@@ -16,9 +16,9 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from libs.runtime import metrics
-from libs.runtime.client import ParleyClient, Received
 from libs.runtime.errors import BusDown, MessageTooLarge, StartError
 from libs.runtime.logs import Log
+from libs.runtime.seams.nats import NatsClient, Received
 from libs.schemas.config import Nats
 from libs.schemas.subjects import HEADER_ROOM, MAX_MESSAGE_BYTES
 
@@ -37,7 +37,7 @@ class Connection:
         self.closed = asyncio.Event()
         self.lost: list[Callable[[], None]] = []  # called when the connection breaks
         self._connected = asyncio.Event()
-        self._nc = ParleyClient(self._on_stall)
+        self._nc = NatsClient(self._on_stall)
         self._ending = False
         self._echo = f"_INBOX.echo.{os.urandom(12).hex()}"
         self._echoes: deque[asyncio.Future[None]] = deque()

@@ -5,29 +5,20 @@ Liveness never depends on NATS or ClickHouse; readiness fails while either is aw
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 import uvicorn
 
 from libs.runtime import metrics
+from libs.runtime.seams.uvicorn import Server
 from libs.schemas.config import Health
 
 Check = Callable[[], Awaitable[bool]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers: the service decides when to stop."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the process's signals alone."""
-        yield
 
 
 class Readiness:

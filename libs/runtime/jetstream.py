@@ -19,6 +19,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from libs.runtime.bus import Bus
 from libs.runtime.errors import BusDown, StartError
+from libs.runtime.seams.nats import stream_info
 from libs.schemas.subjects import Bucket, JsStream
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
@@ -156,9 +157,8 @@ class KeyValue:
 
     async def _subjects(self, prefix: str, offset: int) -> tuple[int, list[str]]:
         """Return (how many there are, those of one page)."""
-        query = msgspec.json.encode({"subjects_filter": f"{self._prefix}{prefix}>", "offset": offset})
-        info: dict[str, Any] = await self._js._api_request(
-            f"$JS.API.STREAM.INFO.{self._stream}", query, timeout=self._js._timeout
+        info = await stream_info(
+            self._js, self._stream, {"subjects_filter": f"{self._prefix}{prefix}>", "offset": offset}
         )
         return info.get("total", 0), list(info["state"].get("subjects") or ())
 

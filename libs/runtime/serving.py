@@ -16,10 +16,10 @@ from nats.aio.subscription import Subscription
 
 from libs.runtime import metrics, tracing
 from libs.runtime.call import Call, from_headers
-from libs.runtime.client import Received
 from libs.runtime.connection import Connection
 from libs.runtime.errors import BusError, MessageTooLarge
 from libs.runtime.logs import Log
+from libs.runtime.seams.nats import Received
 from libs.schemas.bus import BusFailure
 from libs.schemas.subjects import (
     OFFER_SUFFIX,

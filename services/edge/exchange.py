@@ -7,8 +7,8 @@ and a shutdown all end the request the same way: `abort` cancels its task and sa
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Literal, cast
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Literal
 from uuid import uuid4
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import UNSET
 from starlette.types import Message, Receive, Scope, Send
 
 from libs.runtime import metrics, tracing
+from libs.runtime.seams.uvicorn import send_now
 from libs.schemas.errors import ErrorBody, ErrorEnvelope
 from libs.translate.errors import InvalidRequest
 
@@ -177,14 +178,10 @@ class Exchange:
 
     def write_now(self, data: bytes) -> bool:
         """Send bytes of the body if that takes no waiting; return whether it did. `write` them otherwise."""
-        sending = cast(Coroutine[None, None, None], self._send(_body(data, more=True)))
-        try:
-            sending.send(None)
-        except StopIteration:
-            self._written(data)
-            return True
-        sending.close()  # the server waits before it writes, never after
-        return False
+        if not send_now(self._send, _body(data, more=True)):
+            return False
+        self._written(data)
+        return True
 
     def _written(self, data: bytes) -> None:
         self.sending = False

@@ -7,9 +7,7 @@ a status, not as an event of a stream, not within a failed response.
 import re
 from collections.abc import Callable
 
-import aiohttp
 import msgspec
-from aiohttp.base_protocol import BaseProtocol
 
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
@@ -195,12 +193,3 @@ def _may_fail(data: bytes) -> bool:
 def _number(payload: bytes) -> int:
     told = read(_TOLD, payload)
     return 0 if told is None else told.sequence_number
-
-
-def put_back(answer: aiohttp.ClientResponse, body: bytes) -> None:
-    """Have the whole body of an answer, which was read, be read again."""
-    loop = answer._loop
-    content = aiohttp.StreamReader(BaseProtocol(loop), 2 * len(body) + 1, loop=loop)
-    content.feed_data(body)
-    content.feed_eof()
-    answer.content = content

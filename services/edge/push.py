@@ -1,7 +1,7 @@
 """Hands what an upstream sends to a function at once, inside the read, where nothing must be waited for.
 
 Waking a task for each event of each stream costs a turn of the loop and a fifth of the edge's time
-(docs/bench). HTTP stays aiohttp's: its protocol only tells when it has parsed a read.
+(docs/bench). HTTP stays aiohttp's: its protocol only tells when it has parsed a read (`aiohttp_seam.py`).
 """
 
 import asyncio
@@ -9,47 +9,10 @@ from collections.abc import Callable
 from functools import partial
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
+
+from services.edge.aiohttp_seam import telling
 
 Take = Callable[[bytes], bool]
-
-
-class _Protocol(ResponseHandler):
-    """aiohttp's own protocol, and who is told after each read of it."""
-
-    listener: Callable[[], None] | None = None
-    _held = False
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.listener is not None:
-            self.listener()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        if self.listener is not None:
-            self.listener()
-
-    def pause_reading(self) -> None:
-        self._held = True
-        super().pause_reading()
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp asks for it after every read, paused or not, and then parses nothing once more.
-        if self._held:
-            self._held = False
-            super().resume_reading(resume_parser)
-
-
-def connector() -> aiohttp.TCPConnector:
-    """Return a connector whose answers can be pushed."""
-    made = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
-    made._factory = partial(_make, loop=asyncio.get_running_loop())
-    return made
-
-
-def _make(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return _Protocol(loop)
 
 
 class _Source:
@@ -58,10 +21,7 @@ class _Source:
     def __init__(self, answer: aiohttp.ClientResponse, take: Take) -> None:
         self.content = answer.content
         self.take = take
-        self.protocol: _Protocol | None = None  # the answer is whole, and its connection serves others
-        if answer.connection is not None:
-            assert isinstance(answer.connection.protocol, _Protocol)
-            self.protocol = answer.connection.protocol
+        self.protocol = telling(answer)  # None: the answer is whole, and its connection serves others
 
 
 class Pushed:

@@ -11,9 +11,10 @@ import uvicorn
 
 from libs.runtime.bus import Bus
 from libs.runtime.errors import StartError
-from libs.runtime.health import Readiness, Server
+from libs.runtime.health import Readiness
 from libs.runtime.jetstream import ensure_stream, prepared
 from libs.runtime.logs import Log
+from libs.runtime.seams.uvicorn import Server
 from libs.runtime.secret import load_secret
 from libs.runtime.service import first, raise_descriptor_limit, spare_collector, stop_event
 from libs.schemas.config import Config

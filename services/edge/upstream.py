@@ -16,8 +16,8 @@ from libs.schemas.config import Edge, Upstream
 from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import read_error
-from services.edge import push
-from services.edge.own_key import OwnKey, put_back
+from services.edge.aiohttp_seam import connector, put_back
+from services.edge.own_key import OwnKey
 from services.edge.tenants import Caller, Tenants
 
 ERROR_BODY_LIMIT = 1024 * 1024
@@ -135,7 +135,7 @@ class Upstreams:
     async def start(self) -> None:
         """Open the connection pool."""
         self._session = aiohttp.ClientSession(
-            connector=push.connector(),
+            connector=connector(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_seconds),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,9 +1,21 @@
-"""nats-py's client with three things more: it sends nothing late, stamps what it reads, and knows when it slept.
+"""All that relies on private parts of nats-py: a client with three things more, and one request of JetStream's API.
 
-A lost connection makes nats-py keep what is published and send it after the reconnect: by then nobody waits
-for it. A message may lie in a queue between the socket and its handler, so it carries the time of its
-read. And what lay in the socket, or at the server, while the event loop stood still is older than it looks:
-it carries for how long, until the server has answered a PING that was sent after the loop moved again.
+The client sends nothing late, stamps what it reads, and knows when it stood still. A lost connection makes nats-py
+keep what is published and send it after the reconnect: by then nobody waits for it. A message may lie in a queue
+between the socket and its handler, so it carries the time of its read. And what lay in the socket, or at the server,
+while the event loop stood still is older than it looks: it carries for how long, until the server has answered a PING
+that was sent after the loop moved again.
+
+What is relied on, each tested against the real library in tests/contract/test_seams.py:
+
+- a client that has a true `_transport` when `_connect_to_server` is called uses it, now and after each reconnect, and
+  reads through the transport's `_io_reader`;
+- `_build_message` makes every message that a subscription is handed;
+- `_pending` and `_pending_data_size` are all that was published and not written, and `_attempt_reconnect` begins each
+  search for a new connection;
+- each PONG completes the oldest future of `_pongs`;
+- `_close` ends every client, however it ends;
+- a JetStream context's `_api_request` returns the decoded reply, or raises the error that is in it.
 """
 
 import asyncio
@@ -15,14 +27,16 @@ from ssl import SSLContext
 from typing import Any
 from urllib.parse import ParseResult
 
+import msgspec
 import nats.errors
 from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
+from nats.js import JetStreamContext
 
-BEAT_SECONDS = 0.05
-# What is shorter matters to no subject; it must be longer than a beat that comes late on a busy machine.
-LEAST_STALL_SECONDS = 0.5
+from libs.runtime.pulse import Pulse
+
+CHECKED = "2.16.0"  # the version of nats-py for which all this was last looked at
 
 
 @dataclass
@@ -34,39 +48,6 @@ class Received(Msg):
 
     read_at: float = 0.0
     stalled_seconds: float = 0.0
-
-
-class Pulse:
-    """Feels whether the event loop stands still, and tells for how many seconds it did, at the least."""
-
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell = tell
-        self._felt = time.monotonic()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        """Beat from now on, in the running loop."""
-        self._felt = time.monotonic()
-        self._beat()
-
-    def stop(self) -> None:
-        """Beat no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _beat(self) -> None:
-        self.feel()
-        self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
-
-    def feel(self) -> float:
-        """Return the monotonic time, once a stall that ends now has been told."""
-        now = time.monotonic()
-        stalled = now - self._felt - BEAT_SECONDS
-        self._felt = now
-        if stalled >= LEAST_STALL_SECONDS and self._timer is not None:
-            self._tell(stalled)
-        return now
 
 
 class _Reader(asyncio.StreamReader):
@@ -109,6 +90,9 @@ class _Transport(TcpTransport):
         super().__init__()  # type: ignore[no-untyped-call]
         self._pulse = pulse
 
+    def __bool__(self) -> bool:
+        return True  # nats-py puts a transport of its own in the place of one that is not true before it is connected
+
     @property
     def read_at(self) -> float:
         return self._io_reader.read_at if isinstance(self._io_reader, _Reader) else time.monotonic()
@@ -137,7 +121,7 @@ class _Transport(TcpTransport):
         self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-class ParleyClient(Client):
+class NatsClient(Client):
     """The client of a `Connection`; `on_stall` hears of each time that the loop stood still, in seconds."""
 
     def __init__(self, on_stall: Callable[[float], None]) -> None:
@@ -217,3 +201,13 @@ class ParleyClient(Client):
         self._fence = asyncio.get_running_loop().create_future()
         self._pongs.append(self._fence)
         self._transport.write(PING_PROTO)
+
+
+async def stream_info(js: JetStreamContext, stream: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Return what the server says of a stream; nats-py's own `stream_info` cannot ask for a page of its subjects.
+
+    Raises NotFoundError, APIError.
+    """
+    query = msgspec.json.encode(request)
+    found: dict[str, Any] = await js._api_request(f"$JS.API.STREAM.INFO.{stream}", query, timeout=js._timeout)
+    return found
