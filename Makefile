@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/installed
-SOURCES := libs services deploy parley tests
+SOURCES := libs services simulator deploy parley tests
 
 .DEFAULT_GOAL := help
 
@@ -91,4 +91,4 @@ faults: install ## Break a cluster on purpose and count what holds; FAULTS="walk
 .PHONY: clean
 clean: ## Remove caches and build output; .venv and var stay
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find libs services deploy parley tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

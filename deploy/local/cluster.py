@@ -128,7 +128,7 @@ def _nats(port: int, config: Config, environ: Mapping[str, str], state: StateDir
 def _simulator(port: int, config: Config, environ: Mapping[str, str]) -> Spec:
     return Spec(
         name="simulator",
-        command=[sys.executable, "-m", "deploy.local.simulator", "--port", str(port)],
+        command=[sys.executable, "-m", "simulator", "--port", str(port)],
         environ=_needed(environ, config, "simulator"),
         probe=partial(probe.listens, _LOOPBACK),
         announcement=_SIMULATOR_LINE,

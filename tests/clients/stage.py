@@ -14,9 +14,9 @@ from itertools import groupby
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deploy.local.simulator import app as simulator
-from deploy.local.simulator import directives
-from deploy.local.simulator.script import SCRIPT_HEADER
+from simulator import app as simulator
+from simulator import directives
+from simulator.script import SCRIPT_HEADER
 from tests.support.simulator import Json, Simulator
 
 _OUTPUT = "function_call_output"

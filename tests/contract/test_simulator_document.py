@@ -2,12 +2,12 @@
 
 import pytest
 
-from deploy.local.simulator.document import PATH, rewritten
+from simulator.document import PATH, rewritten
 
 
 def test_the_document_is_what_the_code_says() -> None:
     text = PATH.read_text()
-    assert rewritten(text) == text, "run python -m deploy.local.simulator.document"
+    assert rewritten(text) == text, "run python -m simulator.document"
 
 
 def test_a_document_without_a_table_is_an_error() -> None:

@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from deploy.local.simulator.distortions import DISTORTIONS
+from simulator.distortions import DISTORTIONS
 from tests.support.simulator import HttpAnswer, Json, Simulator, started_simulator
 
 

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from openai.types.chat import completion_create_params
 
-from deploy.local.simulator.request import to_request
 from libs.schemas.config import Profile
 from libs.schemas.plan import StreamPlan
 from libs.translate.errors import InvalidRequest, NeedsNative
 from libs.translate.request import encode
+from simulator.request import to_request
 from tests.support import golden
 
 ROOT = golden.ROOT / "requests"

@@ -80,7 +80,7 @@ class Simulator:
         return self.call("POST", "/v1/responses", body, key=key, headers=headers)
 
     def ledger(self, limit: int = 100) -> list[Json]:
-        """The latest requests the simulator received, oldest first (shape: `deploy.local.simulator.ledger.Entry`)."""
+        """The latest requests the simulator received, oldest first (shape: `simulator.ledger.Entry`)."""
         answer = self.call("GET", f"/_simulator/ledger?limit={limit}")
         return list(answer.json()["requests"])
 
@@ -106,7 +106,7 @@ class Simulator:
 @contextmanager
 def started_simulator(*arguments: str) -> Iterator[Simulator]:
     """A simulator for the length of the block; extra arguments go to its command line."""
-    command = [sys.executable, "-m", "deploy.local.simulator", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "simulator", "--port", "0", *arguments]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Simulator(_ready_url(process), process.pid)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("deploy", "libs", "parley", "services", "tests")
+OURS = ("deploy", "libs", "parley", "services", "simulator", "tests")
 # Of the standard library, what neither does I/O, nor reads a clock, nor makes ids, nor logs.
 PURE = frozenset({"base64", "collections", "dataclasses", "enum", "fnmatch", "functools", "hashlib", "itertools"})
 PURE |= {"math", "re", "string", "types", "typing"}
@@ -39,7 +39,7 @@ RULES = {
     "services/state": Rule(ours=("libs",), drivers=("msgspec", "nats", "redis")),
     "services/analytics": Rule(ours=("libs",), drivers=("msgspec", "chdb", "clickhouse_connect", "nats")),
     # The simulator must not share a mistake with what it tests.
-    "deploy/local/simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),
+    "simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),
 }
 
 
@@ -72,7 +72,7 @@ def _allowed(name: str, rule: Rule, itself: str) -> bool:
 
 
 def _modules() -> list[str]:
-    found = (path for top in ("libs", "services", "deploy/local/simulator") for path in (ROOT / top).rglob("*.py"))
+    found = (path for top in ("libs", "services", "simulator") for path in (ROOT / top).rglob("*.py"))
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
@@ -118,9 +118,9 @@ def test_every_folder_of_the_table_has_modules() -> None:
         ("services/edge", "import clickhouse_connect", ["clickhouse_connect"]),
         ("services/converter", "import nats", ["nats"]),
         ("services/state", "import tests.support.nats", ["tests.support.nats"]),
-        ("deploy/local/simulator", "from libs.schemas import chat", ["libs.schemas.chat"]),
-        ("deploy/local/simulator", "import services.edge.app", ["services.edge.app"]),
-        ("deploy/local/simulator", "from deploy.local import up", ["deploy.local.up"]),
+        ("simulator", "from libs.schemas import chat", ["libs.schemas.chat"]),
+        ("simulator", "import services.edge.app", ["services.edge.app"]),
+        ("simulator", "from deploy.local import up", ["deploy.local.up"]),
     ],
 )
 def test_the_check_catches_a_violation(folder: str, source: str, found: list[str]) -> None:
