@@ -11,20 +11,12 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from simulator import (
-    chat,
-    control,
-    conversation_endpoints,
-    counting,
-    errors,
-    kept_responses,
-    relayed,
-    responses,
-)
-from simulator.exchange import ClientLeft, Exchange
-from simulator.ledger import Ledger
+from simulator.endpoints import chat, control, conversation_endpoints, counting, kept_responses, relayed, responses
+from simulator.endpoints.world import World
+from simulator.http.exchange import ClientLeft, Exchange
+from simulator.http.ledger import Ledger
 from simulator.rules.book import refuse
-from simulator.world import World
+from simulator.wire import errors
 
 _log = logging.getLogger("simulator")
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from simulator import models, scenarios
+from simulator.checks import models
 from simulator.rules import book
-from simulator.scenario_models import SCENARIO_MODELS
+from simulator.scripts import scenarios
+from simulator.scripts.scenario_models import SCENARIO_MODELS
 
 Row = TypeVar("Row")
 

@@ -5,13 +5,13 @@ A rule is raised by its name, `raise refuse("orphan_output", ...)`, so what is l
 
 from collections.abc import Iterable, Mapping
 
-from simulator.errors import ApiError
 from simulator.rules.input import INPUT
 from simulator.rules.model import MODEL
 from simulator.rules.request import REQUEST
 from simulator.rules.rule import Rule
 from simulator.rules.state import STATE
 from simulator.rules.tool import TOOLS
+from simulator.wire.errors import ApiError
 
 GROUPS: Mapping[str, Mapping[str, Rule]] = {
     "Requests": REQUEST,

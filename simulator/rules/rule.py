@@ -6,7 +6,7 @@ wordings that neither holds: a test may rely on the refusal and its code, not on
 
 from dataclasses import dataclass
 
-from simulator.errors import INVALID_REQUEST
+from simulator.wire.errors import INVALID_REQUEST
 
 SDK = "SDK types"
 KNOWN = "general knowledge of the live API"

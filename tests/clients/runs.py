@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.ledger import short_hash
+from simulator.http.ledger import short_hash
 from tests.clients.clients import Client
 from tests.clients.environments import SHARED, command
 from tests.support.simulator import Json, Simulator

@@ -15,8 +15,8 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator import app as simulator
-from simulator import directives
-from simulator.script import SCRIPT_HEADER
+from simulator.scripts import directives
+from simulator.scripts.script import SCRIPT_HEADER
 from tests.support.simulator import Json, Simulator
 
 _OUTPUT = "function_call_output"

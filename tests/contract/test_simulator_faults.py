@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from simulator.distortions import DISTORTIONS
+from simulator.scripts.distortions import DISTORTIONS
 from tests.support.simulator import HttpAnswer, Json, Simulator, started_simulator
 
 

@@ -8,7 +8,7 @@ import pytest
 from openai.types.responses import Response, ResponseOutputItem, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from simulator.scenario_models import SCENARIO_MODELS
+from simulator.scripts.scenario_models import SCENARIO_MODELS
 from tests.support.simulator import Json, Simulator, started_simulator
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

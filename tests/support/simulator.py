@@ -80,7 +80,7 @@ class Simulator:
         return self.call("POST", "/v1/responses", body, key=key, headers=headers)
 
     def ledger(self, limit: int = 100) -> list[Json]:
-        """The latest requests the simulator received, oldest first (shape: `simulator.ledger.Entry`)."""
+        """The latest requests the simulator received, oldest first (shape: `simulator.http.ledger.Entry`)."""
         answer = self.call("GET", f"/_simulator/ledger?limit={limit}")
         return list(answer.json()["requests"])
 

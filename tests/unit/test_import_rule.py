@@ -41,6 +41,22 @@ RULES = {
     # The simulator must not share a mistake with what it tests.
     "simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),
 }
+# The rooms of a package, lowest first, with the other rooms each imports. A row names only rows above it, so no circle
+# is possible. No room imports the modules that stand beside the rooms; these may import every room.
+ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "simulator": {
+        "wire": (),
+        "rules": ("wire",),
+        "http": ("wire", "rules"),
+        "checks": ("wire", "rules"),
+        "kept": ("wire", "rules"),
+        "context": ("wire", "rules", "checks", "kept"),
+        "output": ("wire", "context"),
+        "scripts": ("wire", "rules", "http", "checks", "context", "output"),
+        "play": ("wire", "http", "checks", "output", "scripts"),
+        "endpoints": ("wire", "rules", "http", "checks", "kept", "context", "output", "scripts", "play"),
+    },
+}
 
 
 def violations(source: str, folder: str) -> list[str]:
@@ -52,6 +68,12 @@ def violations(source: str, folder: str) -> list[str]:
         called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
         wrong += [name.id for name in called if isinstance(name, ast.Name) and name.id in IMPURE_BUILTINS]
     return wrong
+
+
+def rooms_imported(source: str, package: str, room: str) -> set[str]:
+    """Return which other rooms, or modules beside the rooms, of its package a module of `room` imports."""
+    names = (name.split(".") for name in _imported(ast.parse(source)))
+    return {name[1] if name[1:] else package for name in names if name[0] == package} - {room}
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
@@ -83,6 +105,35 @@ def _folder(module: str) -> str:
 @pytest.mark.parametrize("module", _modules())
 def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
     assert violations((ROOT / module).read_text(), _folder(module)) == []
+
+
+@pytest.mark.parametrize(("package", "room"), [(package, room) for package, rows in ROOMS.items() for room in rows])
+def test_a_room_imports_the_rooms_of_its_row_and_no_others(package: str, room: str) -> None:
+    sources = [path.read_text() for path in (ROOT / package / room).rglob("*.py")]
+    assert set().union(*(rooms_imported(source, package, room) for source in sources)) == set(ROOMS[package][room])
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_the_table_has_every_room_and_lets_none_import_a_later_one(package: str) -> None:
+    rows = ROOMS[package]
+    assert {path.parent.name for path in (ROOT / package).glob("*/*.py")} == set(rows)
+    order = list(rows)
+    assert [room for room, row in rows.items() if not set(row) <= set(order[: order.index(room)])] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from simulator.scripts.plan import Plan\nimport msgspec", {"scripts"}),
+        ("import simulator.scripts.plan", {"scripts"}),
+        ("from simulator import app", {"app"}),
+        ("import simulator", {"simulator"}),
+        ("def f():\n    from simulator.play import events", {"play"}),
+        ("from simulator.wire import ids\nfrom simulators.play import x", set()),
+    ],
+)
+def test_the_check_of_rooms_sees_every_form_of_import(source: str, found: set[str]) -> None:
+    assert rooms_imported(source, "simulator", "wire") == found
 
 
 def test_every_folder_of_the_table_has_modules() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 from simulator.app import create_app
-from simulator.world import World
+from simulator.endpoints.world import World
 
 
 class Caller:
