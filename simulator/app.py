@@ -11,8 +11,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from simulator.endpoints import chat, control, conversation_endpoints, counting, kept_responses, relayed, responses
-from simulator.endpoints.world import World
+from simulator.endpoints import chat_completions, control, conversations, counting, kept_responses, relayed, responses
+from simulator.endpoints.memory import Memory
 from simulator.http.exchange import ClientLeft, Exchange
 from simulator.http.ledger import Ledger
 from simulator.rules.book import refuse
@@ -25,7 +25,7 @@ Endpoint = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True)
 class Route:
-    """An endpoint takes the exchange, the world and the path's groups."""
+    """An endpoint takes the exchange, the memory and the path's groups."""
 
     method: str
     path: re.Pattern[str]
@@ -44,15 +44,15 @@ ROUTES = (
     _route("DELETE", "/v1/responses/{id}", kept_responses.delete),
     _route("POST", "/v1/responses/{id}/cancel", kept_responses.cancel),
     _route("GET", "/v1/responses/{id}/input_items", kept_responses.input_items),
-    _route("POST", "/v1/conversations", conversation_endpoints.create),
-    _route("GET", "/v1/conversations/{id}", conversation_endpoints.retrieve),
-    _route("POST", "/v1/conversations/{id}", conversation_endpoints.update),
-    _route("DELETE", "/v1/conversations/{id}", conversation_endpoints.delete),
-    _route("POST", "/v1/conversations/{id}/items", conversation_endpoints.add_items),
-    _route("GET", "/v1/conversations/{id}/items", conversation_endpoints.list_items),
-    _route("GET", "/v1/conversations/{id}/items/{id}", conversation_endpoints.retrieve_item),
-    _route("DELETE", "/v1/conversations/{id}/items/{id}", conversation_endpoints.delete_item),
-    _route("POST", "/v1/chat/completions", chat.create),
+    _route("POST", "/v1/conversations", conversations.create),
+    _route("GET", "/v1/conversations/{id}", conversations.retrieve),
+    _route("POST", "/v1/conversations/{id}", conversations.update),
+    _route("DELETE", "/v1/conversations/{id}", conversations.delete),
+    _route("POST", "/v1/conversations/{id}/items", conversations.add_items),
+    _route("GET", "/v1/conversations/{id}/items", conversations.list_items),
+    _route("GET", "/v1/conversations/{id}/items/{id}", conversations.retrieve_item),
+    _route("DELETE", "/v1/conversations/{id}/items/{id}", conversations.delete_item),
+    _route("POST", "/v1/chat/completions", chat_completions.create),
     _route("GET", "/v1/models", relayed.list_models),
     _route("GET", "/v1/models/{id}", relayed.retrieve_model),
     _route("POST", "/v1/files", relayed.upload_file),
@@ -61,9 +61,9 @@ ROUTES = (
 )
 
 
-def create_app(world: World | None = None) -> ASGIApp:
+def create_app(memory: Memory | None = None) -> ASGIApp:
     """The simulator with a memory of its own, or the given one."""
-    remembered = world or World()
+    remembered = memory or Memory()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,10 +75,10 @@ def create_app(world: World | None = None) -> ASGIApp:
     return app
 
 
-async def _serve(exchange: Exchange, world: World) -> None:
+async def _serve(exchange: Exchange, memory: Memory) -> None:
     try:
         endpoint, groups = _find(exchange)
-        await endpoint(exchange, world, *groups)
+        await endpoint(exchange, memory, *groups)
     except errors.ApiError as error:
         exchange.entry.rule = error.rule or None
         await exchange.answer(error.status, error.body(), error.headers)

@@ -5,7 +5,7 @@ from typing import Any
 from simulator.checks import models
 from simulator.checks.models import Model
 from simulator.rules.book import listed, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _SAMPLING = ("temperature", "top_p", "top_logprobs")
 _ENCRYPTED = "reasoning.encrypted_content"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simulator.checks.kinds import ARRAY, OBJECT, STRING, STRING_OR_ARRAY, Field, check_fields, check_kind
+from simulator.checks.fields import ARRAY, OBJECT, STRING, STRING_OR_ARRAY, Field, check_fields, check_kind
 from simulator.rules.book import invalid_value, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _TEXT = {"type": Field(STRING), "text": Field(STRING, required=True)}

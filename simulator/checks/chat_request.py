@@ -5,8 +5,7 @@ from typing import Any
 
 from simulator.checks import models
 from simulator.checks.chat_messages import check_messages, items_of, text_of
-from simulator.checks.input_items import to_items
-from simulator.checks.kinds import (
+from simulator.checks.fields import (
     ANY,
     ARRAY,
     BOOLEAN,
@@ -22,12 +21,13 @@ from simulator.checks.kinds import (
     check_kind,
     is_one_of,
 )
+from simulator.checks.input_items import to_items
 from simulator.checks.models import Model
 from simulator.checks.parameters import Bounds, check_bounds, check_metadata
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
 from simulator.checks.tools import check_function
 from simulator.rules.book import invalid_value, listed, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _STREAM_OPTIONS = {
     "include_usage": Field(BOOLEAN, nullable=True),

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from simulator.checks.content_parts import INPUT_PARTS, PARTS_OF_ROLE, check_part
+from simulator.checks.fields import OBJECT, check_fields, check_kind, is_one_of
 from simulator.checks.item_fields import ID_PREFIXES, ITEM_FIELDS
-from simulator.checks.kinds import OBJECT, check_fields, check_kind, is_one_of
-from simulator.checks.parts import INPUT_PARTS, PARTS_OF_ROLE, check_part
 from simulator.rules.book import invalid_value, refuse
 from simulator.wire.ids import new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 MESSAGE_ROLES = ("assistant", "system", "developer", "user")
 ITEM_TYPES = tuple(ITEM_FIELDS)

@@ -6,7 +6,7 @@ its own items may be left out, as the easy forms do.
 
 from collections.abc import Mapping
 
-from simulator.checks.kinds import ANY, ARRAY, BOOLEAN, INTEGER, OBJECT, STRING, STRING_OR_ARRAY, STRINGS, Field
+from simulator.checks.fields import ANY, ARRAY, BOOLEAN, INTEGER, OBJECT, STRING, STRING_OR_ARRAY, STRINGS, Field
 
 Fields = Mapping[str, Field]
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 DATE_SUFFIX = "-2026-08-07"
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")

@@ -6,7 +6,7 @@ One row per field of the SDK's `ResponseCreateParams` (3.54); null is allowed wh
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulator.checks.kinds import (
+from simulator.checks.fields import (
     ARRAY,
     BOOLEAN,
     INTEGER,
@@ -23,7 +23,7 @@ from simulator.checks.kinds import (
     is_one_of,
 )
 from simulator.rules.book import invalid_value, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 REASONING = {
     "context": Field(STRING, nullable=True, values=("auto", "current_turn", "all_turns")),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulator.checks.kinds import (
+from simulator.checks.fields import (
     ANY,
     ARRAY,
     BOOLEAN,

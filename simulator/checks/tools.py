@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-from simulator.checks import schemas
-from simulator.checks.kinds import OBJECT, check_fields, check_kind, is_one_of
+from simulator.checks import strict_schemas
+from simulator.checks.fields import OBJECT, check_fields, check_kind, is_one_of
 from simulator.checks.tool_fields import CHOICE_FIELDS, TOOL_FIELDS, TOOL_TYPES
 from simulator.rules.book import invalid_value, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 CALLABLE_TYPES = ("function", "custom")
 _NAMED_TYPES = (*CALLABLE_TYPES, "namespace")
@@ -55,7 +55,9 @@ def check_function(tool: Json, name: str, param: str) -> None:
     if not parameters:
         return
     check_kind(parameters, param, OBJECT)
-    fault = schemas.schema_fault(parameters) or (schemas.strict_fault(parameters) if tool.get("strict") else None)
+    fault = strict_schemas.schema_fault(parameters) or (
+        strict_schemas.strict_fault(parameters) if tool.get("strict") else None
+    )
     if fault is not None:
         raise refuse("function_schema", name=name, fault=fault, param=param)
 
@@ -68,9 +70,9 @@ def check_text_format(text_format: Json) -> None:
     if not _NAME.fullmatch(name):
         raise refuse("pattern", param="text.format.name")
     # Without a type anything goes; the rest has to be an object.
-    fault = schemas.schema_fault(schema) if schema else None
+    fault = strict_schemas.schema_fault(schema) if schema else None
     if text_format.get("strict"):
-        fault = fault or schemas.strict_fault(schema)
+        fault = fault or strict_schemas.strict_fault(schema)
     if fault is not None:
         raise refuse("format_schema", name=name, fault=fault, param="text.format.schema")
 
@@ -123,5 +125,5 @@ def to_echoed_tool(tool: Json) -> Json:
     """A function tool as a Response echoes it: absent keys filled in, `strict` and the schema as they took effect."""
     if tool["type"] != "function":
         return tool
-    strict, parameters = schemas.effective(tool)
+    strict, parameters = strict_schemas.effective(tool)
     return {"description": None, "output_schema": None, **tool, "parameters": parameters, "strict": strict}

@@ -7,12 +7,12 @@ their ids; or neither.
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from simulator.checks.request import ResponsesRequest
-from simulator.context import sealed
-from simulator.context.pairing import OUTPUT_TYPES
-from simulator.kept.store import Store
+from simulator.checks.responses_request import ResponsesRequest
+from simulator.context import encrypted_content
+from simulator.context.call_pairs import OUTPUT_TYPES
+from simulator.kept.responses import Store
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _INPUT_ROLES = ("user", "system", "developer")
 
@@ -39,7 +39,7 @@ class Lineage:
             self._adopted.add((account, token))
 
     def is_issued(self, account: str, token: str) -> bool:
-        return sealed.is_issued(token, account) or (account, token) in self._adopted
+        return encrypted_content.is_issued(token, account) or (account, token) in self._adopted
 
     def clear(self) -> None:
         self._origins.clear()

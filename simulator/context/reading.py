@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.context.pairing import OUTPUT_TYPES
-from simulator.wire.wire import Json
+from simulator.context.call_pairs import OUTPUT_TYPES
+from simulator.wire.json import Json
 
 
 def parts(item: Json) -> Iterator[Json]:

@@ -4,9 +4,9 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
 from simulator.context.reading import parts, texts
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_AN_ITEM = 4

@@ -4,20 +4,20 @@ import time
 from collections.abc import Iterable
 
 from simulator.checks import models
+from simulator.checks.fields import check_fields
 from simulator.checks.input_items import to_items
-from simulator.checks.kinds import check_fields
 from simulator.checks.parameters import PARAMETERS
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
 from simulator.checks.tools import check_tools
-from simulator.context import sealed, tokens
-from simulator.context.context import assemble
-from simulator.endpoints.world import World
+from simulator.context import encrypted_content, tokens
+from simulator.context.assembly import assemble
+from simulator.endpoints.memory import Memory
 from simulator.http.exchange import Exchange
 from simulator.output import hosted
 from simulator.output.items import to_wire
 from simulator.rules.book import refuse
 from simulator.wire.ids import new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _COUNTED = (
     "conversation",
@@ -45,22 +45,22 @@ _COMPACTED = (
 _COMPACTION_TOKENS = 64
 
 
-async def count_input(exchange: Exchange, world: World) -> None:
+async def count_input(exchange: Exchange, memory: Memory) -> None:
     account = exchange.authenticate()
     request = _to_request(await exchange.json(), _COUNTED)
-    context = assemble(request, account, world.store, world.lineage, world.conversations)
+    context = assemble(request, account, memory.store, memory.lineage, memory.conversations)
     counted = sum(tokens.sizes(request, context))
     await exchange.answer(200, {"object": "response.input_tokens", "input_tokens": counted})
 
 
-async def compact(exchange: Exchange, world: World) -> None:
+async def compact(exchange: Exchange, memory: Memory) -> None:
     """The user's messages as they are, and one compaction item for all the rest."""
     account = exchange.authenticate()
     request = _to_request(await exchange.json(), _COMPACTED)
-    context = assemble(request, account, world.store, world.lineage, world.conversations)
+    context = assemble(request, account, memory.store, memory.lineage, memory.conversations)
     users = [item for item in context if item.get("role") == "user"]
     counted = sum(tokens.sizes(request, context))
-    token = sealed.issue(f"compaction of {counted}", account, _COMPACTION_TOKENS)
+    token = encrypted_content.issue(f"compaction of {counted}", account, _COMPACTION_TOKENS)
     compacted = {
         "id": new_id("resp"),
         "object": "response.compaction",

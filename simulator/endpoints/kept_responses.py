@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 
 from simulator.endpoints import paging
+from simulator.endpoints.memory import Memory
 from simulator.endpoints.responses import BILLING
-from simulator.endpoints.world import World
 from simulator.http.exchange import Exchange
+from simulator.http.framing import to_frame
 from simulator.http.stream import send_stream
-from simulator.kept.store import Job, Kept
+from simulator.kept.responses import Job, Kept
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json, to_frame
+from simulator.wire.json import Json
 
 
-async def retrieve(exchange: Exchange, world: World, response_id: str) -> None:
+async def retrieve(exchange: Exchange, memory: Memory, response_id: str) -> None:
     """`GET /v1/responses/{id}?include&stream&starting_after`: a background response goes a step further."""
-    kept = _find(exchange, world, response_id)
+    kept = _find(exchange, memory, response_id)
     query = paging.to_query(exchange.query)
     include = paging.included(query)
     if paging.last(query, "stream") == "true":
@@ -44,30 +45,30 @@ def _without_padding(event: Json) -> Json:
     return {name: value for name, value in event.items() if name != "obfuscation"}
 
 
-async def delete(exchange: Exchange, world: World, response_id: str) -> None:
+async def delete(exchange: Exchange, memory: Memory, response_id: str) -> None:
     """`DELETE /v1/responses/{id}`."""
-    if not world.store.delete(exchange.authenticate(), response_id):
+    if not memory.store.delete(exchange.authenticate(), response_id):
         raise refuse("not_found", kind="Response", id=response_id)
     await exchange.answer(200, {"id": response_id, "object": "response.deleted", "deleted": True})
 
 
-async def cancel(exchange: Exchange, world: World, response_id: str) -> None:
+async def cancel(exchange: Exchange, memory: Memory, response_id: str) -> None:
     """`POST /v1/responses/{id}/cancel`: of a background response, as often as one likes."""
-    kept = _find(exchange, world, response_id)
+    kept = _find(exchange, memory, response_id)
     if kept.job is None:
         raise refuse("cancel_synchronous")
     kept.cancel()
     await exchange.answer(200, {**kept.response, **BILLING})
 
 
-async def input_items(exchange: Exchange, world: World, response_id: str) -> None:
+async def input_items(exchange: Exchange, memory: Memory, response_id: str) -> None:
     """`GET /v1/responses/{id}/input_items?after&limit&order&include`."""
-    kept = _find(exchange, world, response_id)
+    kept = _find(exchange, memory, response_id)
     await exchange.answer(200, paging.page(kept.input, paging.to_query(exchange.query)))
 
 
-def _find(exchange: Exchange, world: World, response_id: str) -> Kept:
-    kept = world.store.find(exchange.authenticate(), response_id)
+def _find(exchange: Exchange, memory: Memory, response_id: str) -> Kept:
+    kept = memory.store.find(exchange.authenticate(), response_id)
     if kept is None:
         raise refuse("not_found", kind="Response", id=response_id)
     return kept

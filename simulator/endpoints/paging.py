@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from simulator.checks.parameters import Bounds, check_bounds, check_include
 from simulator.rules.book import invalid_value, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _PAGE_DEFAULT = 20
 _LIMIT = Bounds("integer", low=1, high=100)

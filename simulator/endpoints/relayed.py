@@ -7,30 +7,30 @@ import time
 
 from simulator.checks import models
 from simulator.context import tokens
-from simulator.endpoints.world import World
+from simulator.endpoints.memory import Memory
 from simulator.http.exchange import ClientLeft, Exchange
 from simulator.http.multipart import MultipartReader, Part
 from simulator.rules.book import refuse
 from simulator.scripts.scenario_models import SCENARIO_MODELS
 from simulator.wire.ids import new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _DIMENSIONS = 64
 
 
-async def list_models(exchange: Exchange, world: World) -> None:
+async def list_models(exchange: Exchange, memory: Memory) -> None:
     exchange.authenticate()
     listed = [models.to_model(name) for name in (*models.LISTED, *SCENARIO_MODELS)]
     await exchange.answer(200, {"object": "list", "data": listed})
 
 
-async def retrieve_model(exchange: Exchange, world: World, name: str) -> None:
+async def retrieve_model(exchange: Exchange, memory: Memory, name: str) -> None:
     exchange.authenticate()
     models.find(name)
     await exchange.answer(200, models.to_model(name))
 
 
-async def upload_file(exchange: Exchange, world: World) -> None:
+async def upload_file(exchange: Exchange, memory: Memory) -> None:
     """`POST /v1/files`: the content is counted and hashed as it streams in, and not kept."""
     account = exchange.authenticate()
     parts = await _parts(exchange)
@@ -51,7 +51,7 @@ async def upload_file(exchange: Exchange, world: World) -> None:
         "status": "processed",
         "status_details": None,
     }
-    world.files.append((account, uploaded))
+    memory.files.append((account, uploaded))
     await exchange.answer(200, uploaded)
 
 
@@ -82,15 +82,15 @@ async def _feed(exchange: Exchange, reader: MultipartReader) -> None:
         more = message.get("more_body", False)
 
 
-async def list_files(exchange: Exchange, world: World) -> None:
+async def list_files(exchange: Exchange, memory: Memory) -> None:
     """`GET /v1/files`: this account's, newest first."""
     account = exchange.authenticate()
-    mine = [file for owner, file in reversed(world.files) if owner == account]
+    mine = [file for owner, file in reversed(memory.files) if owner == account]
     first, last = (mine[0]["id"], mine[-1]["id"]) if mine else (None, None)
     await exchange.answer(200, {"object": "list", "data": mine, "first_id": first, "last_id": last, "has_more": False})
 
 
-async def create_embeddings(exchange: Exchange, world: World) -> None:
+async def create_embeddings(exchange: Exchange, memory: Memory) -> None:
     """`POST /v1/embeddings`: vectors made from a digest of the text, as floats or base64."""
     exchange.authenticate()
     body = await exchange.json()

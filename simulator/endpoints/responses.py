@@ -4,42 +4,42 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from simulator.checks import models
-from simulator.checks.request import ResponsesRequest, to_request
+from simulator.checks.responses_request import ResponsesRequest, to_request
 from simulator.context import tokens
-from simulator.context.context import assemble, conversation_of
-from simulator.endpoints.world import World
+from simulator.context.assembly import assemble, conversation_of
+from simulator.endpoints.memory import Memory
 from simulator.http.exchange import Exchange
 from simulator.http.steps import Cut, Pause, Step
 from simulator.http.stream import send_stream
 from simulator.kept.conversations import Conversation
-from simulator.kept.store import Job, Kept
-from simulator.play import events
-from simulator.play.response import Answer
-from simulator.play.sending import answered_by_fault, send_half, wait
-from simulator.scripts import script
+from simulator.kept.responses import Job, Kept
+from simulator.play import response_events
+from simulator.play.faults import answered_by_fault, send_half, wait
+from simulator.play.response_object import Answer
+from simulator.scripts import decision
+from simulator.scripts.decision import SCRIPT_HEADER, Script
 from simulator.scripts.distortions import distort_response
 from simulator.scripts.plan import Failure
-from simulator.scripts.script import SCRIPT_HEADER, Script
 from simulator.wire import errors
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 BILLING = {"billing": {"payer": "developer"}}
 
 
-async def create(exchange: Exchange, world: World) -> None:
+async def create(exchange: Exchange, memory: Memory) -> None:
     account = exchange.authenticate()
     body = await exchange.json()
     exchange.note(body)
     script_header = exchange.headers.get(SCRIPT_HEADER, "")
-    request = script.understood(to_request(body), script_header)
-    conversation = conversation_of(request, account, world.conversations)
+    request = decision.understood(to_request(body), script_header)
+    conversation = conversation_of(request, account, memory.conversations)
     if conversation is not None:
         conversation.lock()
     try:
-        context = assemble(request, account, world.store, world.lineage, world.conversations)
-        scripted = script.decide(request, context, script_header, account, world.attempts)
+        context = assemble(request, account, memory.store, memory.lineage, memory.conversations)
+        scripted = decision.decide(request, context, script_header, account, memory.attempts)
         if not await answered_by_fault(exchange, scripted.plan):
-            await _answer(exchange, _Turn(world, request, context, account, conversation, scripted))
+            await _answer(exchange, _Turn(memory, request, context, account, conversation, scripted))
     finally:
         if conversation is not None:
             conversation.release()
@@ -49,7 +49,7 @@ async def create(exchange: Exchange, world: World) -> None:
 class _Turn:
     """One request with all that its answer is made from."""
 
-    world: World
+    memory: Memory
     request: ResponsesRequest
     context: list[Json]
     account: str
@@ -59,7 +59,7 @@ class _Turn:
     def keep(self, response: Json, job: Job | None = None) -> Kept | None:
         """Remember an answer before its last bytes leave; null when the request asked not to store it."""
         final = response if job is None else job.final
-        self.world.lineage.record(self.account, final["output"])
+        self.memory.lineage.record(self.account, final["output"])
         if self.conversation is not None:
             self.conversation.append([*self.request.items, *final["output"]])
         if not self.request.store:
@@ -67,7 +67,7 @@ class _Turn:
         size = len(ENCODER.encode(self.request.items)) + len(ENCODER.encode(final))
         context = [*self.context, *final["output"]]
         kept = Kept(self.account, response, self.request.items, context, size, job)
-        self.world.store.keep(kept)
+        self.memory.store.keep(kept)
         return kept
 
     def finish(self, response: Json) -> None:
@@ -76,7 +76,7 @@ class _Turn:
 
 async def _answer(exchange: Exchange, turn: _Turn) -> None:
     request, scripted = turn.request, turn.script
-    input_tokens, cached = turn.world.prompt_cache.measure(request, turn.context, turn.account)
+    input_tokens, cached = turn.memory.prompt_cache.measure(request, turn.context, turn.account)
     usage = tokens.usage(input_tokens, cached, scripted.output_tokens, scripted.reasoning_tokens)
     answer = Answer(request, scripted, usage, turn.context)
     exchange.entry.response_id = answer.id
@@ -84,7 +84,7 @@ async def _answer(exchange: Exchange, turn: _Turn) -> None:
     if request.background:
         await _answer_later(exchange, turn, answer, headers)
     elif request.stream:
-        steps = events.to_steps(scripted, answer, request.obfuscate, turn.finish)
+        steps = response_events.to_steps(scripted, answer, request.obfuscate, turn.finish)
         await _send_stream(exchange, steps, scripted, headers)
     else:
         await _send_whole(exchange, turn, answer, headers)
@@ -98,7 +98,7 @@ async def _answer_later(exchange: Exchange, turn: _Turn, answer: Answer, headers
     """The queued body at once, or the stream; either way the answer is kept whole, to be polled or resumed."""
     request, scripted = turn.request, turn.script
     whole = replace(scripted, plan=replace(scripted.plan, interruptions=[]))
-    played = list(events.to_events(whole, answer, request.obfuscate, lambda response: None))
+    played = list(response_events.to_events(whole, answer, request.obfuscate, lambda response: None))
     told = [event for event in played if isinstance(event, dict)]
     job = Job(answer.finished(), scripted.plan.polls, told if request.stream else None)
     kept = turn.keep(answer.queued(), job)
@@ -106,7 +106,7 @@ async def _answer_later(exchange: Exchange, turn: _Turn, answer: Answer, headers
     if not request.stream:
         await exchange.answer(200, {**kept.response, **BILLING}, headers)
         return
-    steps = events.to_steps(scripted, answer, request.obfuscate, lambda response: kept.finish())
+    steps = response_events.to_steps(scripted, answer, request.obfuscate, lambda response: kept.finish())
     await _send_stream(exchange, _until_cancelled(steps, job), scripted, headers)
 
 

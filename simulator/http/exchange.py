@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from simulator.http.ledger import Ledger
 from simulator.rules.book import refuse
 from simulator.wire.ids import new_request_id
-from simulator.wire.wire import DECODER, Json, encode
+from simulator.wire.json import DECODER, Json, encode
 
 _STANDING_HEADERS: list[tuple[bytes, bytes]] = [
     (b"openai-version", b"2020-10-01"),

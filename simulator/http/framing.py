@@ -6,11 +6,21 @@ The default is OpenAI's form. Everything else is what other servers and proxies 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from simulator.wire.wire import Json, to_data_frame, to_frame
+from simulator.wire.json import ENCODER, Json, encode
 
 DONE_FRAME = b"data: [DONE]\n\n"
 _PING = b": ping\n\n"
 _MALFORMED = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":\n\n'
+
+
+def to_frame(event: Json) -> bytes:
+    """One event of the Responses stream as one SSE frame (translation reference C, "Wire facts")."""
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), encode(event))
+
+
+def to_data_frame(payload: Json) -> bytes:
+    """One chat chunk as one SSE frame: chat frames carry no event name."""
+    return b"data: %b\n\n" % ENCODER.encode(payload)
 
 
 @dataclass

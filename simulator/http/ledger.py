@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 LONG_STRING = 2048
 _SECRET_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "cookie"})

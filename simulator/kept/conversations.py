@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from simulator.rules.book import refuse
 from simulator.wire.ids import new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 ITEMS_AT_ONCE = 20
 

@@ -7,10 +7,10 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from simulator.output import pieces
+from simulator.output import deltas
 from simulator.output.items import Hosted
 from simulator.wire.ids import new_call_id, new_id
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 Events = tuple[tuple[str, Json], ...]
 
@@ -39,7 +39,7 @@ def _family(prefix: str, *steps: str) -> Events:
 
 def _deltas(family: str, text: str) -> Events:
     return tuple(
-        (f"response.{family}.delta", {"delta": delta, "obfuscation": pieces.pad(delta)}) for delta in pieces.code(text)
+        (f"response.{family}.delta", {"delta": delta, "obfuscation": deltas.pad(delta)}) for delta in deltas.code(text)
     )
 
 
@@ -145,13 +145,13 @@ def shell(use: Use) -> list[Hosted]:
         "environment": {"type": "container_reference", "container_id": container_id} if runs_here else environment,
     }
     limits = {"max_output_length": None, "timeout_ms": None}
-    deltas = tuple(
-        ("response.shell_call_command.delta", {"command_index": 0, "delta": delta, "obfuscation": pieces.pad(delta)})
-        for delta in pieces.code(command)
+    command_deltas = tuple(
+        ("response.shell_call_command.delta", {"command_index": 0, "delta": delta, "obfuscation": deltas.pad(delta)})
+        for delta in deltas.code(command)
     )
     events = (
         ("response.shell_call_command.added", {"command_index": 0, "command": ""}),
-        *deltas,
+        *command_deltas,
         ("response.shell_call_command.done", {"command_index": 0, "command": command}),
     )
     call = Hosted(

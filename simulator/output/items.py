@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
 
-from simulator.context import sealed, tokens
+from simulator.context import encrypted_content, tokens
 from simulator.output.logprobs import full_logprobs
 from simulator.wire.ids import new_call_id, new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _(item: Reasoning, status: str) -> Json:
         wire["content"] = [{"type": "reasoning_text", "text": text} for text in thoughts]
     if item.encrypted_content is not None:
         token = item.encrypted_content
-        wire["encrypted_content"] = sealed.unfinished(token) if announced else token
+        wire["encrypted_content"] = encrypted_content.unfinished(token) if announced else token
     summary = () if announced else item.summary
     wire["summary"] = [{"type": "summary_text", "text": text} for text in summary]
     return wire

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.output import pieces
-from simulator.wire.wire import Json
+from simulator.output import deltas
+from simulator.wire.json import Json
 
 if TYPE_CHECKING:
     from simulator.output.items import Part
@@ -21,7 +21,7 @@ def delta_logprobs(part: "Part", token: str) -> list[Json]:
 
 def done_logprobs(part: "Part") -> list[Json]:
     """Of the whole text, without bytes."""
-    return [entry for token in pieces.words(part.text) for entry in delta_logprobs(part, token)]
+    return [entry for token in deltas.words(part.text) for entry in delta_logprobs(part, token)]
 
 
 def full_logprobs(part: "Part", text: str) -> list[Json]:
@@ -33,7 +33,7 @@ def full_logprobs(part: "Part", text: str) -> list[Json]:
             **_with_bytes(token, _logprob(token)),
             "top_logprobs": [_with_bytes(other, value) for other, value in _top(token, part.top_logprobs)],
         }
-        for token in pieces.words(text)
+        for token in deltas.words(text)
     ]
 
 

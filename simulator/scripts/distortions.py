@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.http.steps import Cut, Pause
 from simulator.wire.ids import new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 Played = Json | Pause | Cut
 _LIFECYCLE = ("response.created", "response.in_progress", "response.queued")

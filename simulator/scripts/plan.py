@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from simulator.http.framing import Framing
 from simulator.http.steps import Interruption
 from simulator.wire.errors import ApiError
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ refuses on its own account is in `rules`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 INVALID_REQUEST = "invalid_request_error"
 

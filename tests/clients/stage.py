@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator import app as simulator
 from simulator.scripts import directives
-from simulator.scripts.script import SCRIPT_HEADER
+from simulator.scripts.decision import SCRIPT_HEADER
 from tests.support.simulator import Json, Simulator
 
 _OUTPUT = "function_call_output"

@@ -17,7 +17,7 @@ from libs.schemas.config import Profile
 from libs.schemas.plan import StreamPlan
 from libs.translate.errors import InvalidRequest, NeedsNative
 from libs.translate.request import encode
-from simulator.checks.request import to_request
+from simulator.checks.responses_request import to_request
 from tests.support import golden
 
 ROOT = golden.ROOT / "requests"

@@ -7,15 +7,15 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 from simulator.app import create_app
-from simulator.endpoints.world import World
+from simulator.endpoints.memory import Memory
 
 
 class Caller:
     """Calls an ASGI application; keeps the status, the headers and the pieces of the body."""
 
     def __init__(self) -> None:
-        self.world = World()
-        self.app: ASGIApp = create_app(self.world)
+        self.memory = Memory()
+        self.app: ASGIApp = create_app(self.memory)
 
     async def __call__(
         self, method: str, path: str, body: Any = None, key: str | None = "k", **headers: str

@@ -14,8 +14,8 @@ from openai.types.shared import ChatModel, ResponsesModel
 from openai.types.shared_params.reasoning import Reasoning
 
 from simulator.checks import chat_request, models
+from simulator.checks.fields import Field
 from simulator.checks.item_fields import ITEM_FIELDS
-from simulator.checks.kinds import Field
 from simulator.checks.parameters import INCLUDABLE, PARAMETERS, REASONING
 from simulator.checks.tool_fields import CHOICE_FIELDS, TOOL_FIELDS
 

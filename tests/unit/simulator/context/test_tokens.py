@@ -1,6 +1,6 @@
 from typing import Any
 
-from simulator.checks.request import to_request
+from simulator.checks.responses_request import to_request
 from simulator.context.tokens import PromptCache
 
 

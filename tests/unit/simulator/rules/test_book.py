@@ -136,7 +136,7 @@ def call() -> Caller:
 async def refused(call: Caller, method: str, path: str, body: Any = None, **options: Any) -> tuple[str | None, Any]:
     """The rule that refused the request, and the error in its answer."""
     error = (await call.json(method, path, body, **options))["error"]
-    return call.world.ledger.latest(1)["requests"][0].rule, error
+    return call.memory.ledger.latest(1)["requests"][0].rule, error
 
 
 def test_every_rule_has_a_request_that_breaks_it() -> None:
@@ -158,7 +158,7 @@ async def test_a_broken_rule_is_answered_with_its_error(call: Caller, name: str)
     assert (broken, error["param"]) == (name, param), error
     rule = RULES[name]
     assert error["type"] == rule.type and "{" not in error["message"].split("'")[0]
-    assert call.world.ledger.latest(1)["requests"][0].status == rule.status
+    assert call.memory.ledger.latest(1)["requests"][0].status == rule.status
 
 
 @pytest.mark.parametrize("path", GOOD)
@@ -201,8 +201,8 @@ async def test_reasoning_and_its_item_go_together(call: Caller) -> None:
 
 async def test_a_busy_conversation_is_locked(call: Caller) -> None:
     made = await call.json("POST", "/v1/conversations", {})
-    account = str(call.world.ledger.latest(1)["requests"][0].account)
-    conversation = call.world.conversations.find(account, made["id"])
+    account = str(call.memory.ledger.latest(1)["requests"][0].account)
+    conversation = call.memory.conversations.find(account, made["id"])
     conversation.lock()
     body = {**GOOD[RESPONSES], "conversation": made["id"]}
     broken, error = await refused(call, "POST", RESPONSES, body)

@@ -7,7 +7,7 @@ one that cannot be normalised stays as it is and is not strict.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _FORBIDDEN = (
     "allOf",

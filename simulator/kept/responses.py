@@ -6,7 +6,7 @@ Bounded by number and bytes, least recently used first; each keeps the whole con
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
 @dataclass

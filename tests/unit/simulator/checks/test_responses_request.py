@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from simulator.checks.parameters import PARAMETERS
-from simulator.checks.request import to_request
+from simulator.checks.responses_request import to_request
 from simulator.wire.errors import ApiError
 
 BASE: dict[str, Any] = {"model": "gpt-5.5", "input": "Hello"}

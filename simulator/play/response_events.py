@@ -8,14 +8,14 @@ from functools import singledispatch
 from itertools import zip_longest
 
 from simulator.http.steps import Cut, Step
-from simulator.output import items, pieces
+from simulator.output import deltas, items
 from simulator.output.items import Call, Hosted, Message, OutputItem, Part, Reasoning
 from simulator.output.logprobs import delta_logprobs, done_logprobs
-from simulator.play.response import Answer, item_status
+from simulator.play.response_object import Answer, item_status
+from simulator.scripts.decision import Script
 from simulator.scripts.distortions import Played, distort_events, distort_response
 from simulator.scripts.plan import Failure
-from simulator.scripts.script import Script
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 Cutter = Callable[[str], list[str]]
 
@@ -93,7 +93,7 @@ def _item_events(script: Script, output_index: int, done: list[Json]) -> Iterato
     added = items.to_wire(item, "in_progress")
     yield {"type": "response.output_item.added", "item": added, "output_index": output_index}
     whole = script.plan.whole_deltas
-    yield from _play_item(item, output_index, _uncut if whole else pieces.words, _uncut if whole else pieces.code)
+    yield from _play_item(item, output_index, _uncut if whole else deltas.words, _uncut if whole else deltas.code)
     wire = items.to_wire(item, item_status(script, output_index))
     done.append(wire)
     yield {"type": "response.output_item.done", "item": wire, "output_index": output_index}
@@ -121,7 +121,7 @@ def _(item: Message, output_index: int, words: Cutter, code: Cutter) -> Iterator
 
 def _refusal(part: Part, place: Json, words: Cutter) -> Iterator[Json]:
     for delta in words(part.text):
-        yield {"type": "response.refusal.delta", **place, "delta": delta, "obfuscation": pieces.pad(delta)}
+        yield {"type": "response.refusal.delta", **place, "delta": delta, "obfuscation": deltas.pad(delta)}
     yield {"type": "response.refusal.done", **place, "refusal": part.text}
 
 
@@ -134,7 +134,7 @@ def _output_text(part: Part, place: Json, words: Cutter) -> Iterator[Json]:
             **place,
             "delta": delta,
             "logprobs": delta_logprobs(part, delta),
-            "obfuscation": pieces.pad(delta),
+            "obfuscation": deltas.pad(delta),
         }
         said += len(delta)
         while waiting and _position(waiting[0][1]) <= said:
@@ -169,7 +169,7 @@ def _summary(text: str, place: Json, words: Cutter) -> Iterator[Json]:
     empty, full = {"type": "summary_text", "text": ""}, {"type": "summary_text", "text": text}
     yield {"type": "response.reasoning_summary_part.added", **place, "part": empty}
     for delta in words(text):
-        padded = {"delta": delta, "obfuscation": pieces.pad(delta)}
+        padded = {"delta": delta, "obfuscation": deltas.pad(delta)}
         yield {"type": "response.reasoning_summary_text.delta", **place, **padded}
     yield {"type": "response.reasoning_summary_text.done", **place, "text": text}
     yield {"type": "response.reasoning_summary_part.done", **place, "part": full}
@@ -178,7 +178,7 @@ def _summary(text: str, place: Json, words: Cutter) -> Iterator[Json]:
 def _thought(text: str, place: Json, words: Cutter) -> Iterator[Json]:
     yield {"type": "response.content_part.added", **place, "part": {"type": "reasoning_text", "text": ""}}
     for delta in words(text):
-        padded = {"delta": delta, "obfuscation": pieces.pad(delta)}
+        padded = {"delta": delta, "obfuscation": deltas.pad(delta)}
         yield {"type": "response.reasoning_text.delta", **place, **padded}
     yield {"type": "response.reasoning_text.done", **place, "text": text}
     yield {"type": "response.content_part.done", **place, "part": {"type": "reasoning_text", "text": text}}
@@ -196,7 +196,7 @@ def _(item: Call, output_index: int, words: Cutter, code: Cutter) -> Iterator[Js
     family, key = _CALL_EVENTS[item.is_custom]
     place = {"item_id": item.id, "output_index": output_index}
     for delta in code(item.arguments):
-        yield {"type": f"{family}.delta", "delta": delta, **place, "obfuscation": pieces.pad(delta)}
+        yield {"type": f"{family}.delta", "delta": delta, **place, "obfuscation": deltas.pad(delta)}
     yield {"type": f"{family}.done", key: item.arguments, **place}
 
 

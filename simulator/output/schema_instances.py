@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from typing import Any
 
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _DEPTH_LIMIT = 16
 _FORMATS = {

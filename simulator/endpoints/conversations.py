@@ -1,14 +1,14 @@
 """The endpoints under /v1/conversations (translation reference E)."""
 
+from simulator.checks.fields import ARRAY, OBJECT, Field, check_fields
 from simulator.checks.input_items import to_items
-from simulator.checks.kinds import ARRAY, OBJECT, Field, check_fields
 from simulator.checks.parameters import check_metadata
 from simulator.endpoints import paging
-from simulator.endpoints.world import World
+from simulator.endpoints.memory import Memory
 from simulator.http.exchange import Exchange
 from simulator.kept.conversations import ITEMS_AT_ONCE, Conversation
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _METADATA = Field(OBJECT, nullable=True)
 _CREATE = {"items": Field(ARRAY, nullable=True), "metadata": _METADATA}
@@ -16,23 +16,23 @@ _UPDATE = {"metadata": Field(OBJECT, nullable=True, required=True)}
 _ADD = {"items": Field(ARRAY, required=True)}
 
 
-async def create(exchange: Exchange, world: World) -> None:
+async def create(exchange: Exchange, memory: Memory) -> None:
     """`POST /v1/conversations`; an empty body is one without items."""
     account = exchange.authenticate()
     body = await exchange.optional_json()
     check_fields(body, _CREATE)
     metadata = body.get("metadata") or {}
     check_metadata(metadata)
-    made = world.conversations.create(account, _to_items(body.get("items") or []), metadata)
+    made = memory.conversations.create(account, _to_items(body.get("items") or []), metadata)
     await exchange.answer(200, made.to_wire())
 
 
-async def retrieve(exchange: Exchange, world: World, id: str) -> None:
-    await exchange.answer(200, _find(exchange, world, id).to_wire())
+async def retrieve(exchange: Exchange, memory: Memory, id: str) -> None:
+    await exchange.answer(200, _find(exchange, memory, id).to_wire())
 
 
-async def update(exchange: Exchange, world: World, id: str) -> None:
-    conversation = _find(exchange, world, id)
+async def update(exchange: Exchange, memory: Memory, id: str) -> None:
+    conversation = _find(exchange, memory, id)
     body = await exchange.json()
     check_fields(body, _UPDATE)
     check_metadata(body["metadata"] or {})
@@ -40,14 +40,14 @@ async def update(exchange: Exchange, world: World, id: str) -> None:
     await exchange.answer(200, conversation.to_wire())
 
 
-async def delete(exchange: Exchange, world: World, id: str) -> None:
-    world.conversations.delete(exchange.authenticate(), id)
+async def delete(exchange: Exchange, memory: Memory, id: str) -> None:
+    memory.conversations.delete(exchange.authenticate(), id)
     await exchange.answer(200, {"id": id, "object": "conversation.deleted", "deleted": True})
 
 
-async def add_items(exchange: Exchange, world: World, id: str) -> None:
+async def add_items(exchange: Exchange, memory: Memory, id: str) -> None:
     """`POST /v1/conversations/{id}/items`: the items added, as a list."""
-    conversation = _find(exchange, world, id)
+    conversation = _find(exchange, memory, id)
     body = await exchange.json()
     check_fields(body, _ADD)
     added = _to_items(body["items"])
@@ -57,17 +57,17 @@ async def add_items(exchange: Exchange, world: World, id: str) -> None:
     await exchange.answer(200, {"object": "list", **listed, "last_id": last_id, "has_more": False})
 
 
-async def list_items(exchange: Exchange, world: World, id: str) -> None:
-    conversation = _find(exchange, world, id)
+async def list_items(exchange: Exchange, memory: Memory, id: str) -> None:
+    conversation = _find(exchange, memory, id)
     await exchange.answer(200, paging.page(conversation.items, paging.to_query(exchange.query)))
 
 
-async def retrieve_item(exchange: Exchange, world: World, id: str, item_id: str) -> None:
-    await exchange.answer(200, _item(_find(exchange, world, id), item_id))
+async def retrieve_item(exchange: Exchange, memory: Memory, id: str, item_id: str) -> None:
+    await exchange.answer(200, _item(_find(exchange, memory, id), item_id))
 
 
-async def delete_item(exchange: Exchange, world: World, id: str, item_id: str) -> None:
-    conversation = _find(exchange, world, id)
+async def delete_item(exchange: Exchange, memory: Memory, id: str, item_id: str) -> None:
+    conversation = _find(exchange, memory, id)
     removed = _item(conversation, item_id)
     conversation.items = [item for item in conversation.items if item is not removed]
     await exchange.answer(200, conversation.to_wire())
@@ -78,8 +78,8 @@ def _to_items(items: list[Json]) -> list[Json]:
     return to_items(items, "items")
 
 
-def _find(exchange: Exchange, world: World, id: str) -> Conversation:
-    return world.conversations.find(exchange.authenticate(), id)
+def _find(exchange: Exchange, memory: Memory, id: str) -> Conversation:
+    return memory.conversations.find(exchange.authenticate(), id)
 
 
 def _item(conversation: Conversation, item_id: str) -> Json:

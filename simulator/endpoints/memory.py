@@ -7,15 +7,15 @@ from simulator.context.lineage import Lineage
 from simulator.context.tokens import PromptCache
 from simulator.http.ledger import Ledger
 from simulator.kept.conversations import Conversations
-from simulator.kept.store import Store
+from simulator.kept.responses import Store
 from simulator.scripts.attempts import Attempts
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _FILES_KEPT = 1000
 
 
 @dataclass(frozen=True)
-class World:
+class Memory:
     """`files` holds (account, file object), newest last; contents are not kept."""
 
     ledger: Ledger = field(default_factory=Ledger)

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
 from simulator.checks.tools import hosted_tools
-from simulator.context import reading as seen
-from simulator.context import sealed, tokens
-from simulator.output import hosted, items, prose, synthesis
+from simulator.context import encrypted_content, reading, tokens
+from simulator.output import hosted, items, prose, schema_instances
 from simulator.output.hosted import Use
 from simulator.output.items import Hosted, OutputItem
 from simulator.scripts.plan import Plan
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 # How a user's text asks for a tool: any of these words.
 _MENTIONS: Mapping[str, tuple[str, ...]] = {
@@ -31,7 +30,7 @@ def compaction(request: ResponsesRequest, context: list[Json], account: str) -> 
     thresholds = [entry.get("compact_threshold") for entry in request.params.get("context_management", ())]
     if not asked and not any(threshold is not None and size > threshold for threshold in thresholds):
         return []
-    return [hosted.compaction(sealed.issue(f"compaction of {size}", account, 64))]
+    return [hosted.compaction(encrypted_content.issue(f"compaction of {size}", account, 64))]
 
 
 def hosted_items(request: ResponsesRequest, context: list[Json], user_text: str, plan: Plan) -> list[Hosted]:
@@ -43,7 +42,7 @@ def hosted_items(request: ResponsesRequest, context: list[Json], user_text: str,
         return [item for kind, use in asked for item in hosted.MAKERS[kind](replace(use, include=request.include))]
     if (approvals := _approvals(context)) and plan.text is None:
         return _approved(request, approvals, query)
-    if _is_scripted(plan) or not seen.ends_with_user(context):
+    if _is_scripted(plan) or not reading.ends_with_user(context):
         return []
     made = [_make(tool, request, context, query) for tool in _chosen(request, user_text)]
     return [item for made_items in made for item in made_items]
@@ -111,7 +110,7 @@ def found_calls(found: list[Hosted], names: list[str]) -> list[OutputItem]:
     return [
         items.new_call(
             tool["name"],
-            ENCODER.encode(synthesis.instance(tool.get("parameters") or {"type": "object"}, names)).decode(),
+            ENCODER.encode(schema_instances.instance(tool.get("parameters") or {"type": "object"}, names)).decode(),
             namespace=tool["name"],
         )
         for tool in tools

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.checks.kinds import ARRAY, OBJECT, STRING, Field, check_fields, check_kind, name_of
+from simulator.checks.fields import ARRAY, OBJECT, STRING, Field, check_fields, check_kind, name_of
 from simulator.rules.book import invalid_value, listed, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 INPUT_PARTS = ("input_text", "input_image", "input_file")
 PARTS_OF_ROLE: Mapping[str, tuple[str, ...]] = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,31 @@
 
 from simulator.checks import models
 from simulator.checks.chat_request import to_request
-from simulator.endpoints.world import World
+from simulator.endpoints.memory import Memory
 from simulator.http.exchange import Exchange
 from simulator.http.steps import Cut, Pause
 from simulator.http.stream import send_stream
-from simulator.play.chat_reply import Reply
-from simulator.play.sending import answered_by_fault, send_half, wait
-from simulator.scripts import script
+from simulator.play.chat_completion import Reply
+from simulator.play.faults import answered_by_fault, send_half, wait
+from simulator.scripts import decision
+from simulator.scripts.decision import SCRIPT_HEADER, Script
 from simulator.scripts.plan import Failure
-from simulator.scripts.script import SCRIPT_HEADER, Script
 from simulator.wire import errors
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
-async def create(exchange: Exchange, world: World) -> None:
+async def create(exchange: Exchange, memory: Memory) -> None:
     account = exchange.authenticate()
     body = await exchange.json()
     exchange.note(body)
     request = to_request(body)
     header = exchange.headers.get(SCRIPT_HEADER, "")
-    scripted = script.decide(request, request.items, header, account, world.attempts)
+    scripted = decision.decide(request, request.items, header, account, memory.attempts)
     if await answered_by_fault(exchange, scripted.plan):
         return
     if scripted.plan.failure is not None:
         raise errors.scripted(500, scripted.plan.failure.code, scripted.plan.failure.message)
-    prompt_tokens, cached = world.prompt_cache.measure(request, request.items, account)
+    prompt_tokens, cached = memory.prompt_cache.measure(request, request.items, account)
     usage = _usage(scripted, prompt_tokens, cached, body.get("n") or 1)
     reply = Reply(request, scripted, usage, body)
     exchange.entry.response_id = reply.id

@@ -1,4 +1,4 @@
-from simulator.kept.store import Kept, Store
+from simulator.kept.responses import Kept, Store
 
 
 def kept(id: str, size: int = 1) -> Kept:

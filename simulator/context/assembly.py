@@ -1,14 +1,14 @@
 """What the model sees: the chain or conversation behind a request and its own input, checked as a whole."""
 
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
+from simulator.context.call_pairs import check_pairs
 from simulator.context.lineage import Lineage, check_chain, check_replay
-from simulator.context.pairing import check_pairs
 from simulator.context.reading import texts
 from simulator.context.tokens import count_item
 from simulator.kept.conversations import Conversation, Conversations
-from simulator.kept.store import Store
+from simulator.kept.responses import Store
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
 def assemble(

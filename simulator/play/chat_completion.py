@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator
 
 from simulator.checks.models import dated
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
+from simulator.http.framing import to_data_frame
 from simulator.http.steps import Cut, Pause, Step
-from simulator.output import logprobs, pieces
+from simulator.output import deltas, logprobs
 from simulator.output.items import Call, Message, Part
+from simulator.scripts.decision import Script
 from simulator.scripts.plan import Failure
-from simulator.scripts.script import Script
-from simulator.wire.wire import Json, to_data_frame
+from simulator.wire.json import Json
 
 _DONE = b"data: [DONE]\n\n"
 _FINISH_REASONS = {"content_filter": "content_filter"}
@@ -95,7 +96,7 @@ class Reply:
     def _legacy_deltas(self) -> Iterator[Json]:
         for call in self._calls[:1]:
             yield {"function_call": {"name": call.name, "arguments": ""}}
-            yield from ({"function_call": {"arguments": piece}} for piece in pieces.code(call.arguments))
+            yield from ({"function_call": {"arguments": piece}} for piece in deltas.code(call.arguments))
 
     def _call_deltas(self) -> Iterator[Json]:
         for index, call in enumerate(self._calls):
@@ -103,11 +104,11 @@ class Reply:
             yield {
                 "tool_calls": [{"index": index, "id": call.call_id, "type": key, key: {**inner, _ARGUMENTS[key]: ""}}]
             }
-            for piece in [call.arguments] if self._script.plan.whole_deltas else pieces.code(call.arguments):
+            for piece in [call.arguments] if self._script.plan.whole_deltas else deltas.code(call.arguments):
                 yield {"tool_calls": [{"index": index, key: {_ARGUMENTS[key]: piece}}]}
 
     def _cut(self, text: str) -> list[str]:
-        return ([text] if text else []) if self._script.plan.whole_deltas else pieces.words(text)
+        return ([text] if text else []) if self._script.plan.whole_deltas else deltas.words(text)
 
     def _message(self) -> Json:
         text = self._text or (None if self._calls or self._refusal else "")
@@ -157,7 +158,7 @@ class Reply:
         return {"content": logprobs.full_logprobs(token, token.text), "refusal": None}
 
     def _padding(self, text: str) -> Json:
-        return {"obfuscation": pieces.pad(text)} if self._pads else {}
+        return {"obfuscation": deltas.pad(text)} if self._pads else {}
 
     def _joined(self, refusal: bool) -> str:
         return "".join(part.text for item in self._messages for part in item.parts if part.is_refusal is refusal)

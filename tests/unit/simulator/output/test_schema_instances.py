@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.output.synthesis import instance
+from simulator.output.schema_instances import instance
 
 CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "string": ({"type": "string"}, "Paris"),

@@ -7,20 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from simulator.checks import schemas
-from simulator.checks.request import ResponsesRequest
+from simulator.checks import strict_schemas
+from simulator.checks.responses_request import ResponsesRequest
 from simulator.checks.tools import callable_tools, named_choice
-from simulator.context import reading as seen
-from simulator.context import sealed, tokens
-from simulator.output import hosted, items, prose, synthesis
+from simulator.context import encrypted_content, reading, tokens
+from simulator.output import hosted, items, prose, schema_instances
 from simulator.output.items import Call, Hosted, Message, OutputItem, Part, Reasoning
-from simulator.scripts import directives, uses
+from simulator.scripts import directives, hosted_uses
 from simulator.scripts.attempts import Attempts
 from simulator.scripts.plan import Limit, Plan, PlannedCall
 from simulator.scripts.scenario_models import directives_of
 from simulator.scripts.scenarios import IGNORES_PARENT, SCENARIOS, STORES_NOTHING, to_plan, without_faults
 from simulator.wire.ids import new_id
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 SCRIPT_HEADER = "x-simulator-script"
 
@@ -66,7 +65,7 @@ class _Asked:
 
 def understood(request: ResponsesRequest, header: str) -> ResponsesRequest:
     """The request as a server takes it that keeps nothing: it knows the parameters, and does not heed them."""
-    texts = (seen.last_user_text(request.items), directives_of(request.model), header)
+    texts = (reading.last_user_text(request.items), directives_of(request.model), header)
     named = {directive.name for text in texts for directive in directives.parse(text, SCENARIOS)[0]}
     params = dict(request.params)
     if IGNORES_PARENT in named:
@@ -80,11 +79,11 @@ def decide(
     request: ResponsesRequest, context: list[Json], header: str, account: str, attempts: Attempts | None = None
 ) -> Script:
     """The answer to a request. Raises the 400 of a directive that does not exist."""
-    written = seen.last_user_text(context)
+    written = reading.last_user_text(context)
     from_text, user_text = directives.parse(written, SCENARIOS)
     from_model, _ = directives.parse(directives_of(request.model))
     from_header, _ = directives.parse(header)
-    given = ([*from_text, *from_model], from_header, seen.ends_with_user(context))
+    given = ([*from_text, *from_model], from_header, reading.ends_with_user(context))
     plan = to_plan(*given)
     if plan.limit is not None and (attempts or Attempts()).is_over(account, _keyed(plan.limit, written)):
         plan = without_faults(*given)
@@ -106,11 +105,11 @@ def _script(asked: _Asked) -> Script:
 
 def _answer(asked: _Asked) -> list[OutputItem]:
     plan, request, context = asked.plan, asked.request, asked.context
-    found = uses.hosted_items(request, context, asked.user_text, plan)
-    calls = [*_calls(asked, found), *uses.found_calls(found, asked.names)]
+    found = hosted_uses.hosted_items(request, context, asked.user_text, plan)
+    calls = [*_calls(asked, found), *hosted_uses.found_calls(found, asked.names)]
     commentary = [items.new_message(text, _phase(asked, "commentary")) for text in plan.commentary]
     raw = [Hosted(output, output) for output in plan.outputs]
-    compacted = uses.compaction(request, context, asked.account)
+    compacted = hosted_uses.compaction(request, context, asked.account)
     spoken = [_message(asked, found, calls)] if _speaks(plan, found, calls, raw) else []
     return [*compacted, *commentary, *found, *raw, *spoken, *calls]
 
@@ -150,7 +149,7 @@ def _calls(asked: _Asked, found: list[Hosted]) -> list[OutputItem]:
     declared = {tool["name"]: tool for tool in request.tools if "name" in tool}
     planned = plan.calls
     is_open = plan.text is None and not plan.refuses and not found and not plan.outputs
-    may_call = seen.ends_with_user(asked.context) or request.tool_choice == "required"
+    may_call = reading.ends_with_user(asked.context) or request.tool_choice == "required"
     if not planned and is_open and may_call:
         planned = [PlannedCall(tool["name"], "") for tool in _chosen_tools(request, asked.user_text)]
     return [] if plan.refuses else [_to_call(call, declared.get(call.name, {}), asked) for call in planned]
@@ -160,8 +159,8 @@ def _to_call(call: PlannedCall, tool: Json, asked: _Asked) -> Call:
     is_custom = call.is_custom or tool.get("type") == "custom"
     arguments = call.arguments
     if not arguments:
-        _, schema = schemas.effective(tool)
-        made = synthesis.instance(schema, asked.names)
+        _, schema = strict_schemas.effective(tool)
+        made = schema_instances.instance(schema, asked.names)
         arguments = prose.excerpt(asked.user_text) if is_custom else ENCODER.encode(made).decode()
     return items.new_call(call.name, arguments, is_custom)
 
@@ -181,14 +180,14 @@ def _mentions(text: str, name: str) -> bool:
 def _text(asked: _Asked) -> str:
     text_format = asked.request.text_format
     if text_format["type"] == "json_schema":
-        value = synthesis.instance(text_format.get("schema", {}), asked.names)
+        value = schema_instances.instance(text_format.get("schema", {}), asked.names)
         return ENCODER.encode(value).decode()
     if text_format["type"] == "json_object":
         return ENCODER.encode({"answer": prose.excerpt(asked.user_text), "simulated": True}).decode()
-    outputs = seen.last_outputs(asked.context)
+    outputs = reading.last_outputs(asked.context)
     if outputs:
         return prose.from_outputs(outputs)
-    images, files = seen.media(asked.context, "input_image"), seen.media(asked.context, "input_file")
+    images, files = reading.media(asked.context, "input_image"), reading.media(asked.context, "input_file")
     return prose.answer(asked.user_text, images, files)
 
 
@@ -234,7 +233,7 @@ def _reasoning(asked: _Asked, content: str, reasoning_tokens: int) -> Reasoning:
     is_sealed = abilities.seals or "reasoning.encrypted_content" in asked.request.include
     if not is_sealed:
         return Reasoning(new_id("rs"), None, shows_content=abilities.seals)
-    token, resealed = (sealed.issue(content, asked.account, reasoning_tokens, sealing) for sealing in (0, 1))
+    token, resealed = (encrypted_content.issue(content, asked.account, reasoning_tokens, sealing) for sealing in (0, 1))
     return Reasoning(new_id("rs"), token, resealed, shows_content=abilities.seals)
 
 

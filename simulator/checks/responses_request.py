@@ -10,7 +10,7 @@ from simulator.checks.models import Model
 from simulator.checks.parameters import check_parameters
 from simulator.checks.tools import check_text_format, check_tools
 from simulator.rules.book import refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _INPUT_SOURCES = ("previous_response_id", "conversation", "prompt")
 

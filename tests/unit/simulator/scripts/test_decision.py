@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from simulator.checks.request import to_request
+from simulator.checks.responses_request import to_request
 from simulator.output.items import Call, Message, Reasoning
-from simulator.scripts.script import Script, decide
+from simulator.scripts.decision import Script, decide
 from simulator.wire.errors import ApiError
 
 

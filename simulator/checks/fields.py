@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.rules.book import invalid_value, refuse
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 
 @dataclass(frozen=True)

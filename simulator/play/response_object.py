@@ -4,13 +4,13 @@ import time
 from typing import Any
 
 from simulator.checks.models import dated
-from simulator.checks.request import ResponsesRequest
+from simulator.checks.responses_request import ResponsesRequest
 from simulator.checks.tools import to_echoed_tool
 from simulator.output import items
+from simulator.scripts.decision import Script
 from simulator.scripts.plan import Failure
-from simulator.scripts.script import Script
 from simulator.wire.ids import new_id
-from simulator.wire.wire import Json
+from simulator.wire.json import Json
 
 _TOOL_USAGE = {
     "image_gen": {

@@ -3,7 +3,7 @@
 from simulator.http.exchange import ClientLeft, Exchange
 from simulator.http.stream import Presence
 from simulator.scripts.plan import Plan
-from simulator.wire.wire import ENCODER, Json
+from simulator.wire.json import ENCODER, Json
 
 
 async def answered_by_fault(exchange: Exchange, plan: Plan) -> bool:

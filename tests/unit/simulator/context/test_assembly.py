@@ -2,13 +2,13 @@ from typing import Any
 
 import pytest
 
-from simulator.checks.request import to_request
-from simulator.context import sealed
-from simulator.context.context import assemble
+from simulator.checks.responses_request import to_request
+from simulator.context import encrypted_content
+from simulator.context.assembly import assemble
 from simulator.context.lineage import Lineage
 from simulator.context.reading import media
 from simulator.kept.conversations import Conversations
-from simulator.kept.store import Kept, Store
+from simulator.kept.responses import Kept, Store
 from simulator.wire.errors import ApiError
 
 USER = {"role": "user", "content": "Hello"}
@@ -87,7 +87,7 @@ def test_an_item_reference_is_looked_up() -> None:
 
 
 def sealed_reasoning(account: str = "account") -> dict[str, Any]:
-    token = sealed.issue("thought", account, 64)
+    token = encrypted_content.issue("thought", account, 64)
     return {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": token}
 
 
@@ -165,7 +165,7 @@ def test_an_unfinished_parent_is_not_found(status: str) -> None:
 
 
 def test_a_compaction_item_stands_for_what_came_before_it() -> None:
-    token = sealed.issue("compacted", "account", 64)
+    token = encrypted_content.issue("compacted", "account", 64)
     seen = items_of([USER, CALL, {"type": "compaction", "encrypted_content": token}, USER])
     assert [item["type"] for item in seen] == ["compaction", "message"]
 

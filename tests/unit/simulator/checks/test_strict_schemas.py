@@ -1,7 +1,7 @@
 import pytest
 
-from simulator.checks.schemas import effective, schema_fault, strict_fault
-from simulator.wire.wire import Json
+from simulator.checks.strict_schemas import effective, schema_fault, strict_fault
+from simulator.wire.json import Json
 
 STRICT: Json = {
     "type": "object",
