@@ -11,7 +11,18 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from simulator.endpoints import chat_completions, control, conversations, counting, kept_responses, relayed, responses
+from simulator.endpoints import (
+    chat_completions,
+    compact,
+    control,
+    conversations,
+    embeddings,
+    files,
+    input_tokens,
+    kept_responses,
+    models,
+    responses,
+)
 from simulator.endpoints.memory import Memory
 from simulator.http.exchange import ClientLeft, Exchange
 from simulator.http.ledger import Ledger
@@ -38,8 +49,8 @@ def _route(method: str, path: str, endpoint: Endpoint) -> Route:
 
 ROUTES = (
     _route("POST", "/v1/responses", responses.create),
-    _route("POST", "/v1/responses/compact", counting.compact),
-    _route("POST", "/v1/responses/input_tokens", counting.count_input),
+    _route("POST", "/v1/responses/compact", compact.create),
+    _route("POST", "/v1/responses/input_tokens", input_tokens.count),
     _route("GET", "/v1/responses/{id}", kept_responses.retrieve),
     _route("DELETE", "/v1/responses/{id}", kept_responses.delete),
     _route("POST", "/v1/responses/{id}/cancel", kept_responses.cancel),
@@ -53,11 +64,11 @@ ROUTES = (
     _route("GET", "/v1/conversations/{id}/items/{id}", conversations.retrieve_item),
     _route("DELETE", "/v1/conversations/{id}/items/{id}", conversations.delete_item),
     _route("POST", "/v1/chat/completions", chat_completions.create),
-    _route("GET", "/v1/models", relayed.list_models),
-    _route("GET", "/v1/models/{id}", relayed.retrieve_model),
-    _route("POST", "/v1/files", relayed.upload_file),
-    _route("GET", "/v1/files", relayed.list_files),
-    _route("POST", "/v1/embeddings", relayed.create_embeddings),
+    _route("GET", "/v1/models", models.list_all),
+    _route("GET", "/v1/models/{id}", models.retrieve),
+    _route("POST", "/v1/files", files.upload),
+    _route("GET", "/v1/files", files.list_all),
+    _route("POST", "/v1/embeddings", embeddings.create),
 )
 
 

@@ -1,13 +1,15 @@
 """One checked `POST /v1/responses` request: what the rest of the simulator may rely on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.checks import models
 from simulator.checks.abilities import check_abilities
+from simulator.checks.fields import check_fields
 from simulator.checks.input_items import to_items
 from simulator.checks.models import Model
-from simulator.checks.parameters import check_parameters
+from simulator.checks.parameters import PARAMETERS, check_parameters
 from simulator.checks.tools import check_text_format, check_tools
 from simulator.rules.book import refuse
 from simulator.wire.json import Json
@@ -109,6 +111,17 @@ def to_request(body: Json) -> ResponsesRequest:
     check_text_format(request.text_format)
     check_abilities(params)
     return request
+
+
+def to_context_request(body: Json, names: Iterable[str]) -> ResponsesRequest:
+    """Check a body that names a context and wants no answer; it has no parameters but `names`. Raises `ApiError`."""
+    check_fields(body, {name: PARAMETERS[name] for name in names})
+    params = {name: value for name, value in body.items() if value is not None}
+    models.find(params["model"])
+    if "previous_response_id" in params and "conversation" in params:
+        raise refuse("two_parents")
+    check_tools(params.get("tools", []), params.get("tool_choice"))
+    return ResponsesRequest(params, to_items(params.get("input", [])))
 
 
 def _named_ids(value: Any) -> frozenset[str]:
