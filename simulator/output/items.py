@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.context import encrypted_content, tokens
 from simulator.output.logprobs import full_logprobs
+from simulator.output.message_part import Part
 from simulator.wire.ids import new_call_id, new_id
 from simulator.wire.json import Json
 
@@ -24,16 +25,6 @@ class Reasoning:
     summary: tuple[str, ...] = ()
     thoughts: tuple[str, ...] = ()
     shows_content: bool = True
-
-
-@dataclass(frozen=True)
-class Part:
-    """One content part: text or a refusal. `top_logprobs` is null when no logprobs were asked for."""
-
-    text: str
-    is_refusal: bool = False
-    annotations: tuple[Json, ...] = ()
-    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True)

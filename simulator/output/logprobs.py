@@ -1,17 +1,15 @@
 """Log probabilities: the same for the same text, in the two forms the wire has (translation reference B.6, C.1)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simulator.output import deltas
+from simulator.output.message_part import Part
 from simulator.wire.json import Json
-
-if TYPE_CHECKING:
-    from simulator.output.items import Part
 
 _OTHERS = ("The", " a", " and", " one", "\n")
 
 
-def delta_logprobs(part: "Part", token: str) -> list[Json]:
+def delta_logprobs(part: Part, token: str) -> list[Json]:
     """Of one delta, which is one token: without bytes, as events carry them."""
     if part.top_logprobs is None:
         return []
@@ -19,12 +17,12 @@ def delta_logprobs(part: "Part", token: str) -> list[Json]:
     return [{"token": token, "logprob": _logprob(token), "top_logprobs": top}]
 
 
-def done_logprobs(part: "Part") -> list[Json]:
+def done_logprobs(part: Part) -> list[Json]:
     """Of the whole text, without bytes."""
     return [entry for token in deltas.words(part.text) for entry in delta_logprobs(part, token)]
 
 
-def full_logprobs(part: "Part", text: str) -> list[Json]:
+def full_logprobs(part: Part, text: str) -> list[Json]:
     """Of the finished part: with the bytes of every token."""
     if part.top_logprobs is None:
         return []

@@ -9,7 +9,8 @@ from simulator.checks.responses_request import ResponsesRequest
 from simulator.http.framing import to_data_frame
 from simulator.http.steps import Cut, Pause, Step
 from simulator.output import deltas, logprobs
-from simulator.output.items import Call, Message, Part
+from simulator.output.items import Call, Message
+from simulator.output.message_part import Part
 from simulator.scripts.decision import Script
 from simulator.scripts.plan import Failure
 from simulator.wire.json import Json

@@ -9,8 +9,9 @@ from itertools import zip_longest
 
 from simulator.http.steps import Cut, Step
 from simulator.output import deltas, items
-from simulator.output.items import Call, Hosted, Message, OutputItem, Part, Reasoning
+from simulator.output.items import Call, Hosted, Message, OutputItem, Reasoning
 from simulator.output.logprobs import delta_logprobs, done_logprobs
+from simulator.output.message_part import Part
 from simulator.play.response_object import Answer, item_status
 from simulator.scripts.decision import Script
 from simulator.scripts.distortions import Played, distort_events, distort_response

@@ -12,7 +12,8 @@ from simulator.checks.responses_request import ResponsesRequest
 from simulator.checks.tools import callable_tools, named_choice
 from simulator.context import encrypted_content, reading, tokens
 from simulator.output import hosted, items, prose, schema_instances
-from simulator.output.items import Call, Hosted, Message, OutputItem, Part, Reasoning
+from simulator.output.items import Call, Hosted, Message, OutputItem, Reasoning
+from simulator.output.message_part import Part
 from simulator.scripts import directives, hosted_uses
 from simulator.scripts.attempts import Attempts
 from simulator.scripts.plan import Limit, Plan, PlannedCall
