@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message
 from simulator.app import create_app
 from simulator.endpoints.memory import Memory
 
+RESPONSES = "/v1/responses"
+HELLO = {"model": "gpt-5.5", "input": "Hello"}
+
 
 class Caller:
     """Calls an ASGI application; keeps the status, the headers and the pieces of the body."""
@@ -46,6 +49,11 @@ class Caller:
     async def json(self, method: str, path: str, body: Any = None, key: str | None = "k", **headers: str) -> Any:
         _, _, pieces = await self(method, path, body, key, **headers)
         return json.loads(b"".join(pieces))
+
+
+async def create(call: Caller, **body: Any) -> Any:
+    """Return the body that answers `HELLO` with these parameters changed."""
+    return await call.json("POST", RESPONSES, {**HELLO, **body})
 
 
 def _raw(body: Any) -> bytes:

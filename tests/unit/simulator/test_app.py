@@ -9,12 +9,6 @@ import pytest
 
 from tests.unit.simulator.caller import Caller
 
-
-@pytest.fixture
-def call() -> Caller:
-    return Caller()
-
-
 HELLO = {"model": "gpt-5.5", "input": "Hello"}
 
 

@@ -128,11 +128,6 @@ BROKEN_ELSEWHERE = {
 }
 
 
-@pytest.fixture
-def call() -> Caller:
-    return Caller()
-
-
 async def refused(call: Caller, method: str, path: str, body: Any = None, **options: Any) -> tuple[str | None, Any]:
     """The rule that refused the request, and the error in its answer."""
     error = (await call.json(method, path, body, **options))["error"]
