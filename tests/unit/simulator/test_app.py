@@ -7,9 +7,7 @@ import os
 
 import pytest
 
-from tests.unit.simulator.caller import Caller
-
-HELLO = {"model": "gpt-5.5", "input": "Hello"}
+from tests.unit.simulator.caller import HELLO, Caller
 
 
 async def test_a_large_image_is_counted_whole(call: Caller) -> None:
