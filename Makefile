@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 .PHONY: lock
 lock: ## Write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --group dev --extra local pyproject.toml \
 		-o requirements.lock --custom-compile-command "make lock"
 
 .PHONY: up
