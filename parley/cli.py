@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from libs.runtime.version import VERSION
+
 _COMMANDS = Path(__file__).parent / "commands"
 
 
@@ -35,5 +37,6 @@ def _summary(name: str) -> str:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(VERSION, prog_name="parley", message="%(prog)s %(version)s")
 def main() -> None:
     """Everything of the Responses API for programs that speak Chat Completions."""

@@ -10,6 +10,7 @@ from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.health import Readiness
+from libs.runtime.version import VERSION
 from libs.schemas.bus import ConvertRequest, StateStatus
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT, MAX_MESSAGE_BYTES
@@ -17,7 +18,6 @@ from services.edge import door, state
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 
-VERSION = "0.1.0"
 STATE_SECONDS = 1.0  # how long an answer of the state service is good for
 _TEXT = {"content-type": "text/plain"}
 _ENCODER = msgspec.json.Encoder()

@@ -3,6 +3,7 @@ import sys
 
 from click.testing import CliRunner
 
+from libs.runtime.version import VERSION
 from parley.cli import main
 
 COMMANDS = {"config", "down", "query", "simulate", "status", "up"}
@@ -29,6 +30,10 @@ def test_help_loads_no_driver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+def test_it_says_its_version() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output == f"parley {VERSION}\n"
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
