@@ -32,6 +32,12 @@ lock: ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --group dev --extra local pyproject.toml \
 		-o requirements.lock --custom-compile-command "make lock"
 
+.PHONY: wheel
+wheel: install ## Write the wheel under dist, and print how to run the cluster from it
+	@rm -rf build dist
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python
+	@echo "uvx --from 'parley[local] @ file://$$(ls $(CURDIR)/dist/*.whl)' parley up"
+
 .PHONY: up
 up: install ## Run the whole cluster on this machine until Ctrl-C
 	@$(BIN)/parley up
@@ -90,5 +96,5 @@ faults: install ## Break a cluster on purpose and count what holds; FAULTS="walk
 
 .PHONY: clean
 clean: ## Remove caches and build output; .venv and var stay
-	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

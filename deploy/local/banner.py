@@ -71,7 +71,7 @@ def _upstream(facts: Facts) -> str:
     if not facts.simulated:
         return facts.upstream
     return f"""the simulator, at {facts.upstream}: its answers are made up, and any key will do
-             For real ones stop this, then start it with a key: OPENAI_API_KEY=sk-... make up"""
+             For real ones stop this, then start it with a key: OPENAI_API_KEY=sk-... {parley_command()} up"""
 
 
 def _curl(facts: Facts, key: str) -> str:

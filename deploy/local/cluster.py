@@ -32,6 +32,8 @@ _SECRETS = {
 }
 _OPENAI_KEY = "OPENAI_API_KEY"
 _LOOPBACK = "127.0.0.1"
+# `-P`: the user may start the cluster where a `services` or `libs` of their own lies, which Python would find first.
+_MODULE = (sys.executable, "-P", "-m")
 READY_LINE = re.compile(rb"^ready (\d+)\n", re.MULTILINE)
 _SIMULATOR_LINE = re.compile(rb"^simulator ready on http://127\.0\.0\.1:(\d+)/v1\n", re.MULTILINE)
 # What a service may need beyond its grace: aborted streams, late commits, the last records, the drain.
@@ -130,7 +132,7 @@ def _nats(port: int, config: Config, environ: Mapping[str, str], state: StateDir
 def _simulator(port: int, config: Config, environ: Mapping[str, str]) -> Spec:
     return Spec(
         name="simulator",
-        command=[sys.executable, "-m", "simulator", "--port", str(port)],
+        command=[*_MODULE, "simulator", "--port", str(port)],
         environ=_needed(environ, config, "simulator"),
         probe=partial(probe.listens, _LOOPBACK),
         announcement=_SIMULATOR_LINE,
@@ -144,7 +146,7 @@ def _workers(config: Config, environ: Mapping[str, str]) -> tuple[Spec, ...]:
     return tuple(
         Spec(
             name=name,
-            command=[sys.executable, "-m", f"services.{name}"],
+            command=[*_MODULE, f"services.{name}"],
             environ=_needed(environ, config, name),
             probe=partial(probe.readyz, probe.reachable(config.health.host)),
             announcement=READY_LINE,
@@ -157,7 +159,7 @@ def _workers(config: Config, environ: Mapping[str, str]) -> tuple[Spec, ...]:
 def _edge(config: Config, environ: Mapping[str, str]) -> Spec:
     return Spec(
         name="edge",
-        command=[sys.executable, "-m", "services.edge"],
+        command=[*_MODULE, "services.edge"],
         environ=_needed(environ, config, "edge"),
         probe=partial(probe.readyz, probe.reachable(config.edge.host)),
         announcement=READY_LINE,

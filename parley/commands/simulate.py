@@ -11,4 +11,4 @@ import click
 def command(port: int | None) -> None:
     """Run the simulator, which speaks OpenAI's Responses API, in the foreground until Ctrl-C."""
     arguments = [] if port is None else ["--port", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", "simulator", *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "simulator", *arguments])

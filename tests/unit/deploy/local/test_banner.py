@@ -36,7 +36,8 @@ def test_the_python_call_has_five_lines_and_parses() -> None:
 
 
 def test_the_simulator_is_named_as_such_with_the_way_out() -> None:
-    assert "the simulator" in banner.text(FACTS) and "OPENAI_API_KEY=" in banner.text(FACTS)
+    assert "the simulator" in banner.text(FACTS)
+    assert f"OPENAI_API_KEY=sk-... {banner.parley_command()} up\n" in banner.text(FACTS)
     real = banner.text(replace(FACTS, simulated=False, upstream="openai (https://api.openai.com/v1)"))
     assert "simulator" not in real and "openai (https://api.openai.com/v1)" in real
 
