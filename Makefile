@@ -10,7 +10,7 @@ SOURCES := libs services simulator deploy parley tests
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## Create .venv and install what requirements.lock names; PYTHON=... chooses the interpreter
@@ -72,9 +72,12 @@ contract: install ## Run the tests of what services, and the outside, agree on
 e2e: install ## Run the tests of the whole cluster
 	$(BIN)/pytest tests/e2e
 
-.PHONY: clients
-clients: install ## Install the clients of README.md's table under var/clients, run each, and write the table
+.PHONY: clients-install
+clients-install: install ## Install the clients of README.md's table, and Node for some of them, under var/clients
 	@$(BIN)/python -m tests.clients.environments install
+
+.PHONY: clients
+clients: clients-install ## Run each client of README.md's table, and write the table
 	@$(BIN)/python -m pytest tests/clients/test_clients.py -p tests.clients.recording; \
 		status=$$?; $(BIN)/python -m tests.clients.table; exit $$status
 

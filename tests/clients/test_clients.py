@@ -141,6 +141,11 @@ def test_error_is_of_the_clients_own_class(ran: Ran, scenario: str) -> None:
     assert told.get("code") in (None, code, str(status))
 
 
+@every_client
+def test_the_version_is_the_pinned_one(ran: Ran) -> None:
+    assert ran.report["version"] == ran.client.pinned
+
+
 # -- upstream ---------------------------------------------------------------------------------------
 
 

@@ -127,8 +127,7 @@ def test_the_official_client_rebuilds_a_recorded_stream(name: str) -> None:
         assert golden.meant(rebuilt.get("usage") or {}) == golden.meant(whole.get("usage", {}))
 
 
-@node_sdk.NEEDED[0]
-@node_sdk.NEEDED[1]
+@node_sdk.needed
 def test_the_node_client_rebuilds_every_recorded_stream() -> None:
     expected: Json = {}
     sent: dict[str, str] = {}

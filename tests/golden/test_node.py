@@ -9,7 +9,7 @@ from tests.support.answers import Json
 
 CASES = [case for case in golden.CASES if not golden.fails(golden.read(case, "upstream.sse"))]
 
-pytestmark = node_sdk.NEEDED
+pytestmark = node_sdk.needed
 
 
 @pytest.fixture(scope="module")
