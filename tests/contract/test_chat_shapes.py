@@ -4,19 +4,15 @@ They are not kept with the project: PARLEY_RECORDINGS names the folder that hold
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from libs.translate.sse import FrameParser
-from tests.support import golden
+from tests.support import golden, recordings
 
-_FOLDER = os.environ.get("PARLEY_RECORDINGS", "")
-_FILES = sorted(Path(_FOLDER, "chat").glob("*.yaml")) if _FOLDER else []
+_FILES = recordings.found("chat/*.yaml")
 # Recorded before caches were written (B.5), from models that never have log probabilities; elsewhere that key is
 # always there, null (B.1).
 # What only pads a chunk is not sent (C.1).
@@ -28,7 +24,7 @@ STREAMED = ("plain_text", "two_messages", "usage_with_cache_writes")
 
 Shape = dict[str, set[str]]  # by path, the types and keys that were seen there
 
-pytestmark = pytest.mark.skipif(not _FOLDER, reason="PARLEY_RECORDINGS names no folder of recordings")
+pytestmark = recordings.needed
 
 
 def _shape(values: Iterable[Any]) -> tuple[Shape, Shape]:

@@ -5,7 +5,6 @@ each line of which is the JSON of one event, and `responses/*.json`, whole bodie
 """
 
 import json
-import os
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import UpstreamFailed
 from libs.translate.items import losses
 from libs.translate.stream import DONE_FRAME, ChunkStream, to_frame
-from tests.support import golden, node_sdk
+from tests.support import golden, node_sdk, recordings
 from tests.support.answers import PLAN, Json, calls, feed, said
 
 # Its deltas were edited by hand and are not the beginning of the text that ends them.
@@ -39,14 +38,11 @@ EDITED = "openai-shell-container.1"
 # Its upstream names the same answer otherwise in every event; what the first one said stands.
 ROTATING = "github-copilot-id-rotation.1"
 
-_FOLDER = os.environ.get("PARLEY_RECORDINGS", "")
-_FILES = sorted(Path(_FOLDER, "responses").glob("*.chunks.txt")) if _FOLDER else []
-RECORDINGS = {path.name.removesuffix(".chunks.txt"): path for path in _FILES}
-
-_BODIES = sorted(path for path in Path(_FOLDER, "responses").glob("*.1.json")) if _FOLDER else []
+RECORDINGS = {path.name.removesuffix(".chunks.txt"): path for path in recordings.found("responses/*.chunks.txt")}
+_BODIES = recordings.found("responses/*.1.json")
 WITH_USAGE = StreamPlan(stream=True, include_usage=True)
 
-pytestmark = pytest.mark.skipif(not _FOLDER, reason="PARLEY_RECORDINGS names no folder of recordings")
+pytestmark = recordings.needed
 
 
 def _answers(name: str) -> list[list[StreamEvent]]:
@@ -157,7 +153,6 @@ def test_a_recorded_body_becomes_a_completion_that_the_official_sdk_reads(path: 
     assert not [name for name in losses(response.output, PLAN) if name.endswith(".unknown")]
 
 
-@pytest.mark.skipif(EDITED not in RECORDINGS, reason="this recording is not there")
 def test_deltas_that_differ_from_the_text_that_ends_them_stand_alone() -> None:
     """A client cannot unread what it read, and what does not follow from that was never said to it."""
     (events,) = _answers(EDITED)

@@ -4,7 +4,6 @@ Recordings are read from the directory that PARLEY_RECORDINGS names; without it 
 """
 
 import json
-import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support import recordings
 from tests.support.simulator import HttpAnswer, Json, Simulator, started_simulator
 
-_NAMED = os.environ.get("PARLEY_RECORDINGS")
-RECORDINGS = Path(_NAMED or "/nonexistent")
-pytestmark = pytest.mark.skipif(_NAMED is None, reason="PARLEY_RECORDINGS names no directory of recorded traffic")
-CASSETTES = sorted(RECORDINGS.glob("responses-http/*.yaml")) if _NAMED else []
-CHATS = sorted(RECORDINGS.glob("chat/*.yaml")) if _NAMED else []
+pytestmark = recordings.needed
+CASSETTES = recordings.found("responses-http/*.yaml")
+CHATS = recordings.found("chat/*.yaml")
 
 # Keys that OpenAI has added since a recording was made.
 SINCE_ADDED = {"completed_at", "billing", "frequency_penalty", "presence_penalty", "moderation", "tool_usage"}
@@ -131,7 +129,7 @@ STREAMS: dict[str, Json] = {
 
 
 def recorded_events(name: str) -> list[Json]:
-    lines = (RECORDINGS / "responses" / f"{name}.chunks.txt").read_text().splitlines()
+    lines = (recordings.FOLDER / "responses" / f"{name}.chunks.txt").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -168,7 +166,7 @@ def test_an_image_is_generated_in_the_recorded_order(simulator: Simulator) -> No
 
 
 def test_the_temperature_of_a_reasoning_model_is_refused_as_recorded(simulator: Simulator) -> None:
-    expected = json.loads((RECORDINGS / "responses/reasoning-model-temperature-error.json").read_text())
+    expected = json.loads((recordings.FOLDER / "responses/reasoning-model-temperature-error.json").read_text())
     answer = simulator.respond({"model": "o3", "input": "Hello", "temperature": 0.5})
     assert (answer.status, answer.json()) == (400, expected)
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -18,10 +17,8 @@ from openai import OpenAI
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
+from tests.support import recordings
 from tests.support.simulator import Json, Simulator, running_simulator, started_simulator
-
-RECORDINGS = os.environ.get("PARLEY_RECORDINGS")
-recorded = pytest.mark.skipif(RECORDINGS is None, reason="PARLEY_RECORDINGS names no directory of recorded traffic")
 
 # On the live wire (recorded), but not in the SDK's types; `status` is missing from its custom tool call.
 UNTYPED_KEYS = {"obfuscation", "billing", "frequency_penalty", "presence_penalty", "store", "status"}
@@ -299,7 +296,7 @@ def test_the_process_stops_cleanly_in_the_middle_of_a_stream() -> None:
 
 def recorded_exchange(name: str, position: int) -> tuple[Json, list[Json]]:
     """A recorded streaming exchange: the request body, and the events of its answer."""
-    cassette = yaml.safe_load((Path(RECORDINGS or "") / "responses-http" / name).read_text())
+    cassette = yaml.safe_load((recordings.FOLDER / "responses-http" / name).read_text())
     exchange = cassette["interactions"][position]
     lines = exchange["response"]["body"]["string"].splitlines()
     data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
@@ -309,7 +306,7 @@ def recorded_exchange(name: str, position: int) -> tuple[Json, list[Json]]:
 def recorded_chunks(name: str) -> list[Json]:
     """The first response of a recorded stream."""
     events: list[Json] = []
-    for line in (Path(RECORDINGS or "") / "responses" / name).read_text().splitlines():
+    for line in (recordings.FOLDER / "responses" / name).read_text().splitlines():
         events.append(json.loads(line))
         if events[-1]["type"] in ("response.completed", "response.failed"):
             break
@@ -320,7 +317,7 @@ def key_sets(events: list[Json]) -> dict[str, set[str]]:
     return {event["type"]: set(event) for event in events}
 
 
-@recorded
+@recordings.needed
 @pytest.mark.parametrize("position", [0, 1])
 def test_order_and_keys_equal_the_recorded_stream(simulator: Simulator, position: int) -> None:
     asked, expected = recorded_exchange("test_openai_responses_phase_streamed_on_part_start.yaml", position)
@@ -351,7 +348,7 @@ def _shape(value: Any) -> Any:
     return None
 
 
-@recorded
+@recordings.needed
 def test_reasoning_summary_order_equals_the_recorded_stream(simulator: Simulator) -> None:
     expected = recorded_chunks("openai-reasoning-encrypted-content.1.chunks.txt")
     body = {"input": "Use get_weather for Rome", "reasoning": {"summary": "detailed"}, "tools": [WEATHER]}
@@ -360,7 +357,7 @@ def test_reasoning_summary_order_equals_the_recorded_stream(simulator: Simulator
     assert key_sets(actual) == key_sets(expected)
 
 
-@recorded
+@recordings.needed
 def test_the_error_event_equals_the_recorded_one(simulator: Simulator) -> None:
     expected = recorded_chunks("openai-error.1.chunks.txt")
     actual = stream(simulator, {"input": "[[error-midstream: insufficient_quota Paid out.]]"})
@@ -369,7 +366,7 @@ def test_the_error_event_equals_the_recorded_one(simulator: Simulator) -> None:
     assert set(actual[-1]["response"]) >= set(expected[-1]["response"])
 
 
-@recorded
+@recordings.needed
 def test_recorded_requests_are_accepted(simulator: Simulator) -> None:
     """What clients really sent, and OpenAI took, the simulator takes too."""
     asked, _ = recorded_exchange("test_openai_responses_stream.yaml", 0)
