@@ -53,8 +53,8 @@ lint: install ## Check style, format and types
 	$(BIN)/mypy $(SOURCES)
 
 .PHONY: test
-test: lint ## Check, then run every test that needs no credential
-	$(BIN)/pytest
+test: lint ## Check, then run every test that needs no credential; PYTEST=... adds options
+	$(BIN)/pytest $(PYTEST)
 
 .PHONY: unit
 unit: install ## Run the unit tests
