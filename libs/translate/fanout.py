@@ -20,6 +20,7 @@ class ChoiceStream(ChunkStream):
     def __init__(self, merged: "FanOut", plan: StreamPlan, index: int) -> None:
         super().__init__(plan, index)
         self._merged = merged
+        self._choice = index
 
     @property
     def is_last(self) -> bool:
@@ -30,18 +31,18 @@ class ChoiceStream(ChunkStream):
         """Return what goes out for one event. Raises UpstreamFailed."""
         chunks = super().feed(event)
         if self.response is None:
-            return self._merged.add(self._index, chunks)
+            return self._merged.add(self._choice, chunks)
         chunks = [chunk for chunk in chunks if chunk.choices]  # moderation and usage are given once, for all
         first = finish_at(chunks)
-        return [*self._merged.add(self._index, chunks[:first]), *self._merged.end(self._index, chunks[first:])]
+        return [*self._merged.add(self._choice, chunks[:first]), *self._merged.end(self._choice, chunks[first:])]
 
     def finish(self) -> Chunks:
         """Return the chunks that end a choice which a stop sequence stopped."""
-        return self._merged.add(self._index, super().finish())
+        return self._merged.add(self._choice, super().finish())
 
     def leave(self) -> Chunks:
         """End a stopped choice whose usage does not come; return what ends all, if it was the last."""
-        return self._merged.end(self._index, [])
+        return self._merged.end(self._choice, [])
 
 
 class FanOut:
