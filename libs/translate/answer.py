@@ -31,7 +31,7 @@ from libs.translate import reasoning
 from libs.translate.errors import UpstreamFailed
 from libs.translate.floor import Floor
 from libs.translate.images import to_image
-from libs.translate.items import Kind, kind_of, place
+from libs.translate.items import FATES, Kind, kind_of, place
 from libs.translate.logprobs import to_choice_logprobs
 from libs.translate.reasoning import Reasoning
 from libs.translate.spoken import Spoken
@@ -46,7 +46,7 @@ _COMMENTARY = "commentary"
 _KINDS: tuple[Kind, ...] = ("message", "reasoning", "call", "image")
 _SPOKEN: tuple[Kind, ...] = ("message", "call")
 # Without these an answer is not the answer.
-_ESSENTIAL = frozenset({"message", "function_call", "custom_tool_call", "mcp_approval_request"})
+_ESSENTIAL = frozenset(type_ for type_, fate in FATES.items() if fate in _SPOKEN)
 _ESSENTIAL_PARTS = frozenset({"output_text", "refusal"})
 
 

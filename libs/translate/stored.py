@@ -23,6 +23,7 @@ from libs.schemas.input_items import InputItemList, InputItemPart, Instructed, S
 from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.schemas.tolerant import TolerantDecoder
+from libs.schemas.tool_types import TOOL_TYPES
 from libs.translate.completion import to_completion
 
 INPUT_ITEMS_DECODER = TolerantDecoder(InputItemList)
@@ -31,8 +32,9 @@ STORED_ENCODER = msgspec.json.Encoder()
 INSTRUCTIONS_DECODER = TolerantDecoder(Instructed)
 _ITEM = TolerantDecoder(StoredItem)
 _PLAN = StreamPlan(stream=False, logprobs=True)  # what a request asked for is not kept with its answer
-_CALLS = ("function_call", "custom_tool_call")
-_RESULTS = ("function_call_output", "custom_tool_call_output")
+_OWN = tuple(item for tool in TOOL_TYPES if tool.nested for item in tool.items)  # chat has a form for these alone
+_CALLS = tuple(item.type for item in _OWN)
+_RESULTS = tuple(item.result.type for item in _OWN if item.result is not None)
 
 
 def to_stored_completion(response: Response) -> ChatCompletion:
