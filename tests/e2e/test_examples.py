@@ -14,13 +14,28 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").iterdir())
 # What a reader of the output must find.
 TOLD = {
     "asynchronous.py": "What is a stream?",
+    "code_interpreter.py": "stop",
+    "conversation.py": "chain;reason=head;matched=1",
     "curl.sh": "data: [DONE]",
+    "custom_tool.py": "write_sql How many rivers",
     "errors.py": "400 invalid_type temperature req_",
+    "files.py": "1 file with 15 bytes",
+    "history.py": "replay;reason=matched;matched=2",
+    "image_generation.py": "data:image/png;base64",
     "images.py": "1 image",
+    "mcp_approval.py": "approved: docs.lookup",
+    "parameters.py": "seed",
+    "previous_response.py": "none;reason=client_parent;matched=0",
     "quickstart.py": "CompletionUsage(",
+    "reasoning.py": " reasoning tokens",
+    "stored.py": "user Name a river.",
     "streaming.py": " tokens",
     "structured.py": "name=",
+    "tool_results.py": "The tool returned:",
     "tools.py": "Paris: 21 degrees",
+    "typed.py": "response.completed",
+    "upstream_conversation.py": "6 items",
+    "web_search.py": "https://example.com/simulated",
 }
 
 
