@@ -46,6 +46,11 @@ up: install ## Run the whole cluster on this machine until Ctrl-C
 down: install ## Stop the cluster that `make up` runs elsewhere
 	@$(BIN)/parley down
 
+.PHONY: fmt
+fmt: install ## Format the code, and mend what ruff can mend by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 .PHONY: lint
 lint: install ## Check style, format and types
 	$(BIN)/ruff check .
