@@ -15,7 +15,7 @@ from deploy.local.state_dir import StateDir
 from libs.runtime.engines import check_clickhouse
 from libs.runtime.masking import masked
 from libs.runtime.settings import AUTH_VARIABLE, upstream_key
-from libs.schemas.config import Analytics, Config, Edge
+from libs.schemas.config import Analytics, Config, Edge, Secret
 
 _SERVICES = ("converter", "state", "analytics", "edge")
 # What any process may need: where programs and libraries are, language, time zone, memory.
@@ -80,7 +80,7 @@ def _service_environ(config: Config, environ: Mapping[str, str], state: StateDir
     """The user's own environment, and what makes the services meet; paths that the user chose stay."""
     result = {**environ, "PARLEY_NATS_URL": nats_url, "PARLEY_HEALTH_PORT": "0"}
     paths = (
-        ("PARLEY_SECRET_FILE", "secret", config.edge.secret_file, Edge().secret_file),
+        ("PARLEY_SECRET_FILE", "secret", config.secret.file, Secret().file),
         ("PARLEY_SPOOL_DIR", "spool", config.edge.spool_dir, Edge().spool_dir),
         ("PARLEY_ANALYTICS_CHDB_PATH", "clickhouse", config.analytics.chdb_path, Analytics().chdb_path),
     )
@@ -142,7 +142,11 @@ def _simulator(port: int, config: Config, environ: Mapping[str, str]) -> Spec:
 
 
 def _workers(config: Config, environ: Mapping[str, str]) -> tuple[Spec, ...]:
-    sections = {"converter": config.converter, "state": config.state, "analytics": config.analytics}
+    graces = {
+        "converter": config.converter.grace_seconds,
+        "state": config.state.grace_seconds,
+        "analytics": config.analytics.grace_seconds,
+    }
     return tuple(
         Spec(
             name=name,
@@ -150,9 +154,9 @@ def _workers(config: Config, environ: Mapping[str, str]) -> tuple[Spec, ...]:
             environ=_needed(environ, config, name),
             probe=partial(probe.readyz, probe.reachable(config.health.host)),
             announcement=READY_LINE,
-            grace_seconds=section.grace_seconds + _CLOSING_SECONDS,
+            grace_seconds=grace_seconds + _CLOSING_SECONDS,
         )
-        for name, section in sections.items()
+        for name, grace_seconds in graces.items()
     )
 
 

@@ -24,6 +24,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "converter": schema.Worker,
     "state": schema.State,
     "analytics": schema.Analytics,
+    "secret": schema.Secret,
+    "retention": schema.Retention,
     "health": schema.Health,
     "conversation": schema.Conversation,
 }

@@ -94,7 +94,6 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     keepalive_seconds: float = 15.0
     grace_seconds: float = 30.0
     commit_timeout_seconds: float = 0.25
-    secret_file: str = "var/secret"
     spool_dir: str = "var/spool"
     spool_max_bytes: int = 256 * 1024 * 1024
 
@@ -117,27 +116,25 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class State(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The state service.
 
-    `link_ttl_seconds` is how long a turn stored upstream may be continued, `items_ttl_seconds` how long
-    original output items can be replayed; `max_items_bytes` bounds those of one turn, and
-    `max_tenant_turns` what one tenant may hold. `cache_bytes` are kept in memory, sealed, by each replica.
+    `max_items_bytes` bounds the original items of one turn, and `max_tenant_turns` what one tenant may hold.
+    `cache_bytes` are kept in memory, sealed, by each replica.
     """
 
     store: Literal["jetstream", "redis", "memory"] = "jetstream"
     redis_url: str = "redis://127.0.0.1:6379/0"
-    link_ttl_seconds: int = 29 * 86400
-    items_ttl_seconds: int = 86400
     max_items_bytes: int = 256 * 1024
     max_tenant_turns: int = 1_000_000
     cache_bytes: int = 64 * 1024 * 1024
 
 
-class Analytics(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Analytics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The consumer; with no `clickhouse_url` it runs ClickHouse in its own process, on disk.
 
     The URL may carry a user and a password. An instance whose lease has not moved for `lease_seconds`
     is taken over by one that stands by. A query ends after `query_seconds`.
     """
 
+    grace_seconds: float = 10.0
     clickhouse_url: str = ""
     clickhouse_database: str = "parley"
     chdb_path: str = "var/clickhouse"
@@ -145,6 +142,23 @@ class Analytics(Worker, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch_seconds: float = 1.0
     lease_seconds: float = 10.0
     query_seconds: float = 10.0
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The deployment's secret, which the edge and the state service must share; `PARLEY_SECRET` gives it directly."""
+
+    file: str = "var/secret"
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what is kept of conversations counts: the edge plans with it, and the state service keeps to it.
+
+    `link_ttl_seconds` is how long a turn stored upstream may be continued, `items_ttl_seconds` how long
+    original output items can be replayed.
+    """
+
+    link_ttl_seconds: int = 29 * 86400
+    items_ttl_seconds: int = 86400
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,6 +198,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     converter: Worker = Worker()
     state: State = State()
     analytics: Analytics = Analytics()
+    secret: Secret = Secret()
+    retention: Retention = Retention()
     health: Health = Health()
     conversation: Conversation = Conversation()
     tenant: list[Tenant] = []

@@ -26,7 +26,7 @@ MAX_MESSAGE_BYTES = SERVER_MAX_PAYLOAD - HEADER_ROOM
 REMAINING_HEADER = "parley-remaining-ms"
 TENANT_HEADER = "parley-tenant"
 REQUEST_ID_HEADER = "parley-request-id"
-STATUS_HEADER = "parley-status"  # of a reply: absent when well, else one of STATUSES
+STATUS_HEADER = "parley-status"  # of a reply: absent when well, else one of the STATUS_ below
 TRACEPARENT_HEADER = "traceparent"
 REPUBLISHED_HEADER = "parley-republished"  # "1" on a record that may be in the stream already
 DEAD_REASON_HEADER = "parley-dead-reason"  # why a record could not become a row
@@ -38,7 +38,6 @@ STATUS_BUSY = "busy"
 STATUS_INVALID = "invalid"
 STATUS_FAILED = "failed"
 STATUS_TOO_LARGE = "too_large"  # the reply would be: no repetition helps
-STATUSES = (STATUS_BUSY, STATUS_INVALID, STATUS_FAILED, STATUS_TOO_LARGE)
 
 
 class Subject(Generic[Req, Rep]):
@@ -62,8 +61,6 @@ class Subject(Generic[Req, Rep]):
         meaning: str,
     ) -> None:
         self.name = name
-        self.request_type = request
-        self.reply_type = reply
         self.timeout_seconds = timeout_seconds
         self.patience_seconds = patience_seconds
         self.idempotent = idempotent

@@ -67,7 +67,7 @@ class Keeper:
     def _request(
         self, response: Response, output: Sequence[Raw], outcome: Outcome, said: AssistantMessage | None
     ) -> CommitRequest | None:
-        limits = self._edge.config.state
+        retention = self._edge.config.retention
         try:
             return to_commit(
                 self._plan,
@@ -75,8 +75,8 @@ class Keeper:
                 response.id,
                 whole=outcome == "ok",
                 now=int(time.time()),
-                link_seconds=limits.link_ttl_seconds,
-                items_seconds=limits.items_ttl_seconds,
+                link_seconds=retention.link_ttl_seconds,
+                items_seconds=retention.items_ttl_seconds,
                 said=said,
                 store=response.store,
             )

@@ -158,7 +158,7 @@ async def _claim(edge: Edge, exchange: Exchange, caller: Caller, names: list[str
 
 async def _deliver(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[Any, Any], request: Any) -> bool:
     """Send what must not be lost; return whether it is in."""
-    call, expires = travels(exchange, caller), int(time.time()) + edge.config.state.link_ttl_seconds
+    call, expires = travels(exchange, caller), int(time.time()) + edge.config.retention.link_ttl_seconds
     try:
         return await state.deliver(edge, subject, request, call, conversation=None, expires=expires) is not None
     except BusError:  # which is logged

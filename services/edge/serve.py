@@ -42,7 +42,7 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
         raise StartError("no upstream: set OPENAI_API_KEY, or list an [[upstream]] in parley.toml")
     stop = stop_event()
     raise_descriptor_limit()
-    secret = load_secret(environ, config.edge.secret_file)
+    secret = load_secret(environ, config.secret.file)
     tenants = Tenants(secret, config.upstream, environ, config.tenant)
     listener = door.listen(config)
     door.warn(config)

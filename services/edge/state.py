@@ -55,7 +55,7 @@ async def ask(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[R
 
 async def commit(edge: Edge, request: CommitRequest, call: Call) -> str:
     """Have a turn kept; return what became of it: `ok`, `later`, why it was refused, or `failed`."""
-    expires = int(time.time()) + edge.config.state.items_ttl_seconds
+    expires = int(time.time()) + edge.config.retention.items_ttl_seconds
     try:
         reply = await deliver(edge, COMMIT, request, call, conversation=request.turn.conversation, expires=expires)
         result = "later" if reply is None else reply.refused or "ok"

@@ -51,9 +51,9 @@ async def set_up(worker: service.Worker) -> None:
     settings = worker.config.state
     cache = Cache(settings.cache_bytes)
     store = await OPEN[settings.store](worker)
-    seals = Seals(load_secret(os.environ, worker.config.edge.secret_file))
+    seals = Seals(load_secret(os.environ, worker.config.secret.file))
     evictions = await Evictions.join(worker.bus, cache)
-    state = State(Vault(store, seals, cache, evictions.tell), settings)
+    state = State(Vault(store, seals, cache, evictions.tell), settings, worker.config.retention)
     handlers: tuple[tuple[Any, Any], ...] = (
         (RESOLVE, state.resolve),
         (MARK, state.mark),

@@ -13,6 +13,7 @@ import msgspec
 from libs.runtime import metrics
 from libs.runtime.errors import BusDown
 from libs.schemas.bus import CommitReply, CommitRequest, MarkRequest, StoredResponse, Turn
+from libs.schemas.config import Retention
 from libs.schemas.config import State as Settings
 from services.state import heads
 from services.state.conversations import of_entries
@@ -27,10 +28,13 @@ from services.state.vault import Vault
 class Committing:
     """One COMMIT request of one tenant, at the time `now` in Unix seconds."""
 
-    def __init__(self, vault: Vault, tenancy: Tenancy, settings: Settings, keys: Keys, now: int) -> None:
+    def __init__(
+        self, vault: Vault, tenancy: Tenancy, settings: Settings, retention: Retention, keys: Keys, now: int
+    ) -> None:
         self._vault = vault
         self._tenancy = tenancy
         self._settings = settings
+        self._retention = retention
         self._keys = keys
         self._now = now
 
@@ -52,9 +56,9 @@ class Committing:
         kept = KeptTurn(turn=turn, loose=request.loose, items_bytes=sum(map(len, items)))
         writes = [self._vault.write(turn_key, kept, self._ttl(turn.stored))]
         if items:
-            expires = self._now + self._settings.items_ttl_seconds
+            expires = self._now + self._retention.items_ttl_seconds
             record = KeptItems(response_id=turn.response_id, items=items, expires=expires)
-            writes.append(self._vault.write(items_key, record, self._settings.items_ttl_seconds))
+            writes.append(self._vault.write(items_key, record, self._retention.items_ttl_seconds))
         await asyncio.gather(*writes)
         self._tenancy.added(keys)
         await asyncio.gather(self._point(loose_key, turn), *self._list(request))
@@ -78,7 +82,7 @@ class Committing:
         turn = request.turn
         if request.mark:
             mark = MarkRequest(scope=request.scope, conversation=turn.conversation, id=request.mark, change="spoil")
-            change = partial(heads.marked, request=mark, now=self._now, ttl_seconds=self._settings.items_ttl_seconds)
+            change = partial(heads.marked, request=mark, now=self._now, ttl_seconds=self._retention.items_ttl_seconds)
             await move(self._vault, head_key, change, self._now)
 
     async def _undo(self, request: CommitRequest) -> None:
@@ -97,7 +101,7 @@ class Committing:
         return (await self._vault.get(turn_key, TURN)).record is None
 
     def _ttl(self, stored: bool) -> int:
-        return self._settings.link_ttl_seconds if stored else self._settings.items_ttl_seconds
+        return self._retention.link_ttl_seconds if stored else self._retention.items_ttl_seconds
 
     def _list(self, request: CommitRequest) -> list[Coroutine[Any, Any, None]]:
         """Write what DELETE finds the turn by, and who owns its response."""

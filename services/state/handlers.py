@@ -31,6 +31,7 @@ from libs.schemas.bus import (
     StateStatus,
     StateStatusRequest,
 )
+from libs.schemas.config import Retention
 from libs.schemas.config import State as Settings
 from services.state import conversations, heads, owners
 from services.state.committing import Committing
@@ -45,9 +46,12 @@ from services.state.vault import Vault
 class State:
     """Handles the nine subjects of the state service."""
 
-    def __init__(self, vault: Vault, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, vault: Vault, settings: Settings, retention: Retention, clock: Callable[[], float] = time.time
+    ) -> None:
         self._vault = vault
         self._settings = settings
+        self._retention = retention
         self._tenancy = Tenancy(vault)
         self._clock = clock
         self._hits = 0
@@ -63,12 +67,13 @@ class State:
     async def commit(self, request: CommitRequest, call: Call) -> CommitReply:
         """Keep a turn."""
         keys, now = Keys(call.tenant), int(self._clock())
-        return await Committing(self._vault, self._tenancy, self._settings, keys, now).commit(request)
+        committing = Committing(self._vault, self._tenancy, self._settings, self._retention, keys, now)
+        return await committing.commit(request)
 
     async def mark(self, request: MarkRequest, call: Call) -> MarkReply:
         """Note what has become of an open call."""
         key, now = Keys(call.tenant).head(request.conversation, request.scope), int(self._clock())
-        change = partial(heads.marked, request=request, now=now, ttl_seconds=self._settings.items_ttl_seconds)
+        change = partial(heads.marked, request=request, now=now, ttl_seconds=self._retention.items_ttl_seconds)
         return MarkReply(number=await move(self._vault, key, change, now))
 
     async def read(self, request: ReadRequest, call: Call) -> ReadReply:
@@ -77,13 +82,13 @@ class State:
         reply = await conversations.read(self._vault, keys, request)
         if not request.upstream_ids:
             return reply
-        now, ttl_seconds = int(self._clock()), self._settings.link_ttl_seconds
+        now, ttl_seconds = int(self._clock()), self._retention.link_ttl_seconds
         found = await owners.read(self._vault, keys, request.upstream_ids, now, ttl_seconds)
         return msgspec.structs.replace(reply, owners=found)
 
     async def claim(self, request: ClaimRequest, call: Call) -> ClaimReply:
         """Remember the owner of ids."""
-        now, ttl_seconds = int(self._clock()), self._settings.link_ttl_seconds
+        now, ttl_seconds = int(self._clock()), self._retention.link_ttl_seconds
         await owners.claim(self._vault, Keys(call.tenant), request, now, ttl_seconds)
         return ClaimReply()
 
@@ -106,7 +111,7 @@ class State:
 
     async def _erase(self, keys: Keys, conversation: str, request_id: str) -> DeleteReply:
         """Erase a conversation, once for each request: what was begun anew under the name survives a late repeat."""
-        now, ttl_seconds = int(self._clock()), self._settings.items_ttl_seconds
+        now, ttl_seconds = int(self._clock()), self._retention.items_ttl_seconds
         key = keys.erasure(request_id, conversation)
         if request_id:
             told = (await self._vault.get(key, ERASURE)).record
@@ -124,8 +129,8 @@ class State:
             store=self._vault.store.name,
             entries=totals.entries,
             bytes=totals.bytes,
-            link_ttl_seconds=self._settings.link_ttl_seconds,
-            items_ttl_seconds=self._settings.items_ttl_seconds,
+            link_ttl_seconds=self._retention.link_ttl_seconds,
+            items_ttl_seconds=self._retention.items_ttl_seconds,
             max_items_bytes=self._settings.max_items_bytes,
             max_tenant_turns=self._settings.max_tenant_turns,
             hits=self._hits,

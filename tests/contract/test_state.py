@@ -37,7 +37,7 @@ from libs.schemas.bus import (
     StoredResponse,
     Wanted,
 )
-from libs.schemas.config import Nats
+from libs.schemas.config import Nats, Retention
 from libs.schemas.config import State as Settings
 from libs.schemas.subjects import CLAIM, COMMIT, DELETE, LIST, MARK, MARK_SECONDS, READ, RESOLVE, STATE, STATE_STATUS
 from services.state.cache import Cache
@@ -102,7 +102,8 @@ class Tenant:
         self.id = os.urandom(16).hex()
         self.store = store
         self.secret = secret
-        self.settings = Settings(**settings)
+        of_retention = {name: settings.pop(name) for name in Retention.__struct_fields__ if name in settings}
+        self.settings, self.retention = Settings(**settings), Retention(**of_retention)
         self.later = 0.0  # seconds by which the clock of the state service is ahead
         self.cold()
 
@@ -110,7 +111,7 @@ class Tenant:
         """Start anew, with nothing in memory."""
         seals = Seals(self.secret if secret is None else secret)
         self.vault = Vault(self.store, seals, Cache(self.settings.cache_bytes), no_one)
-        self.state = State(self.vault, self.settings, lambda: time.time() + self.later)
+        self.state = State(self.vault, self.settings, self.retention, lambda: time.time() + self.later)
         return self
 
     @property
@@ -619,7 +620,7 @@ async def test_released_id_is_nobody_s_and_may_be_claimed_anew(tenant: Tenant) -
 
 
 async def test_claim_that_is_in_use_outlives_its_time(tenant: Tenant) -> None:
-    tenant.settings = Settings(link_ttl_seconds=4)
+    tenant.retention = Retention(link_ttl_seconds=4)
     tenant.cold()
     await tenant.state.claim(ClaimRequest(upstream_id="used", upstream="a", more=["unused"]), tenant.call)
     for _ in range(4):
@@ -843,7 +844,8 @@ async def test_what_one_replica_erases_no_other_gives_from_its_memory(tmp_path: 
             cache = Cache(1_000_000)
             evictions = await Evictions.join(bus, cache)
             tenant = Tenant(await JetStreamStore.open(bus, 1))
-            tenant.state = State(Vault(tenant.store, Seals(SECRET), cache, evictions.tell), tenant.settings)
+            vault = Vault(tenant.store, Seals(SECRET), cache, evictions.tell)
+            tenant.state = State(vault, tenant.settings, tenant.retention)
             replicas.append(tenant)
             buses.append(bus)
         one, other = replicas

@@ -52,7 +52,7 @@ def test_with_an_upstream_there_is_no_simulator(tmp_path: Path, environ: dict[st
 def test_state_lies_in_the_state_directory(tmp_path: Path) -> None:
     environ = specs(laid_out(tmp_path))["edge"].environ
     config = settings.load(environ)
-    assert config.edge.secret_file == str(tmp_path / "secret")
+    assert config.secret.file == str(tmp_path / "secret")
     assert config.edge.spool_dir == str(tmp_path / "spool")
     assert config.analytics.chdb_path == str(tmp_path / "clickhouse")
     assert str(tmp_path / "nats") in (tmp_path / "nats" / "nats-server.conf").read_text()

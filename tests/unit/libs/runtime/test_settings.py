@@ -44,12 +44,12 @@ def test_environment_overrides_single_values(file: Path) -> None:
         file,
         "[edge]\nport = 9000\ngrace_seconds = 5.0\n",
         PARLEY_PORT="9001",
-        PARLEY_STATE_LINK_TTL_SECONDS="60",
+        PARLEY_RETENTION_LINK_TTL_SECONDS="60",
         PARLEY_STATE_CONCURRENCY="3",
         PARLEY_CONVERSATION_NAME_HEADERS="x-one, x-two",
     )
     assert (config.edge.port, config.edge.grace_seconds) == (9001, 5.0)
-    assert (config.state.link_ttl_seconds, config.state.concurrency) == (60, 3)
+    assert (config.retention.link_ttl_seconds, config.state.concurrency) == (60, 3)
     assert config.conversation.name_headers == ["x-one", "x-two"]
 
 

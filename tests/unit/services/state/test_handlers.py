@@ -8,6 +8,7 @@ from libs.runtime.call import Call
 from libs.runtime.errors import BusDown
 from libs.runtime.sealing import Seals
 from libs.schemas.bus import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
+from libs.schemas.config import Retention
 from libs.schemas.config import State as Settings
 from services.state.cache import Cache
 from services.state.handlers import State
@@ -58,7 +59,7 @@ async def no_one(keys: Sequence[str]) -> None:
 
 
 def state(store: MemoryStore) -> State:
-    return State(Vault(store, Seals(b"s" * 32), Cache(0), no_one), Settings(), clock=lambda: 100.0)
+    return State(Vault(store, Seals(b"s" * 32), Cache(0), no_one), Settings(), Retention(), clock=lambda: 100.0)
 
 
 def commit(entry: str, loose: str = "aa") -> CommitRequest:
