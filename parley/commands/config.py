@@ -1,23 +1,21 @@
 """Check the configuration, or show what is in effect."""
 
-import json
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+import tomli_w
 
 from libs.runtime import settings
 from libs.runtime.errors import StartError
-from libs.runtime.masking import masked
+from libs.runtime.masking import MASK, masked
 from libs.schemas.config import Config, Upstream
 from parley.failure import Failure
 
 _SECRET = ("authorization", "headers")  # of an MCP server among an upstream's tools
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 _file = click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -49,8 +47,7 @@ def check(file: Path | None) -> None:
 @_file
 def show(file: Path | None) -> None:
     """Print every setting in effect, as TOML; keys are never among them, credentials in URLs are masked."""
-    for line in _toml(msgspec.to_builtins(_load(_environ(file)))):
-        click.echo(line)
+    click.echo(tomli_w.dumps(_shown(msgspec.to_builtins(_load(_environ(file))))), nl=False)
 
 
 def _environ(file: Path | None) -> Mapping[str, str]:
@@ -76,24 +73,11 @@ def _summary(upstream: Upstream) -> str:
     return f"{upstream.name}: {masked(upstream.base_url)}, with {auth}, for models {models}"
 
 
-def _toml(config: dict[str, Any]) -> Iterator[str]:
-    for section, value in config.items():
-        for entry in value if isinstance(value, list) else [value]:
-            yield f"[[{section}]]" if isinstance(value, list) else f"[{section}]"
-            yield from (f"{field} = {_toml_value(content)}" for field, content in entry.items())
-            yield ""
-
-
-def _toml_value(value: Any) -> str:
+def _shown(value: Any) -> Any:
+    """Return a value of the configuration without credentials, and without what is not set: TOML has no null."""
     if isinstance(value, dict):
-        given = {key: content for key, content in value.items() if content is not None}  # TOML has no null
-        shown = {key: "***" if key in _SECRET else content for key, content in given.items()}
-        pairs = (f"{_toml_key(key)} = {_toml_value(content)}" for key, content in shown.items())
-        return "{ " + ", ".join(pairs) + " }" if shown else "{}"
+        given = {key: content for key, content in value.items() if content is not None}
+        return {key: MASK if key in _SECRET else _shown(content) for key, content in given.items()}
     if isinstance(value, list):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    return json.dumps(masked(value) if isinstance(value, str) else value, ensure_ascii=False)
-
-
-def _toml_key(key: str) -> str:
-    return key if _PLAIN_KEY.fullmatch(key) else _toml_value(key)
+        return [_shown(entry) for entry in value]
+    return masked(value) if isinstance(value, str) else value

@@ -1,8 +1,9 @@
 """How many turns each tenant holds: counted by the store now and then, and by this replica between."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import TLRUCache
 
 from services.state.keys import Keys
 from services.state.vault import Vault
@@ -17,22 +18,22 @@ class Tenancy:
     def __init__(self, vault: Vault, clock: Callable[[], float] = time.monotonic) -> None:
         self._vault = vault
         self._clock = clock
-        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        # By tenant: the count, and until when it is taken for true.
+        self._counts: TLRUCache[str, tuple[int, float]] = TLRUCache(_TENANTS, lambda _, counted, now: counted[1], clock)
 
     async def turns(self, keys: Keys) -> int:
         """Return how many turns the tenant holds. Raises BusDown."""
-        count, until = self._counts.get(keys.tenant, (0, 0.0))
-        if until <= self._clock():
-            count = await self._vault.count(keys.turns())
-            self._counts[keys.tenant] = (count, self._clock() + COUNT_SECONDS)
-            while len(self._counts) > _TENANTS:
-                self._counts.popitem(last=False)
-        return count
+        counted = self._counts.get(keys.tenant)
+        if counted is None:
+            counted = (await self._vault.count(keys.turns()), self._clock() + COUNT_SECONDS)
+            self._counts[keys.tenant] = counted
+        return counted[0]
 
     def added(self, keys: Keys) -> None:
         """Count a turn that was just kept; one that was kept before counts again until the next minute."""
-        count, until = self._counts.get(keys.tenant, (0, 0.0))
-        self._counts[keys.tenant] = (count + 1, until)
+        counted = self._counts.get(keys.tenant)
+        if counted is not None:
+            self._counts[keys.tenant] = (counted[0] + 1, counted[1])
 
     def forget(self, keys: Keys) -> None:
         """Count anew: the tenant has erased turns."""

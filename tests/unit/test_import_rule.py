@@ -36,7 +36,7 @@ RULES = {
         ours=("libs",), drivers=("msgspec", "aiohttp", "nats", "starlette", "uvicorn", "uvloop", "yarl")
     ),
     "services/converter": Rule(ours=("libs",)),
-    "services/state": Rule(ours=("libs",), drivers=("msgspec", "nats", "redis")),
+    "services/state": Rule(ours=("libs",), drivers=("msgspec", "cachetools", "nats", "redis")),
     "services/analytics": Rule(ours=("libs",), drivers=("msgspec", "chdb", "clickhouse_connect", "nats")),
     # The simulator must not share a mistake with what it tests.
     "simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),

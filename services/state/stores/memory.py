@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from cachetools import TLRUCache
+
 from services.state.stores.base import Conflict, Entry, Totals
 
 MAX_BYTES = 512 * 1024 * 1024  # of keys and values
@@ -11,21 +13,21 @@ MAX_BYTES = 512 * 1024 * 1024  # of keys and values
 
 class _Kept(NamedTuple):
     entry: Entry
-    expires: float
+    seconds: int  # to live
+    size: int  # in bytes, with its key
 
 
 class MemoryStore:
-    """A dictionary in the order of writing. Beyond `max_bytes` the oldest entries go first."""
+    """Beyond `max_bytes` the least recently used entries go first."""
 
     name = "memory"
     lags = False
 
     def __init__(self, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: dict[str, _Kept] = {}
-        self._bytes = 0
-        self._max_bytes = max_bytes
+        self._kept: TLRUCache[str, _Kept] = TLRUCache(
+            max_bytes, lambda _, kept, now: now + kept.seconds, clock, lambda kept: kept.size
+        )
         self._revision = 0
-        self._clock = clock
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values of those `keys` that have one."""
@@ -38,12 +40,11 @@ class MemoryStore:
 
     async def write(self, key: str, value: bytes, ttl_seconds: int) -> None:
         """Write, whatever is there."""
-        self._remove(key)
+        self._kept.pop(key, None)
         self._revision += 1
-        self._kept[key] = _Kept(Entry(value, self._revision), self._clock() + ttl_seconds)
-        self._bytes += len(key) + len(value)
-        while self._bytes > self._max_bytes:
-            self._remove(next(iter(self._kept)))
+        kept = _Kept(Entry(value, self._revision), ttl_seconds, len(key) + len(value))
+        if kept.size <= self._kept.maxsize:
+            self._kept[key] = kept
 
     async def swap(self, key: str, value: bytes, expect: int, ttl_seconds: int) -> None:
         """Write if the key is at the revision `expect`."""
@@ -55,13 +56,10 @@ class MemoryStore:
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove."""
         for key in keys:
-            self._remove(key)
+            self._kept.pop(key, None)
 
     async def keys(self, prefix: str) -> list[str]:
-        """Return the present keys under `prefix`, and drop what has expired anywhere."""
-        now = self._clock()
-        for key in [key for key, kept in self._kept.items() if kept.expires <= now]:
-            self._remove(key)
+        """Return the present keys under `prefix`."""
         return [key for key in self._kept if key.startswith(prefix)]
 
     async def count(self, prefix: str) -> int:
@@ -69,19 +67,10 @@ class MemoryStore:
         return len(await self.keys(prefix))
 
     async def totals(self) -> Totals:
-        """Return what is held; what has expired counts until it is met."""
-        return Totals(len(self._kept), self._bytes)
+        """Return what is held."""
+        self._kept.expire()
+        return Totals(len(self._kept), int(self._kept.currsize))
 
     def _present(self, key: str) -> Entry | None:
         kept = self._kept.get(key)
-        if kept is None:
-            return None
-        if kept.expires <= self._clock():
-            self._remove(key)
-            return None
-        return kept.entry
-
-    def _remove(self, key: str) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self._bytes -= len(key) + len(kept.entry.value)
+        return None if kept is None else kept.entry
