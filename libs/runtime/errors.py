@@ -44,6 +44,13 @@ class ReplyTooLarge(BusError):
     """The reply would exceed what the bus carries: another worker could not send it either."""
 
 
+class HandlerFailed(Exception):
+    """Base of what a handler may raise when it cannot answer and nothing is wrong with the request or the code.
+
+    The caller hears that the worker failed, and with which message; the log has one line.
+    """
+
+
 class StartError(Exception):
     """A service cannot start; the message is the one line that an operator reads, its credentials masked."""
 

@@ -18,7 +18,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from libs.runtime.bus import Bus
-from libs.runtime.errors import BusDown, StartError
+from libs.runtime.errors import BusDown, BusError, StartError
 from libs.runtime.seams.nats import stream_info
 from libs.schemas.subjects import Bucket, JsStream
 
@@ -30,6 +30,10 @@ BATCH_KEYS = 1000  # the server refuses more than 1024 subjects with 413
 _END_OF_BATCH = "204"
 _NOTHING_FOUND = "404"
 _BEYOND = 2**53  # an offset behind every key: the server then tells their number alone
+
+
+class ReadUnfinished(BusError):
+    """JetStream did not end a batched read, or ended it with an error."""
 
 
 class RevisionConflict(Exception):
@@ -200,7 +204,7 @@ class BatchReader:
         return reader
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of those `keys` that have one. Raises BusDown."""
+        """Return the values of those `keys` that have one. Raises BusDown, ReadUnfinished."""
         parts = [keys[start : start + BATCH_KEYS] for start in range(0, len(keys), BATCH_KEYS)]
         found: dict[str, bytes] = {}
         for part in await asyncio.gather(*(self._read_part(part) for part in parts)):
@@ -234,12 +238,12 @@ class BatchReader:
             async with asyncio.timeout(self._timeout):
                 end = await batch.end
         except TimeoutError:
-            raise BusDown("JetStream: no end of a batched read") from None
+            raise ReadUnfinished("no end came") from None
         finally:
             del self._batches[token]
         status = (end.headers or {}).get("Status", "")
         if status not in (_END_OF_BATCH, _NOTHING_FOUND):
-            raise BusDown(f"JetStream: batched read ended with {status}")
+            raise ReadUnfinished(f"it ended with {status}")
         return batch
 
     async def _on_message(self, msg: Msg) -> None:

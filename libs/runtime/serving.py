@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription
 from libs.runtime import metrics, tracing
 from libs.runtime.call import Call, from_headers
 from libs.runtime.connection import Connection
-from libs.runtime.errors import BusError, MessageTooLarge
+from libs.runtime.errors import BusError, HandlerFailed, MessageTooLarge
 from libs.runtime.logs import Log
 from libs.runtime.seams.nats import Received
 from libs.schemas.bus import BusFailure
@@ -102,7 +102,7 @@ class Serving:
             except MessageTooLarge as error:
                 result = STATUS_TOO_LARGE
                 await self._reply_failure(msg, STATUS_TOO_LARGE, str(error))
-            except BusError as error:
+            except (BusError, HandlerFailed) as error:
                 result = STATUS_FAILED
                 log.warning("reply_failed", subject=subject.name, request_id=call.request_id, error=str(error))
                 await self._reply_failure(msg, STATUS_FAILED, str(error))

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from libs.runtime import metrics
-from libs.runtime.errors import BusDown
 from libs.schemas.bus import CommitReply, CommitRequest, MarkRequest, StoredResponse, Turn
 from libs.schemas.config import Retention
 from libs.schemas.config import State as Settings
@@ -20,7 +19,7 @@ from services.state.conversations import of_entries
 from services.state.keys import Keys
 from services.state.moving import TRIES, move
 from services.state.records import HEAD, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Member, Owner, Pointer
-from services.state.stores.base import Conflict
+from services.state.stores.base import Conflict, Contended
 from services.state.tenancy import Tenancy
 from services.state.vault import Vault
 
@@ -127,4 +126,4 @@ class Committing:
                 present, expect = await self._vault.get(key, POINTER)
                 other = present is not None and present.entry != turn.entry
                 pointer = Pointer(entry=None if other else turn.entry)
-        raise BusDown("the pointer to the turn is moved by too many writers")
+        raise Contended("the pointer to the turn is moved by too many writers")

@@ -1,7 +1,7 @@
 """Answers what other services ask about kept turns; owns no rule about when to continue.
 
-All requests are safe to repeat. All raise BusDown while the store is away, and
-msgspec.ValidationError for a tenant or digest that is none.
+All requests are safe to repeat. All raise StoreDown, Contended, BusDown where the other replicas cannot be told,
+and msgspec.ValidationError for a tenant or digest that is none.
 """
 
 import time

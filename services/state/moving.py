@@ -7,10 +7,9 @@ changes nothing.
 from collections.abc import Callable
 
 from libs.runtime import metrics
-from libs.runtime.errors import BusDown
 from services.state.heads import Change
 from services.state.records import HEAD, KeptHead
-from services.state.stores.base import Conflict
+from services.state.stores.base import Conflict, Contended, StoreDown
 from services.state.vault import Vault, Versioned
 
 TRIES = 16  # against other writers
@@ -22,7 +21,7 @@ async def move(
 ) -> int:
     """Apply `change` to the head under `key` and return what it tells. `present` is the head where it was just read.
 
-    `now` in Unix seconds. Raises BusDown.
+    `now` in Unix seconds. Raises StoreDown, Contended.
     """
     unknown = 0
     for _ in range(TRIES):
@@ -36,8 +35,8 @@ async def move(
             return told
         except Conflict:
             metrics.STATE_HEAD_CONFLICTS.inc()
-        except BusDown:
+        except StoreDown:
             unknown += 1
             if unknown > UNKNOWN_TRIES:
                 raise
-    raise BusDown("the head of the conversation is moved by too many writers")
+    raise Contended("the head of the conversation is moved by too many writers")

@@ -6,12 +6,11 @@ A claim lasts `link_ttl_seconds`, and longer where its id is in use: conversatio
 import asyncio
 from collections.abc import Collection
 
-from libs.runtime.errors import BusDown
 from libs.runtime.logs import Log
 from libs.schemas.bus import ClaimRequest
 from services.state.keys import Keys
 from services.state.records import OWNER, Owner
-from services.state.stores.base import Conflict
+from services.state.stores.base import Conflict, StoreDown
 from services.state.vault import Vault
 
 RENEW_SECONDS = 86400  # how old a claim may be before a look-up writes it anew
@@ -51,5 +50,5 @@ async def _renew(vault: Vault, key: str, now: int, ttl_seconds: int) -> None:
         owner, revision = await vault.get(key, OWNER)
         if owner is not None:
             await vault.swap(key, Owner(upstream=owner.upstream, written=now), revision, ttl_seconds)
-    except (Conflict, BusDown) as error:
+    except (Conflict, StoreDown) as error:
         log.warning("claim_not_renewed", error=type(error).__name__)

@@ -22,7 +22,7 @@ class Tenancy:
         self._counts: TLRUCache[str, tuple[int, float]] = TLRUCache(_TENANTS, lambda _, counted, now: counted[1], clock)
 
     async def turns(self, keys: Keys) -> int:
-        """Return how many turns the tenant holds. Raises BusDown."""
+        """Return how many turns the tenant holds. Raises StoreDown."""
         counted = self._counts.get(keys.tenant)
         if counted is None:
             counted = (await self._vault.count(keys.turns()), self._clock() + COUNT_SECONDS)

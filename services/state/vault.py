@@ -33,7 +33,9 @@ class Versioned(NamedTuple):
 
 
 class Vault:
-    """Reads and writes records. `tell` lets the other replicas' caches evict. All raise BusDown."""
+    """Reads and writes records. `tell` lets the other replicas' caches evict. All raise StoreDown,
+    and `delete` what `tell` raises.
+    """
 
     def __init__(self, store: Store, seals: Seals, cache: Cache, tell: Tell) -> None:
         self.store = store

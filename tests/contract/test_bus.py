@@ -185,6 +185,21 @@ async def test_failure_of_a_handler_tells_the_caller_nothing_of_its_text(connect
     assert "42" not in str(caught.value)
 
 
+async def test_handler_that_cannot_answer_says_why_in_one_line(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller, worker = await connect("edge"), await connect("state")
+
+    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+        raise errors.HandlerFailed("the store is away")
+
+    await worker.serve(RESOLVE, handler, concurrency=4)
+    with pytest.raises(errors.WorkerFailed, match="the store is away"):
+        await caller.call(RESOLVE, ASK, Call())
+    told = [(record.message, record.exc_info) for record in caplog.records if record.name == "parley.bus"]
+    assert told == [("reply_failed", None)]
+
+
 async def test_request_of_another_shape_is_refused_and_the_worker_lives(connect: Connect, server: NatsServer) -> None:
     caller, worker = await connect("edge"), await connect("state")
     await worker.serve(RESOLVE, first_candidate, concurrency=4)

@@ -16,7 +16,7 @@ import pytest
 from deploy.local.nats_server import free_port
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.runtime.errors import BusDown, RequestInvalid
+from libs.runtime.errors import RequestInvalid
 from libs.runtime.jetstream import ensure_bucket
 from libs.runtime.sealing import Seals
 from libs.schemas.bus import (
@@ -44,7 +44,7 @@ from services.state.cache import Cache
 from services.state.eviction import Evictions
 from services.state.handlers import State
 from services.state.records import HEAD
-from services.state.stores.base import Conflict, Store
+from services.state.stores.base import Conflict, Store, StoreDown
 from services.state.stores.jetstream import JetStreamStore
 from services.state.stores.memory import MemoryStore
 from services.state.stores.redis import RedisStore
@@ -792,7 +792,7 @@ async def test_store_reads_and_lists_more_keys_than_one_batch_holds(store: Store
 
 
 @pytest.mark.parametrize("kind", ["jetstream", "redis"])
-async def test_killed_server_is_an_error_of_the_bus_never_a_hit_and_loses_nothing(kind: str, tmp_path: Path) -> None:
+async def test_killed_server_is_an_error_of_the_store_never_a_hit_and_loses_nothing(kind: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         place = Place(kind, tmp_path, stack)
         assert place.server is not None
@@ -802,21 +802,21 @@ async def test_killed_server_is_an_error_of_the_bus_never_a_hit_and_loses_nothin
             place.server.kill()
             tenant.cold()
             for attempt in (tenant.found(1), tenant.commit(2), tenant.delete(conversation="c"), tenant.listed()):
-                with pytest.raises(BusDown):
+                with pytest.raises(StoreDown):
                     await attempt
             place.server.start()
 
             async def found() -> bool:
                 try:
                     return await tenant.found(1) == [(0, True, "resp_1")]
-                except BusDown:  # the server takes a moment to read its store
+                except StoreDown:  # the server takes a moment to read its store
                     return False
 
             await eventually(found, what="the turn")
             assert await tenant.commit(2) == CommitReply(turns=2)
 
 
-async def test_lost_bucket_is_an_error_of_the_bus_or_a_miss(tmp_path: Path) -> None:
+async def test_lost_bucket_is_an_error_of_the_store_or_a_miss(tmp_path: Path) -> None:
     with ExitStack() as stack:
         place = Place("jetstream", tmp_path, stack)
         async with place.open() as store:
@@ -828,7 +828,7 @@ async def test_lost_bucket_is_an_error_of_the_bus_or_a_miss(tmp_path: Path) -> N
             tenant.cold()
             assert await tenant.head() is None
             for attempt in (tenant.found(1), tenant.commit(2), tenant.listed(), tenant.delete(conversation="c")):
-                with pytest.raises(BusDown):
+                with pytest.raises(StoreDown):
                     await attempt
             await ensure_bucket(bus.jetstream(), STATE, 1)
             assert await tenant.commit(2) == CommitReply(turns=1)

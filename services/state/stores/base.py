@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from libs.runtime.errors import HandlerFailed
+
 
 class Conflict(Exception):
     """Another writer moved the key first."""
+
+
+class StoreDown(HandlerFailed):
+    """The store is away, or did not answer in time: what was to be written may be there."""
+
+
+class Contended(HandlerFailed):
+    """Other writers moved a key first, each time that it was tried."""
 
 
 class Entry(NamedTuple):
@@ -26,7 +36,7 @@ class Store(Protocol):
     """Keys are dotted hex words, values sealed bytes.
 
     A time to live is in seconds, at least 1. Prefixes end with a dot, and are those that `keys.listed`
-    names. All methods raise BusDown when the store is away; a write may have happened then.
+    names. All methods raise StoreDown.
     """
 
     name: str

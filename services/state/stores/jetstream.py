@@ -9,9 +9,9 @@ from nats.js.errors import Error as JetStreamError
 
 from libs.runtime.bus import Bus
 from libs.runtime.errors import BusDown
-from libs.runtime.jetstream import BatchReader, KeyValue, RevisionConflict
+from libs.runtime.jetstream import BatchReader, KeyValue, ReadUnfinished, RevisionConflict
 from libs.schemas.subjects import STATE
-from services.state.stores.base import Conflict, Entry, Totals
+from services.state.stores.base import Conflict, Entry, StoreDown, Totals
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class JetStreamStore:
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values of those `keys` that have one."""
-        return await self._reader.read(keys)
+        return await _guarded(self._reader.read(keys))
 
     async def get(self, key: str) -> Entry | None:
         """Return the entry as the bucket's leader knows it."""
@@ -75,8 +75,8 @@ class JetStreamStore:
 
 
 async def _guarded(operation: Awaitable[T]) -> T:
-    """Await a JetStream operation; its failures are the bus's."""
+    """Await a JetStream operation; its failures, and those of the way to it, are the store's."""
     try:
         return await operation
-    except (NatsError, JetStreamError, OSError, TimeoutError) as error:
-        raise BusDown(f"JetStream: {type(error).__name__}") from None
+    except (BusDown, ReadUnfinished, NatsError, JetStreamError, OSError, TimeoutError) as error:
+        raise StoreDown(f"JetStream: {type(error).__name__}") from None

@@ -17,9 +17,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
-from libs.runtime.errors import BusDown, StartError
+from libs.runtime.errors import StartError
 from services.state.keys import listed
-from services.state.stores.base import Conflict, Entry, Totals
+from services.state.stores.base import Conflict, Entry, StoreDown, Totals
 
 TIMEOUT_SECONDS = 1.0
 MAX_CONNECTIONS = 32
@@ -180,8 +180,8 @@ async def _await_server(client: "Redis", timeout_seconds: float) -> None:
 
 @asynccontextmanager
 async def _guarded() -> AsyncIterator[None]:
-    """Make a failure of Redis one of the bus."""
+    """Make a failure of Redis one of the store."""
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise BusDown(f"Redis: {type(error).__name__}") from None
+        raise StoreDown(f"Redis: {type(error).__name__}") from None

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from libs.runtime.call import Call
-from libs.runtime.errors import BusDown
 from libs.runtime.sealing import Seals
 from libs.schemas.bus import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
 from libs.schemas.config import Retention
@@ -14,6 +13,7 @@ from services.state.cache import Cache
 from services.state.handlers import State
 from services.state.keys import Keys
 from services.state.moving import UNKNOWN_TRIES
+from services.state.stores.base import StoreDown
 from services.state.stores.memory import MemoryStore
 from services.state.vault import Vault
 
@@ -51,7 +51,7 @@ class Losing(MemoryStore):
             await super().swap(key, value, expect, ttl_seconds)
         if lose:
             self._losses -= 1
-            raise BusDown("no answer")
+            raise StoreDown("no answer")
 
 
 async def no_one(keys: Sequence[str]) -> None:
@@ -113,6 +113,6 @@ async def test_lost_answer_of_a_head_is_looked_after_and_counts_once(happens: bo
 
 async def test_store_that_stays_away_is_an_error() -> None:
     store = Losing(UNKNOWN_TRIES + 1, happens=False)
-    with pytest.raises(BusDown):
+    with pytest.raises(StoreDown):
         await state(store).commit(commit("e1"), CALL)
     assert await state(store).commit(commit("e1"), CALL) == CommitReply(turns=1)
