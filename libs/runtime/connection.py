@@ -2,7 +2,7 @@
 
 The client checks payloads without headers, so sizes are checked before a publish; a lost connection
 fails nothing by itself, so it is told, and nothing is published before it is back; a closed one never
-comes back, so it is fatal (infrastructure reference 1.2, 1.3).
+comes back, so it is fatal (docs/architecture.md#the-bus).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Makes the registered streams and buckets, and hides the traps of nats-py's key-value client.
 
 `put` with a TTL and compare-and-set in one step does not exist there: an `update` loses the TTL of
-the key, so entries are published directly (infrastructure reference 2.1). Nor are batched reads there.
+the key, so entries are published directly. Nor are batched reads there.
 """
 
 import asyncio

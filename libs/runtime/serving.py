@@ -1,7 +1,7 @@
 """Answers requests from the bus: tasks for what nats-py would call one after another, and their end.
 
 Each request gets a task, bounded, for callbacks are serial; drain forgets such tasks, so they are
-awaited; replies echo headers, so they get their own (infrastructure reference 1.3).
+awaited; replies echo headers, so they get their own (docs/architecture.md#the-bus).
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The Chat Completions wire: what clients send.
 
-Field names are OpenAI's (translation reference A.1, B.1, C.1). `None` stands for absent and for
-null alike: chat clients send explicit nulls for many fields (A.1, "Null handling"). Fields kept
-as `Raw` go upstream byte for byte.
+Field names are OpenAI's (docs/mapping.md#request-fields, #the-completion, #stream-events). `None` stands for absent
+and for null alike: chat clients send explicit nulls for many fields (docs/mapping.md#request-fields). Fields kept as
+`Raw` go upstream byte for byte.
 """
 
 from typing import Literal
@@ -46,7 +46,7 @@ class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ContentPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One part of a content array; `type` says which field it carries (A.2.2)."""
+    """One part of a content array; `type` says which field it carries (docs/mapping.md#content-parts)."""
 
     type: str
     text: str | None = None
@@ -73,7 +73,7 @@ class CustomCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One tool call of an assistant message; some clients leave `type` out (A.2.1)."""
+    """One tool call of an assistant message; some clients leave `type` out (docs/mapping.md#tool-calls-and-results)."""
 
     id: str
     type: str | None = None
@@ -261,7 +261,7 @@ class ParleyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/chat/completions`: chat's own fields, then the extensions (A.1)."""
+    """Body of `POST /v1/chat/completions`: chat's own fields, then the extensions (docs/mapping.md#request-fields)."""
 
     model: str
     messages: list[Message]

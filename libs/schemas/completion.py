@@ -1,6 +1,6 @@
 """The Chat Completions wire: the objects and chunks that clients get back.
 
-Field names are OpenAI's (translation reference B.1, C.1). `UNSET` fields are not sent.
+Field names are OpenAI's (docs/mapping.md#the-completion, #stream-events). `UNSET` fields are not sent.
 """
 
 from typing import Literal
@@ -29,7 +29,7 @@ class CompletionTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompletionUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one completion (B.5)."""
+    """Tokens of one completion (docs/mapping.md#usage)."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -48,7 +48,7 @@ class UrlCitation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):
-    """The only annotation type that chat knows (B.2.2)."""
+    """The only annotation type that chat knows (docs/mapping.md#annotations)."""
 
     type: Literal["url_citation"] = "url_citation"
     url_citation: UrlCitation
@@ -61,7 +61,7 @@ class ImageUrlOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageOut(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that the model made; an extension (B.2)."""
+    """An image that the model made; an extension (docs/mapping.md#images-and-sound)."""
 
     type: Literal["image_url"] = "image_url"
     image_url: ImageUrlOut
@@ -76,7 +76,7 @@ class TopLogprobOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenLogprobOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A token and how likely it was (B.6)."""
+    """A token and how likely it was (docs/mapping.md#log-probabilities)."""
 
     token: str
     logprob: float
@@ -100,7 +100,7 @@ class ModerationResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModerationOut(msgspec.Struct, frozen=True, kw_only=True):
-    """`moderation` of an answer (B.7); a side that failed is the upstream's error object."""
+    """`moderation` of an answer (docs/mapping.md#moderation); a side that failed is the upstream's error object."""
 
     input: ModerationResults | Raw | UnsetType = UNSET
     output: ModerationResults | Raw | UnsetType = UNSET
@@ -133,7 +133,10 @@ class ToolCallOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AssistantMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`choices[].message`. `tool_calls` is absent, never empty, when there are none (B.1)."""
+    """`choices[].message`. `tool_calls` is absent, never empty, when there are none.
+
+    See docs/mapping.md#the-completion.
+    """
 
     role: Literal["assistant"] = "assistant"
     content: str | None
@@ -156,7 +159,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of a non-streamed answer (B.1); `created` in Unix seconds."""
+    """Body of a non-streamed answer (docs/mapping.md#the-completion); `created` in Unix seconds."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -188,7 +191,7 @@ class CustomDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of a tool call; `id` and `type` come once, with the first (C.1)."""
+    """Part of a tool call; `id` and `type` come once, with the first (docs/mapping.md#order-of-chunks)."""
 
     index: int
     id: str | UnsetType = UNSET
@@ -229,7 +232,7 @@ class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One chunk of a stream; `usage` is a key of every chunk or of none (C.2)."""
+    """One chunk of a stream; `usage` is a key of every chunk or of none (docs/mapping.md#the-usage-chunk)."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -268,7 +271,10 @@ StoredPart = TextContentPart | ImageContentPart
 
 
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of a stored completion's request; `content_parts` where it had other parts than one text (B.8)."""
+    """A message of a stored completion's request; `content_parts` where it had other parts than one text.
+
+    See docs/mapping.md#stored-completions.
+    """
 
     id: str
     role: str

@@ -33,7 +33,7 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an upstream can do, and how requests are translated for it (translation reference, Appendix 2).
+    """What an upstream can do, and how requests are translated for it (docs/mapping.md#what-upstreams-differ-in).
 
     `policies` say what becomes of fields without a counterpart; `tools` are added to every request in the
     upstream's own form, and `hosted_tools` are globs of the types that clients may bring.

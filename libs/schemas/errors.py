@@ -1,4 +1,4 @@
-"""OpenAI's error envelope, the same on both APIs (translation reference G.1)."""
+"""OpenAI's error envelope, the same on both APIs (docs/mapping.md#the-envelope)."""
 
 import msgspec
 from msgspec import UNSET, UnsetType

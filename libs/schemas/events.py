@@ -1,7 +1,7 @@
 """Responses stream events: a Struct for each type that changes a chat stream, and a tolerant decoder.
 
 An event type that we do not know, or know and never read, becomes `UnknownEvent` without its data
-being parsed (translation reference C, C.1).
+being parsed (docs/mapping.md#streams, #stream-events).
 """
 
 import msgspec
@@ -195,7 +195,10 @@ class ResponseFailed(Event, frozen=True, tag="response.failed"):
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
-    """An error in the stream: documented flat, seen nested (C.1), a bare string on compatible servers."""
+    """An error in the stream: documented flat, seen nested, a bare string on compatible servers.
+
+    See docs/mapping.md#stream-events.
+    """
 
     code: str | int | None = None
     message: str | None = None
@@ -300,7 +303,8 @@ _KNOWN = (
     Keepalive,
 )
 
-# Known, and nothing for a chat client: what they tell is told again, or has no place in chat (C.1).
+# Known, and nothing for a chat client: what they tell is told again, or has no place in chat
+# (docs/mapping.md#stream-events).
 SILENT = frozenset(
     f"response.{name}"
     for name in (

@@ -1,7 +1,7 @@
 """The list of input items that a stored response keeps: `GET /v1/responses/{id}/input_items`.
 
 Items and parts are of many types; only the fields that a chat message can show are named here
-(translation reference B.8).
+(docs/mapping.md#stored-completions).
 """
 
 import msgspec

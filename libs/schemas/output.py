@@ -1,7 +1,7 @@
 """The Responses wire, what comes back: the Response object and its output items.
 
-Field names are OpenAI's (translation reference B.2, E). Output items are kept as `Raw` and decoded one by
-one, so that an item type we do not know never fails a whole answer.
+Field names are OpenAI's (docs/mapping.md#output-items, #what-an-upstream-keeps). Output items are kept as `Raw` and
+decoded one by one, so that an item type we do not know never fails a whole answer.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ class OutputTokensDetails(msgspec.Struct, frozen=True):
 
 
 class ResponseUsage(msgspec.Struct, frozen=True):
-    """Tokens of one response; compatible servers may send only the three totals (B.5)."""
+    """Tokens of one response; compatible servers may send only the three totals (docs/mapping.md#usage)."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -53,7 +53,7 @@ class IncompleteDetails(msgspec.Struct, frozen=True):
 
 
 class Moderation(msgspec.Struct, frozen=True):
-    """What the moderation model said of each side: one result, or an error (B.7)."""
+    """What the moderation model said of each side: one result, or an error (docs/mapping.md#moderation)."""
 
     input: Raw = NO_RAW
     output: Raw = NO_RAW

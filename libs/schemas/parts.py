@@ -1,7 +1,7 @@
 """What output items are made of: parts of messages and of reasoning, citations, log probabilities.
 
 Parts, and what a text part carries, are kept as `Raw` and decoded one by one, so that none that we
-cannot read fails a whole message (translation reference B.2.1, B.2.2, B.6).
+cannot read fails a whole message (docs/mapping.md#content, #annotations, #log-probabilities).
 """
 
 import msgspec
@@ -50,7 +50,7 @@ class ReasoningText(msgspec.Struct, frozen=True):
 
 
 class OutputAnnotation(msgspec.Struct, frozen=True):
-    """An annotation of a text part; flat, of several types (B.2.2)."""
+    """An annotation of a text part; flat, of several types (docs/mapping.md#annotations)."""
 
     type: str = ""
     start_index: int | None = None
@@ -68,7 +68,7 @@ class TopLogprob(msgspec.Struct, frozen=True):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
-    """A token of the text; `bytes` lack in deltas (C.1)."""
+    """A token of the text; `bytes` lack in deltas (docs/mapping.md#log-probabilities)."""
 
     token: str = ""
     logprob: float = 0

@@ -2,7 +2,7 @@
 
 The edge never re-reads the request. The two run in different processes and, during a rollout, in
 different versions: a convert request names the plan version its edge knows, and new fields have
-defaults (design, "The path of one chat call").
+defaults (docs/architecture.md#why-it-is-cut-like-this).
 """
 
 from typing import Literal
@@ -73,13 +73,15 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How to translate the answer of one request.
 
     `items[k]` is the index of the message that `input[k]` of the upstream body came from, and
-    `renames` maps upstream parameter names to those the client used (G.4). `choices` is the client's
-    `n`, `stop` its stop sequences (A.7, A.8). `functions` says that the client speaks the legacy form of
-    tool calls (A.6), `logprobs` that it asked for them (B.6), `structured` that the answer's text must be
-    JSON and nothing else (B.2.1). `forced_tool` says that one named tool was forced (B.3). `replayed` are the
-    kept turns that the request goes on from, by replay or by chaining. `delta` says that the request holds only what
-    is new, and `mark` where the call is marked as open, if anything could follow it. `parent` is the response that
-    the request goes on from, as it is sent upstream; with `only_new` the messages mean nothing without it.
+    `renames` maps upstream parameter names to those the client used (docs/mapping.md#paths-in-errors). `choices` is
+    the client's `n`, `stop` its stop sequences (docs/mapping.md#several-choices, #stop-sequences). `functions` says
+    that the client speaks the legacy form of tool calls (docs/mapping.md#legacy-functions), `logprobs` that it asked
+    for them (docs/mapping.md#log-probabilities), `structured` that the answer's text must be JSON and nothing else
+    (docs/mapping.md#content). `forced_tool` says that one named tool was forced (docs/mapping.md#finish-reasons).
+    `replayed` are the kept turns that the request goes on from, by replay or by chaining. `delta` says that the
+    request holds only what is new, and `mark` where the call is marked as open, if anything could follow it. `parent`
+    is the response that the request goes on from, as it is sent upstream; with `only_new` the messages mean nothing
+    without it.
     """
 
     version: int = PLAN_VERSION

@@ -1,7 +1,7 @@
 """Analytics records: each type is declared once, here, and everything else about it follows from that.
 
 A subclass of `Record` is a record type. Its tag is the kind, which names the subject that it is published on
-and the table that it goes to; the type of a field names the column (design, "Records and ClickHouse"). The
+and the table that it goes to; the type of a field names the column (API_REFERENCE.md#records). The
 table itself is made by a migration, which a test compares with the declaration.
 
 Records are JSON on the bus and in the spool, so that an operator can read both. Fields are only ever added,
@@ -98,7 +98,8 @@ class HandoffRecord(Record, frozen=True, kw_only=True, tag="handoff"):
 RECORD_TYPES: tuple[type[Record], ...] = tuple(Record.__subclasses__())
 
 RECORD_ENCODER = msgspec.json.Encoder()
-RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Union[RECORD_TYPES])  # noqa: UP007 - made of a tuple
+# Noqa: UP007 - made of a tuple.
+RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Union[RECORD_TYPES])
 
 
 def kind(record_type: type[Record]) -> str:

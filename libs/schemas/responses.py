@@ -1,6 +1,6 @@
 """The Responses wire, what goes up: the request Parley sends.
 
-Field names are OpenAI's (translation reference A). What comes back is in `output.py`.
+Field names are OpenAI's (docs/mapping.md#requests). What comes back is in `output.py`.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
 
 class InputImage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_image"):
-    """An image; `detail` is always sent (A.2.2)."""
+    """An image; `detail` is always sent (docs/mapping.md#content-parts)."""
 
     image_url: str
     detail: str
@@ -43,13 +43,16 @@ class AudioData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputAudioPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
-    """Audio, for upstreams that take it in chat's shape (A.2.2)."""
+    """Audio, for upstreams that take it in chat's shape (docs/mapping.md#content-parts)."""
 
     input_audio: AudioData
 
 
 class OutputTextIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
-    """Text of an assistant message in the input; `annotations` is there for strict servers (A.2.1)."""
+    """Text of an assistant message in the input; `annotations` is there for strict servers.
+
+    See docs/mapping.md#assistant-messages.
+    """
 
     text: str
     annotations: list[str] = []
@@ -65,7 +68,7 @@ InputPart = InputText | InputImage | InputFile | InputAudioPart | OutputTextIn |
 
 
 class InputMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
-    """A message item, without id or status: those belong to items the API returned (A.2)."""
+    """A message item, without id or status: those belong to items the API returned (docs/mapping.md#messages)."""
 
     role: str
     content: str | list[InputPart]
@@ -125,7 +128,7 @@ class ReasoningTextIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
 
 
 class ReasoningIn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """Reasoning of an earlier answer as the client echoed it (A.2.1)."""
+    """Reasoning of an earlier answer as the client echoed it (docs/mapping.md#assistant-messages)."""
 
     summary: list[str] = []
     content: list[ReasoningTextIn]
@@ -147,7 +150,10 @@ InputItem = (
 
 
 class FunctionToolParam(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
-    """A function tool; `strict` is always explicit, its defaults differ between the APIs (A.3.1)."""
+    """A function tool; `strict` is always explicit, its defaults differ between the APIs.
+
+    See docs/mapping.md#function-tools.
+    """
 
     name: str
     description: str | UnsetType = UNSET
@@ -156,7 +162,7 @@ class FunctionToolParam(msgspec.Struct, frozen=True, kw_only=True, tag_field="ty
 
 
 class CustomToolFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """The format of a custom tool's input; flat, unlike chat's (A.3.2)."""
+    """The format of a custom tool's input; flat, unlike chat's (docs/mapping.md#custom-tools)."""
 
     type: str
     definition: str | UnsetType = UNSET
@@ -172,7 +178,10 @@ class CustomToolParam(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
 
 
 class WebSearchTool(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="web_search"):
-    """A search of the web, which the upstream runs; the user's location is flat, unlike chat's (A.3.3)."""
+    """A search of the web, which the upstream runs; the user's location is flat, unlike chat's.
+
+    See docs/mapping.md#web-search.
+    """
 
     search_context_size: str | UnsetType = UNSET
     user_location: dict[str, str] | UnsetType = UNSET
@@ -190,7 +199,7 @@ class ToolRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AllowedToolsChoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
-    """`tool_choice` that leaves the model some of the tools (A.4)."""
+    """`tool_choice` that leaves the model some of the tools (docs/mapping.md#tool-choice)."""
 
     mode: str
     tools: list[ToolRef | Raw]
@@ -233,7 +242,10 @@ class ResponsesStreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of `POST /v1/responses`. `store` has no default: it is always sent (A.9)."""
+    """Body of `POST /v1/responses`. `store` has no default: it is always sent.
+
+    See docs/mapping.md#fields-that-parley-adds.
+    """
 
     model: str
     instructions: str | UnsetType = UNSET

@@ -14,8 +14,8 @@ Req = TypeVar("Req")
 Rep = TypeVar("Rep")
 
 # What the server is configured with; it recommends no more. A message over it, headers included, makes
-# the server close the connection for good, and nats-py checks the payload alone (infrastructure
-# reference 1.2): so Parley's own limit leaves room for the headers.
+# the server close the connection for good, and nats-py checks the payload alone: so Parley's own limit leaves room for
+# the headers.
 SERVER_MAX_PAYLOAD = 8 * 1024 * 1024
 HEADER_ROOM = 4096
 MAX_MESSAGE_BYTES = SERVER_MAX_PAYLOAD - HEADER_ROOM

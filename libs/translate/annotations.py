@@ -1,4 +1,4 @@
-"""Citations in the chat form: nested, and pointing into the whole content (translation reference B.2.2)."""
+"""Citations in the chat form: nested, and pointing into the whole content (docs/mapping.md#annotations)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What the items of one answer say to a chat client, event by event (translation reference B.2, C.1).
+"""What the items of one answer say to a chat client, event by event (docs/mapping.md#output-items, #stream-events).
 
 The one place where items become deltas: a stream sends them as they come, a whole answer is put together
 from those of its finished items, so that the two agree. What came only in a `done` is said from there.
@@ -259,7 +259,7 @@ class Answer:
         return []
 
     def _note_phase(self, index: int, item: MessageItem) -> None:
-        """In a structured answer only the answer itself is content (B.2.1)."""
+        """In a structured answer only the answer itself is content (docs/mapping.md#content)."""
         if self._plan.structured and item.phase == _COMMENTARY and index not in self._floors["message"].entered:
             self._commentary.add(index)
 

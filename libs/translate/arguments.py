@@ -1,4 +1,4 @@
-"""Are the arguments that a client echoes those that the model gave? (design, "Replay")
+"""Are the arguments that a client echoes those that the model gave? (docs/continuity.md#how-a-turn-is-known-again)
 
 Clients re-serialise them, and drop keys that their schema does not know; both leave the call what it
 was. An outline is the set of digests of all parts of a JSON value, so that a value with fewer keys has

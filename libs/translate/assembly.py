@@ -111,23 +111,26 @@ def lost(parts: Parts) -> list[str]:
 
 
 def _stored(parts: Parts) -> bool:
-    """Of several answers none is kept: nothing could tell which one the client went on with (A.7)."""
+    """Of several answers none is kept: nothing could tell which one the client went on with.
+
+    See docs/mapping.md#several-choices.
+    """
     return (parts.store if parts.chat.store is None else parts.chat.store) and parts.choices == 1
 
 
 def _instructions(parts: Parts) -> str | UnsetType:
-    """The client's own come first, then what was hoisted (A.2.3)."""
+    """The client's own come first, then what was hoisted (docs/mapping.md#instructions)."""
     given = [text for text in (parts.chat.instructions, parts.input.instructions) if text is not None]
     return INSTRUCTION_SEPARATOR.join(given) if given else UNSET
 
 
 def _parallel(parts: Parts) -> bool | UnsetType:
-    """The legacy form can return one call alone (A.6)."""
+    """The legacy form can return one call alone (docs/mapping.md#legacy-functions)."""
     return False if parts.legacy else _or_unset(parts.chat.parallel_tool_calls)
 
 
 def _reasoning(parts: Parts) -> Reasoning | UnsetType:
-    """Never an empty object: models that do not reason refuse it (A.1)."""
+    """Never an empty object: models that do not reason refuse it (docs/mapping.md#fields-that-parley-adds)."""
     chat, own = parts.chat, parts.profile.reasoning_summary
     given = chat.reasoning
     summary = given.summary if given else None
@@ -144,7 +147,10 @@ def _reasoning(parts: Parts) -> Reasoning | UnsetType:
 
 
 def _include(parts: Parts) -> list[str]:
-    """What the client wants, what its `logprobs` need, and reasoning that can be sent again (A.9)."""
+    """What the client wants, what its `logprobs` need, and reasoning that can be sent again.
+
+    See docs/mapping.md#fields-that-parley-adds.
+    """
     wanted = list(parts.chat.include or ())
     if parts.chat.logprobs:
         wanted.append(LOGPROBS)
@@ -163,7 +169,10 @@ def _stream_options(chat: ChatRequest) -> ResponsesStreamOptions | UnsetType:
 
 
 def _renames(parts: Parts) -> dict[str, str]:
-    """Upstream parameters by the names the client used; only where they differ from the usual ones (G.4)."""
+    """Upstream parameters by the names the client used; only where they differ from the usual ones.
+
+    See docs/mapping.md#paths-in-errors.
+    """
     chat = parts.chat
     renames = {"max_output_tokens": parts.limit.name, **parts.tools.renames}
     if parts.legacy:

@@ -1,4 +1,7 @@
-"""What an assistant message becomes: reasoning, text and refusals, then its calls (A.2.1)."""
+"""What an assistant message becomes: reasoning, text and refusals, then its calls.
+
+See docs/mapping.md#assistant-messages.
+"""
 
 import msgspec
 from msgspec import Raw

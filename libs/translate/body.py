@@ -39,7 +39,7 @@ def is_given(raw: Raw) -> bool:
 def decode_body(decoder: "msgspec.json.Decoder[Any]", body: bytes | Raw, where: str = "") -> Any:
     """Decode a client's JSON, which stands at `where` in its body.
 
-    Raises InvalidRequest, which names the field at fault (G.5).
+    Raises InvalidRequest, which names the field at fault (docs/mapping.md#refusals).
     """
     try:
         return decoder.decode(body)

@@ -1,7 +1,7 @@
 """Does an answer follow the response that its request goes on from? Some servers take the parameter and ignore it.
 
 An answer says so where it names another response, or none, or says that it was not stored though that was asked
-for; what it leaves out says nothing (translation reference E).
+for; what it leaves out says nothing (docs/mapping.md#what-an-upstream-keeps).
 """
 
 from msgspec import UNSET

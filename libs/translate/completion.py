@@ -1,4 +1,4 @@
-"""A whole Response to a ChatCompletion: the sum of what its items say (translation reference B)."""
+"""A whole Response to a ChatCompletion: the sum of what its items say (docs/mapping.md#answers)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -33,7 +33,10 @@ COMPLETION_ENCODER = msgspec.json.Encoder()
 
 
 def to_message(output: Sequence[Raw], plan: StreamPlan) -> AssistantMessage:
-    """Return the assistant message that these output items make (B.2). Raises UpstreamFailed."""
+    """Return the assistant message that these output items make. Raises UpstreamFailed.
+
+    See docs/mapping.md#output-items.
+    """
     answer = Answer(plan)
     return sum_of([*answer.finish(output), *answer.closing()])
 
@@ -41,7 +44,8 @@ def to_message(output: Sequence[Raw], plan: StreamPlan) -> AssistantMessage:
 def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
     """Return the completion of a whole response.
 
-    Raises UpstreamFailed when it failed, or is not whole (B.4), NotChained when it ignored what the request continues.
+    Raises UpstreamFailed when it failed, or is not whole (docs/mapping.md#response-status), NotChained when it
+    ignored what the request continues.
     """
     if failed(response):
         raise response_failure(response, plan)

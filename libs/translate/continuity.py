@@ -1,7 +1,7 @@
 """How does a request go on from what is known of its history? Each answer has one reason code.
 
 *Chain* sends what is new and the id of the answer it follows; *replay* sends the whole history, with original
-items in the place of what the client echoed of them (design, "Conditions"; translation reference F.3).
+items in the place of what the client echoed of them (docs/continuity.md#when-a-request-is-chained).
 """
 
 from collections.abc import Mapping, Sequence

@@ -31,7 +31,7 @@ class AnswerUnusable(TranslationError):
 
 
 class UpstreamFailed(AnswerUnusable):
-    """The upstream reported a failure inside an answer (translation reference G.3)."""
+    """The upstream reported a failure inside an answer (docs/mapping.md#failure-codes)."""
 
 
 class NeedsNative(Exception):

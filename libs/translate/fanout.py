@@ -1,4 +1,4 @@
-"""Several answers to one request, as the choices of one (translation reference A.7)."""
+"""Several answers to one request, as the choices of one (docs/mapping.md#several-choices)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Digests by which a history is known again (translation reference F.2; design, "Recognise turns").
+"""Digests by which a history is known again (docs/continuity.md#how-a-turn-is-known-again).
 
 Clients rewrite what they echo: tool calls count by id and name, null, "" and absent are equal, a
 string equals one text part, trailing white space of an answer and the order of tool results do not
@@ -188,7 +188,7 @@ def _told(text: str, media: Mapping[str, str]) -> str:
 
 
 def calls_of(message: Message | AssistantMessage) -> list[_Call]:
-    """The calls in either form; one of the legacy form has no id (A.6)."""
+    """The calls in either form; one of the legacy form has no id (docs/mapping.md#legacy-functions)."""
     legacy = message.function_call
     found = [_call(call) for call in message.tool_calls or ()]
     return [*found, ("", legacy.name, legacy.arguments)] if legacy else found

@@ -1,6 +1,7 @@
 """How a response ended: its outcome, its `finish_reason`, and the failure table.
 
-Tables of the translation reference: B.3 and G.3. Clients, records and what is kept all read an ending here.
+The tables are docs/mapping.md#finish-reasons, #failure-codes. Clients, records and what is kept all read an ending
+here.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +20,8 @@ from libs.translate.paths import to_chat_param, to_chat_text
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
-# Upstream failure code -> (HTTP status, error type) (G.2, G.3). What is not here is the upstream's own fault.
+# Upstream failure code -> (HTTP status, error type) (docs/mapping.md#failure-codes). What is not here is the upstream's
+# own fault.
 _FAILURES: dict[str, tuple[int, str]] = {
     "rate_limit_exceeded": (429, "rate_limit_error"),
     "too_many_requests": (429, "rate_limit_error"),
@@ -99,17 +101,20 @@ def ended_natively(reasons: Collection[str], tool_calls: int) -> Ended:
 
 
 def is_unfinished(status: str | None) -> bool:
-    """Whether the upstream still works on a response of this status (B.4)."""
+    """Whether the upstream still works on a response of this status (docs/mapping.md#response-status)."""
     return status in _UNFINISHED
 
 
 def failed(response: Response) -> bool:
-    """Whether a response is an error to a chat client (B.4); some servers send no more than the error."""
+    """Whether a response is an error to a chat client; some servers send no more than the error.
+
+    See docs/mapping.md#response-status.
+    """
     return response.status in _FAILED or (response.error is not None and not response.output)
 
 
 def finish_reason(response: Response, *, has_calls: bool, functions: bool = False, stopped: bool = False) -> str:
-    """Return the `finish_reason` of a response that did not fail (B.3).
+    """Return the `finish_reason` of a response that did not fail (docs/mapping.md#finish-reasons).
 
     A text that a stop sequence cut was whole before whatever limit the upstream then ran into. A forced
     tool is no exception: agents look for `tool_calls`.
@@ -125,7 +130,10 @@ def finish_reason(response: Response, *, has_calls: bool, functions: bool = Fals
 def failure(
     error: UpstreamErrorBody, plan: StreamPlan | None = None, response: Response | None = None
 ) -> UpstreamFailed:
-    """Return what a failure inside an answer means; with the plan, in terms of the client's own request (G.4)."""
+    """Return what a failure inside an answer means; with the plan, in terms of the client's own request.
+
+    See docs/mapping.md#paths-in-errors.
+    """
     code = None if error.code is None else str(error.code)
     status, usual_type = _FAILURES.get(code or "", _UNNAMED.get(error.type or "", _OWN_FAULT))
     if code is not None and code.startswith(_IMAGE_PREFIXES):

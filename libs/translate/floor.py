@@ -1,4 +1,4 @@
-"""Who may speak: items of one kind go to the client one after the other (translation reference C.1).
+"""Who may speak: items of one kind go to the client one after the other (docs/mapping.md#overlapping-items).
 
 Clients put texts and calls together from deltas that must be contiguous; upstreams may send several
 items at once. What comes of an item before its time is held, and released when the one before it is done.

@@ -1,4 +1,4 @@
-"""`response_format` and `verbosity`, which share one object of the Responses API (A.5)."""
+"""`response_format` and `verbosity`, which share one object of the Responses API (docs/mapping.md#response-format)."""
 
 from msgspec import UNSET, Raw, UnsetType
 
@@ -16,7 +16,7 @@ _ANY_OBJECT = TextFormat(type="json_schema", name="json_object", schema=Raw(b'{"
 
 
 def is_structured(chat: ChatRequest) -> bool:
-    """Whether the answer's text must be JSON and nothing else (B.2.1)."""
+    """Whether the answer's text must be JSON and nothing else (docs/mapping.md#content)."""
     return chat.response_format is not None and chat.response_format.type != "text"
 
 

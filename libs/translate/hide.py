@@ -1,6 +1,6 @@
 """Takes the client's secrets out of a body: what stands under `authorization` and `headers` of its tools.
 
-They stay on the edge as media does (design, "Media never crosses the bus"). The top-level `tools` are
+They stay on the edge as media does (docs/architecture.md#why-it-is-cut-like-this). The top-level `tools` are
 decoded and written anew, so that no escape, order or repetition of keys leaves a secret behind. What cannot
 be read so is refused. It takes a few passes over the body, and memory for `tools` alone, which is limited.
 """

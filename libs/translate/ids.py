@@ -1,4 +1,4 @@
-"""Chat ids of stored answers and back (translation reference B.1, B.8).
+"""Chat ids of stored answers and back (docs/mapping.md#the-completion, #stored-completions).
 
 `resp_x` is `chatcmpl-x`. An id of another form, as compatible servers make them, is kept whole behind a mark.
 """

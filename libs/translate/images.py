@@ -1,4 +1,4 @@
-"""Images that the model made, as the extension that chat clients know (translation reference B.2)."""
+"""Images that the model made, as the extension that chat clients know (docs/mapping.md#images-and-sound)."""
 
 from libs.schemas.completion import ImageOut, ImageUrlOut
 from libs.schemas.output import ImageItem

@@ -1,4 +1,4 @@
-"""What becomes of each type of output item in a chat answer (translation reference B.2)."""
+"""What becomes of each type of output item in a chat answer (docs/mapping.md#output-items)."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
@@ -67,7 +67,7 @@ def losses(output: Sequence[Raw], plan: StreamPlan) -> list[str]:
     """Return what a chat answer has no place for, such as `output[1].web_search_call`, or lacks, as `logprobs`."""
     items = list(map(decode_item, output))
     lost = [f"output[{index}].{name}" for index, item in enumerate(items) for name in _losses(item)]
-    if plan.functions:  # the legacy form has room for one call (A.6)
+    if plan.functions:  # the legacy form has room for one call (docs/mapping.md#legacy-functions)
         calls = [index for index, item in enumerate(items) if kind_of(item) == "call"]
         lost += [f"output[{index}].function_call" for index in calls[1:]]
     texts = [part for item in items for part in _texts(item)]

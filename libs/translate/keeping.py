@@ -1,4 +1,4 @@
-"""What of an answer is kept, so that a later request may go on from it (design, "What is kept")."""
+"""What of an answer is kept, so that a later request may go on from it (docs/continuity.md#what-is-kept)."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ def to_commit(
 
 
 def withheld(response: Response) -> list[str]:
-    """Return the ids of the input items that the upstream would not use (translation reference E)."""
+    """Return the ids of the input items that the upstream would not use (docs/mapping.md#what-an-upstream-keeps)."""
     return [change.id for change in response.input_transformations or () if change.id and change.action == "removed"]
 
 

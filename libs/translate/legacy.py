@@ -1,4 +1,4 @@
-"""The deprecated functions of chat, from before there were tools (A.6).
+"""The deprecated functions of chat, from before there were tools (docs/mapping.md#legacy-functions).
 
 Their calls have no ids: Parley gives a call one that depends on nothing but the call and its place, so
 that a longer history repeats the ids of the shorter.

@@ -2,7 +2,7 @@
 
 A string is lifted if it is long, by its start a data URL or base64, and stands where a chat body has media: never a
 text, a name or an id. Both directions are linear: the search steps over the body in blocks and looks
-closer only where a block holds no quote (design, "Media never crosses the bus").
+closer only where a block holds no quote (docs/architecture.md#why-it-is-cut-like-this).
 """
 
 import re

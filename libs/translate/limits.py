@@ -1,4 +1,7 @@
-"""How much of an answer, and how many: output limits, choices and stop sequences (A.1, A.7, A.8)."""
+"""How much of an answer, and how many: output limits, choices and stop sequences.
+
+See docs/mapping.md#output-limits, #several-choices, #stop-sequences.
+"""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Log probabilities in the chat form (translation reference B.6, C.1)."""
+"""Log probabilities in the chat form (docs/mapping.md#log-probabilities)."""
 
 from collections.abc import Sequence
 

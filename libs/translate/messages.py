@@ -1,4 +1,4 @@
-"""Chat messages to input items (translation reference A.2).
+"""Chat messages to input items (docs/mapping.md#messages).
 
 Each item remembers the message it came from, so that an upstream's complaint about `input[4]` can
 name the right message, and so that a continued conversation can send the newest messages alone.
@@ -53,7 +53,7 @@ def says_json(messages: Sequence[Message]) -> bool:
 
 
 def _leading_run(messages: Sequence[Message], terms: Terms) -> int:
-    """Count the leading messages of one role that become `instructions` (A.2.3).
+    """Count the leading messages of one role that become `instructions` (docs/mapping.md#instructions).
 
     None do when what would be left for `input` is nothing, or lacks a word that it needs, or when they
     mark where a cached beginning ends.

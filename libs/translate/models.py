@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 _NEVER_REASON = ("gpt-3.5*", "gpt-4*", "chatgpt-*", "*-chat-latest", "ft:gpt-3.5*", "ft:gpt-4*")
 # They refuse sampling parameters, even at their default.
 _NO_SAMPLING = ("o[1-9]*", "gpt-[5-9]*")
-# They know `json_object` and no schemas (A.5).
+# They know `json_object` and no schemas (docs/mapping.md#response-format).
 _NO_SCHEMAS = (
     *("gpt-3.5*", "gpt-4", "gpt-4-*", "gpt-4o-2024-05-13", "chatgpt-4o-latest"),
     *("ft:gpt-3.5*", "ft:gpt-4:*", "ft:gpt-4-*"),
 )
-# They have no twin on the Responses API (A.1, `model`).
+# They have no twin on the Responses API (docs/mapping.md#request-fields).
 _CHAT_ONLY = ("*-search-preview*", "gpt-audio*", "*-audio-preview*")
 
 

@@ -1,4 +1,4 @@
-"""What a moderation model said, in the chat form: each side is a list there (translation reference B.7)."""
+"""What a moderation model said, in the chat form: each side is a list there (docs/mapping.md#moderation)."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,10 @@ def to_moderation(moderation: Moderation | None) -> ModerationOut | None:
 
 
 def merge_moderation(moderations: Sequence[ModerationOut]) -> ModerationOut | None:
-    """Return one moderation for all choices: the input is the same for all, the outputs follow each other (A.7)."""
+    """Return one moderation for all choices: the input is the same for all, the outputs follow each other.
+
+    See docs/mapping.md#several-choices.
+    """
     if not moderations:
         return None
     outputs = [one.output for one in moderations]

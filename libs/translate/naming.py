@@ -1,4 +1,7 @@
-"""What conversation a request belongs to, and whether its messages are all of it (design, "Named conversations")."""
+"""What conversation a request belongs to, and whether its messages are all of it.
+
+See docs/continuity.md#named-conversations.
+"""
 
 import re
 from typing import Any

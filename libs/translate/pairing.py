@@ -1,7 +1,9 @@
-"""Pairs tool calls with their results, and gives both ids that the Responses API takes (A.2.1).
+"""Pairs tool calls with their results, and gives both ids that the Responses API takes.
 
 Chat pairs results with the calls right before them; Responses pairs by id over the whole input, where
 no id may be long, or be that of two turns.
+
+See docs/mapping.md#tool-calls-and-results.
 """
 
 from collections import Counter
@@ -13,7 +15,8 @@ import msgspec
 from libs.schemas.chat import ToolCall
 from libs.translate.errors import InvalidRequest
 
-APPROVAL = "mcp_approval"  # the name of Parley's own calls that ask for the approval of an MCP tool (B.2)
+# The name of Parley's own calls that ask for the approval of an MCP tool (docs/mapping.md#approvals).
+APPROVAL = "mcp_approval"
 _APPROVAL_ID = "mcpr_"
 
 

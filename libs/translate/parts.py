@@ -1,4 +1,4 @@
-"""Content parts, from chat's nested forms to the flat ones of the Responses API (A.2.2)."""
+"""Content parts, from chat's nested forms to the flat ones of the Responses API (docs/mapping.md#content-parts)."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Paths into the Responses request, back to the paths a chat client knows (translation reference G.4).
+"""Paths into the Responses request, back to the paths a chat client knows (docs/mapping.md#paths-in-errors).
 
 The plan says which message each input item came from, and which parameters the client called by another
 name than the usual one.
@@ -39,7 +39,7 @@ _BARE = re.compile(
     rf"""(?<![\w.'"`])(?:input\[\d{{1,9}}\]|tools\[\d{{1,9}}\]|text\.format|text\.verbosity|reasoning\.effort|max_output_tokens){_TAIL}"""
 )
 _MAX_TEXT = 16 * 1024  # of a message: no path is looked for behind it
-# What one API says of a precondition, and what the other does (A.5).
+# What one API says of a precondition, and what the other does (docs/mapping.md#response-format).
 _NO_JSON = re.compile(r"must contain the word ['\"]?json", re.IGNORECASE)
 _NO_JSON_MESSAGE = (
     "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."

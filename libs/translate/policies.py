@@ -1,7 +1,9 @@
-"""What becomes of the fields that have no counterpart, and of those that only the Responses API has (A.1).
+"""What becomes of the fields that have no counterpart, and of those that only the Responses API has.
 
 One policy per field: the configuration's, else the default of the table of fields. A field that asks for
 nothing is as good as absent.
+
+See docs/mapping.md#policies.
 """
 
 from typing import Any

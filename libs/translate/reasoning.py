@@ -1,4 +1,4 @@
-"""Reasoning that may be shown: raw text or its summary, never both (translation reference B.2, C.1, C.4)."""
+"""Reasoning that may be shown: raw text or its summary, never both (docs/mapping.md#reasoning)."""
 
 from collections.abc import Callable
 from typing import Literal

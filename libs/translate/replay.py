@@ -1,7 +1,7 @@
-"""Original output items in the place of what a client echoed of them (design, "Replay").
+"""Original output items in the place of what a client echoed of them (docs/continuity.md#how-a-turn-is-known-again).
 
 A whole turn or none: the upstream takes reasoning only with the item it belongs to, and that item, with
-its id, only with its reasoning (translation reference E).
+its id, only with its reasoning (docs/mapping.md#what-an-upstream-keeps).
 """
 
 from collections.abc import Mapping, Sequence

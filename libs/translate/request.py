@@ -1,4 +1,4 @@
-"""A chat request to a Responses request (translation reference A).
+"""A chat request to a Responses request (docs/mapping.md#requests).
 
 `parse` turns bytes into a request or a refusal that names the field; `translate` makes the upstream
 request and the plan for its answer. The same request always gives the same bytes: caches upstream

@@ -1,7 +1,9 @@
-"""What was said of an answer's parts, and what of a whole text follows from it (translation reference C.1).
+"""What was said of an answer's parts, and what of a whole text follows from it.
 
 A whole text, of a `done` or of the finished answer, completes what its deltas said. Where it does not begin with
 that it says something else, and nothing of it follows.
+
+See docs/mapping.md#whole-texts-and-deltas.
 """
 
 from collections.abc import Iterator

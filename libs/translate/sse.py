@@ -1,7 +1,7 @@
 """Bytes to server-sent-event frames, in linear time and bounded space; no sockets.
 
 Data may be cut anywhere, also inside a UTF-8 character, and lines may end in LF, CR or CRLF
-(translation reference C, "Wire facts").
+(docs/mapping.md#frames).
 """
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Stop sequences, which the Responses API lacks: the text is cut here (translation reference A.8)."""
+"""Stop sequences, which the Responses API lacks: the text is cut here (docs/mapping.md#stop-sequences)."""
 
 from collections.abc import Sequence
 

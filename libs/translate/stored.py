@@ -1,4 +1,7 @@
-"""Stored answers as the chat API shows them: the completion, its messages, its deletion (translation reference B.8)."""
+"""Stored answers as the chat API shows them: the completion, its messages, its deletion.
+
+See docs/mapping.md#stored-completions.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""Responses stream events to chat chunks, one `ChunkStream` per answer (translation reference C).
+"""Responses stream events to chat chunks, one `ChunkStream` per answer (docs/mapping.md#streams).
 
 What the client may rely on: one role chunk first; dense tool indexes, each call's deltas contiguous;
 images, then annotations, in one chunk each; one finish chunk; moderation, then usage last. It keeps no
@@ -79,7 +79,7 @@ class ChunkStream:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop sequence ended the answer before its upstream did (A.8)."""
+        """Whether a stop sequence ended the answer before its upstream did (docs/mapping.md#stop-sequences)."""
         return self._answer.stopped
 
     def feed(self, event: events.StreamEvent) -> Chunks:
@@ -138,7 +138,10 @@ class ChunkStream:
         return msgspec.structs.replace(chunk, id=self._id, created=self._created, model=self._model)
 
     def epilogue(self, moderation: ModerationOut | None, usage: CompletionUsage | None) -> Chunks:
-        """Return what follows the finish chunk: moderation, then usage, which must be last (C.1)."""
+        """Return what follows the finish chunk: moderation, then usage, which must be last.
+
+        See docs/mapping.md#order-of-chunks.
+        """
         chunks: Chunks = []
         if moderation is not None:
             chunks.append(msgspec.structs.replace(self._chunk([]), moderation=moderation))
@@ -214,7 +217,7 @@ class ChunkStream:
         raise event_failure(event, self._plan)
 
 
-# The events that are about the answer as a whole; what its items say is `Answer`'s (C.1).
+# The events that are about the answer as a whole; what its items say is `Answer`'s (docs/mapping.md#stream-events).
 _LIFE: dict[type, Callable[[ChunkStream, Any], Chunks]] = {
     events.ResponseCreated: ChunkStream._on_created,
     events.ResponseCompleted: ChunkStream._on_terminal,

@@ -1,6 +1,6 @@
-"""The content of an answer: the texts of its messages, one after the other (translation reference B.2.1).
+"""The content of an answer: the texts of its messages, one after the other (docs/mapping.md#content).
 
-Counts where each part stands in the whole, for the citations; cuts at a stop sequence (A.8).
+Counts where each part stands in the whole, for the citations; cuts at a stop sequence (docs/mapping.md#stop-sequences).
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""The names of what a request lost, as a header can carry them (design, "Nothing is dropped in silence")."""
+"""The names of what a request lost, as a header can carry them (docs/architecture.md#guarantees)."""
 
 import re
 from collections import Counter

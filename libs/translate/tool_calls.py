@@ -1,4 +1,4 @@
-"""The tool calls of one answer, as deltas (translation reference B.2, C.1, A.6).
+"""The tool calls of one answer, as deltas (docs/mapping.md#output-items, #stream-events, #legacy-functions).
 
 Indexes are dense and count calls alone; id and name come once. Which call may speak is not decided here.
 """
@@ -71,7 +71,10 @@ class _Call:
 
 
 class ToolCalls:
-    """Calls by output index. The legacy form has room for one: the others are passed over (A.6)."""
+    """Calls by output index. The legacy form has room for one: the others are passed over.
+
+    See docs/mapping.md#legacy-functions.
+    """
 
     def __init__(self, *, legacy: bool = False) -> None:
         self._calls: dict[int, _Call] = {}

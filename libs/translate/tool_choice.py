@@ -1,4 +1,7 @@
-"""`tool_choice` and the legacy `function_call`, from chat's nested forms to the flat ones (A.4, A.6)."""
+"""`tool_choice` and the legacy `function_call`, from chat's nested forms to the flat ones.
+
+See docs/mapping.md#tool-choice, #legacy-functions.
+"""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -63,7 +66,7 @@ def to_tool_choice(
 
 
 def forces_one(choice: ToolChoiceParam | UnsetType) -> bool:
-    """Whether one named tool must be called (B.3)."""
+    """Whether one named tool must be called (docs/mapping.md#finish-reasons)."""
     return isinstance(choice, ToolRef)
 
 

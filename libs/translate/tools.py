@@ -1,4 +1,4 @@
-"""Tools, from chat's nested forms to the flat ones, and the upstream's own (A.3).
+"""Tools, from chat's nested forms to the flat ones, and the upstream's own (docs/mapping.md#tools).
 
 Function and custom tools are the client's to run. Hosted tools stand in a chat body in the upstream's
 own form: they go up byte for byte where the configuration allows their type.
@@ -28,7 +28,7 @@ from libs.translate.errors import InvalidRequest, missing, unexpected, unsupport
 
 Tool = FunctionTool | CustomTool | Raw
 
-_MAX_TOOLS = 128  # of the client's own (A.3.4)
+_MAX_TOOLS = 128  # of the client's own (docs/mapping.md#tools)
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _NO_PARAMETERS_STRICT = Raw(b'{"type":"object","properties":{},"additionalProperties":false,"required":[]}')
 _WEB_SEARCH = "web_search"
@@ -55,7 +55,10 @@ class _Attached(msgspec.Struct, frozen=True):
 
 
 class Tools(msgspec.Struct):
-    """The tools of a request, and what upstream paths into them mean to the client (G.4)."""
+    """The tools of a request, and what upstream paths into them mean to the client.
+
+    See docs/mapping.md#paths-in-errors.
+    """
 
     params: list[ToolParam] = []
     renames: dict[str, str] = {}
@@ -142,7 +145,10 @@ def _to_function_tool(tool: FunctionTool, where: str) -> FunctionToolParam:
 
 
 def _to_function(function: Function, *, strict: bool) -> FunctionToolParam:
-    """`strict` is always said: left out, it means yes to the Responses API and no to chat (A.3.1)."""
+    """`strict` is always said: left out, it means yes to the Responses API and no to chat.
+
+    See docs/mapping.md#function-tools.
+    """
     parameters = function.parameters
     if not is_given(parameters):
         parameters = _NO_PARAMETERS_STRICT if strict else _NO_PARAMETERS

@@ -1,4 +1,4 @@
-"""An upstream's HTTP error to the error a chat client gets (translation reference G.2, G.4).
+"""An upstream's HTTP error to the error a chat client gets (docs/mapping.md#statuses-and-retries, #paths-in-errors).
 
 Whatever the upstream sent, JSON of any shape or HTML, becomes OpenAI's envelope; paths into the
 Responses request become paths into the chat request.
@@ -14,7 +14,7 @@ from libs.schemas.plan import StreamPlan
 from libs.translate.paths import to_chat_param, to_chat_text
 
 # Wordings and codes by which an upstream says that it does not know the answer a request continues,
-# or cannot read its reasoning (translation reference E).
+# or cannot read its reasoning (docs/mapping.md#what-an-upstream-keeps).
 _STALE_CODES = frozenset({"previous_response_not_found", "invalid_encrypted_content"})
 _STALE_WORDS = re.compile(
     r"previous response with id|invalid .?previous_response_id|unsupported parameter: .?previous_response_id"
@@ -24,7 +24,8 @@ _STALE_WORDS = re.compile(
 )
 _LOST_ITEM = ("item with id ", " not found")  # the one before the other
 
-# Codes and wordings by which an upstream refuses the key of a call, and words of any error about it (G.2).
+# Codes and wordings by which an upstream refuses the key of a call, and words of any error about it
+# (docs/mapping.md#statuses-and-retries).
 _KEY_CODES = frozenset(
     {
         "api_key_invalid",

@@ -1,4 +1,4 @@
-"""Token counts from the Responses form to the chat form (translation reference B.5)."""
+"""Token counts from the Responses form to the chat form (docs/mapping.md#usage)."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def to_completion_usage(usage: ResponseUsage) -> CompletionUsage:
 
 
 def sum_usage(usages: Sequence[CompletionUsage]) -> CompletionUsage:
-    """Return the tokens of several answers to one request: all of them were spent (A.7)."""
+    """Return the tokens of several answers to one request: all of them were spent (docs/mapping.md#several-choices)."""
     given = [usage.prompt_tokens_details for usage in usages]
     made = [usage.completion_tokens_details for usage in usages]
     written = [details.cache_write_tokens for details in given if details.cache_write_tokens is not UNSET]

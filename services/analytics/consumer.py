@@ -2,7 +2,7 @@
 
 Killed at any instant, the tables hold every record once: the intent names a range of the stream before
 its inserts, and the next owner of the lease inserts exactly that range again, into every table under the
-same token, which ClickHouse knows (infrastructure reference 3.3).
+same token, which ClickHouse knows.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """How far the records have come, and whose turn it is: one key, moved by compare-and-set alone.
 
 A write that finds another's is the fence: whoever loses it stops. The lease needs no common clock: who
-stands by watches whether the key still moves (infrastructure reference 3.3).
+stands by watches whether the key still moves.
 """
 
 import asyncio

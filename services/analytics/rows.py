@@ -99,7 +99,7 @@ def to_row(record: Record, epoch: str, seq: int, now_ms: int) -> Row:
 def clamp_ts(ts: int, now_ms: int) -> int:
     """Return `ts` within seven days before and one hour after `now_ms`, all in Unix milliseconds.
 
-    A wrong clock would make odd partitions and be deleted too early (infrastructure reference 4).
+    A wrong clock would make odd partitions and be deleted too early.
     """
     return min(max(ts, now_ms - 7 * DAY_MS), now_ms + HOUR_MS)
 

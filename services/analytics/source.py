@@ -1,8 +1,7 @@
 """The records stream as the consumer sees it: every message once, in order, from any sequence on.
 
 JetStream delivers at least once and in no promised order: messages lost on the way come again later,
-behind newer ones. So deliveries are counted, and a gap means a fresh start at the last known place
-(infrastructure reference 3.3).
+behind newer ones. So deliveries are counted, and a gap means a fresh start at the last known place.
 """
 
 import asyncio

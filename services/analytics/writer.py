@@ -1,7 +1,7 @@
 """Writes rows to ClickHouse, one call at a time, on a thread of its own.
 
 Every insert carries the token of its range and table: repeated with the same token and rows it is a
-no-op, which is what makes an unknown result safe to repeat (infrastructure reference 3.1).
+no-op, which is what makes an unknown result safe to repeat.
 """
 
 import asyncio

@@ -141,7 +141,10 @@ class ChatRenderer:
         return [to_frame(chunk) for chunk in chunks]
 
     def _stop(self) -> Chunks:
-        """A stop sequence ended the answer: it is finished at once, and only its usage may be waited for (A.8)."""
+        """A stop sequence ended the answer: it is finished at once, and only its usage may be waited for.
+
+        See docs/mapping.md#stop-sequences.
+        """
         self.stopped = True
         chunks = self._stream.finish()
         if not self._drains:
@@ -180,7 +183,7 @@ class ChatRenderer:
 
 
 class TypedRenderer:
-    """The events of the Responses API as they came (design, "Two formats for a chat client").
+    """The events of the Responses API as they came (docs/mapping.md#typed-answers).
 
     `mendable` says that a request which the upstream cannot continue will be sent again, whole: the
     first events are then held back, so that the client sees only the second answer. A failure for which

@@ -1,7 +1,7 @@
 """The edge as one ASGI application: which path is whose.
 
 Starlette routes what is not a model call. Those are dispatched before it, for its middleware wraps
-`send` and would cost on every event of every stream (infrastructure reference 8).
+`send` and would cost on every event of every stream.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,8 +1,8 @@
 """One try of one chat call: its upstream calls, one for each choice, and their answers on the way to the client.
 
 One choice is the ordinary case. With more of them the status waits until each has begun, and the failure of one is
-the failure of all (translation reference A.7). The end of an answer is released once its record is in the spool and
-its turn is kept, or the time for that is over.
+the failure of all (docs/mapping.md#several-choices). The end of an answer is released once its record is in the spool
+and its turn is kept, or the time for that is over.
 """
 
 import asyncio

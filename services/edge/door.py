@@ -1,7 +1,9 @@
-"""The front door: where the edge listens, and whom Parley's own keys serve there (design, "Security").
+"""The front door: where the edge listens, and whom Parley's own keys serve there.
 
 With `auth = "key"`, and no keys of Parley's own, whoever reaches the edge uses the upstream's key. So it keeps
 to this machine, unless the configuration says otherwise.
+
+See API_REFERENCE.md#with-parleys-own-key.
 """
 
 import ipaddress

@@ -46,7 +46,10 @@ def error_body(error: ErrorBody) -> bytes:
 
 
 def chat_error_frame(error: ErrorBody, upstream_error: str | None = None) -> bytes:
-    """Return the frame on which chat SDKs raise (C.3); `upstream_error` is what the upstream said, base64url."""
+    """Return the frame on which chat SDKs raise; `upstream_error` is what the upstream said, base64url.
+
+    See docs/mapping.md#failures-in-a-stream.
+    """
     envelope = ErrorEnvelope(error, UNSET if upstream_error is None else upstream_error)
     return b"data: %b\n\n" % _ENCODER.encode(envelope)
 
@@ -199,7 +202,10 @@ class Exchange:
         await self.send(status, error_body(error), headers)
 
     async def end_with_error(self, status: int, error: ErrorBody, headers: Headers | None = None) -> None:
-        """Tell the client of a failure in the way that is still open: a status, or a last frame (C.3)."""
+        """Tell the client of a failure in the way that is still open: a status, or a last frame.
+
+        See docs/mapping.md#failures-in-a-stream.
+        """
         if self.status == 0:
             await self.send_error(status, error, headers)
         elif self.streaming:

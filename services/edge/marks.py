@@ -1,7 +1,7 @@
 """The mark of a call in the head of its conversation: while it stands, nothing that is new follows an older turn.
 
 It is made beside the upstream call, and taken off by the commit. A call that ends without one takes it off, or, where
-the client may have seen some of its answer, makes it unusable (design, "Conditions").
+the client may have seen some of its answer, makes it unusable (docs/continuity.md#named-conversations).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What of OpenAI's API is relayed with Parley's own key: one row for each path (design, promise 1).
+"""What of OpenAI's API is relayed with Parley's own key: one row for each path (API_REFERENCE.md#with-parleys-own-key).
 
 A path that is not here, or not with this method, is refused there: its answer might be another caller's.
 A row is *free* where it names no id in its path; *by id* where the first `{...}` names what must have been

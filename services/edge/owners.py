@@ -1,7 +1,8 @@
 """Whose an id is: what was not made for a caller is refused before the upstream.
 
 That holds for upstreams that are called with Parley's own key: with it, any caller could reach what others
-made. Where the caller's own bearer is sent, the upstream itself knows whose an id is (design, "Security").
+made. Where the caller's own bearer is sent, the upstream itself knows whose an id is
+(API_REFERENCE.md#with-parleys-own-key).
 """
 
 import asyncio
@@ -173,7 +174,10 @@ async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, conver
 
 
 def refusal(named: Named) -> InvalidRequest:
-    """Return the words for an id that is not the caller's: those for one that is not there (E)."""
+    """Return the words for an id that is not the caller's: those for one that is not there.
+
+    See API_REFERENCE.md#with-parleys-own-key.
+    """
     if named.param == PARENT:
         message = f"Previous response with id '{named.id[:_SHOWN_CHARACTERS]}' not found."
         return InvalidRequest(message, PARENT, "previous_response_not_found")

@@ -1,4 +1,4 @@
-"""Waits for an answer that the upstream works on in the background (translation reference B.4)."""
+"""Waits for an answer that the upstream works on in the background (docs/mapping.md#response-status)."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
 """Carries records from the spool to the stream; no request ever waits for it.
 
 Each record is tried until the stream has it, under its own id, which the stream knows for a while; from
-its second try on it says so, and the consumer looks it up (infrastructure reference 3.3).
+its second try on it says so, and the consumer looks it up.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a request asks of Parley in its headers and its query (design, "Named conversations")."""
+"""What a request asks of Parley in its headers and its query (docs/continuity.md#named-conversations)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

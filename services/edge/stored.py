@@ -1,4 +1,4 @@
-"""Stored completions: the chat API's view of what the upstream keeps as responses (translation reference B.8).
+"""Stored completions: the chat API's view of what the upstream keeps as responses (docs/mapping.md#stored-completions).
 
 `GET` and `DELETE /v1/chat/completions/{id}` and `GET .../{id}/messages`. A list and an update have no
 counterpart upstream, and are not there. A completion that the upstream's own chat endpoint made is asked of that.

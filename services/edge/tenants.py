@@ -1,8 +1,8 @@
 """Who calls, and with which credentials upstream.
 
 A tenant is the keyed hash of the caller's bearer, or of the first of several that belong together; an
-account is the keyed hash of what a call uses upstream: upstream, key, organization and project (design,
-"Tenants"). The keys themselves go nowhere else.
+account is the keyed hash of what a call uses upstream: upstream, key, organization and project
+(docs/architecture.md#guarantees). The keys themselves go nowhere else.
 """
 
 from collections.abc import Mapping, Sequence

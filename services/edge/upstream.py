@@ -24,7 +24,8 @@ ERROR_BODY_LIMIT = 1024 * 1024
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # of a whole answer
 UPSTREAM_ERROR = "x-parley-upstream-error"
 RAW_ERROR_LIMIT = 2048  # of an upstream's error, in bytes, before base64: headers must stay small
-# Statuses that SDKs retry by themselves, though these codes say that it cannot help (G.2).
+# Statuses that SDKs retry by themselves, though these codes say that it cannot help
+# (docs/mapping.md#statuses-and-retries).
 _HOPELESS = frozenset({"insufficient_quota", "credit_balance_exhausted"})
 _PIECE_BYTES = 256 * 1024  # what is handed to the socket at once, so that a large body stalls nobody
 
@@ -86,7 +87,10 @@ class UpstreamTooLarge(TranslationError):
 
 
 class UpstreamTruncated(TranslationError):
-    """A stream ended without its terminal event; what came of it may not pass for whole (C.3)."""
+    """A stream ended without its terminal event; what came of it may not pass for whole.
+
+    See docs/mapping.md#failures-in-a-stream.
+    """
 
     def __init__(self) -> None:
         message = "The upstream closed the stream before the answer was complete."

@@ -1,4 +1,7 @@
-"""What a model can do against what a request asks of it (translation reference A.1, A.5, A.9)."""
+"""What a model can do against what a request asks of it.
+
+See docs/mapping.md#request-fields, #response-format, #fields-that-parley-adds.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Messages of a native chat request: their check, and the input items that say the same (translation reference A.2)."""
+"""Messages of a native chat request: their check, and the input items that say the same (docs/mapping.md#messages)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,7 +31,10 @@ _CALLED: Mapping[str, Mapping[str, Field]] = {
 
 
 def check_messages(messages: list[Any]) -> None:
-    """Raise the 400 for the first message that is malformed, or torn from its tool messages (reference A.2)."""
+    """Raise the 400 for the first message that is malformed, or torn from its tool messages.
+
+    See docs/mapping.md#messages.
+    """
     if not messages:
         raise refuse("empty_array", param="messages")
     waiting: dict[str, None] = {}

@@ -17,7 +17,8 @@ ITEM_TYPES = tuple(ITEM_FIELDS)
 def to_items(value: str | list[Any], param: str = "input") -> list[Json]:
     """The input as checked items, each with a type, an id of its own and content as parts.
 
-    Raises the 400 that OpenAI gives for the first item that is wrong (translation reference A.2, E).
+    Raises the 400 that OpenAI gives for the first item that is wrong (docs/mapping.md#messages,
+    #what-an-upstream-keeps).
     """
     if isinstance(value, str):
         return [_message({"role": "user", "content": value}, f"{param}[0]")]

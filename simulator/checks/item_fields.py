@@ -264,7 +264,7 @@ ITEM_FIELDS: dict[str, Fields] = {
     },
 }
 
-# The prefix an item's own id begins with (translation reference A.2, B.2, and the recordings).
+# The prefix an item's own id begins with (docs/mapping.md#messages, #output-items, and the recordings).
 ID_PREFIXES: dict[str, str] = {
     "message": "msg",
     "function_call": "fc",

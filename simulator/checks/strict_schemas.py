@@ -1,6 +1,6 @@
 """Strict JSON schemas: what is wrong with one, and how a schema is made strict where nobody said whether it is.
 
-Translation reference A.3.1: on Responses a function without `strict` is tried as strict, with its schema normalised;
+docs/mapping.md#function-tools: on Responses a function without `strict` is tried as strict, with its schema normalised;
 one that cannot be normalised stays as it is and is not strict.
 """
 

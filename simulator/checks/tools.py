@@ -17,7 +17,7 @@ _SERVERS = ("server_url", "connector_id", "tunnel_id")
 
 
 def check_tools(tools: list[Any], choice: Any) -> None:
-    """Raise the 400 for the first tool, or the choice, that is wrong (translation reference A.3, A.4)."""
+    """Raise the 400 for the first tool, or the choice, that is wrong (docs/mapping.md#tools, #tool-choice)."""
     for position, tool in enumerate(tools):
         _check_tool(tool, f"tools[{position}]")
     if isinstance(choice, dict):
@@ -63,7 +63,7 @@ def check_function(tool: Json, name: str, param: str) -> None:
 
 
 def check_text_format(text_format: Json) -> None:
-    """Raise the 400 for a `json_schema` format whose name or schema is wrong (translation reference A.5)."""
+    """Raise the 400 for a `json_schema` format whose name or schema is wrong (docs/mapping.md#response-format)."""
     if text_format["type"] != "json_schema":
         return
     name, schema = text_format["name"], text_format["schema"]

@@ -56,7 +56,7 @@ def _resolved(item: Json, account: str, store: Store) -> Json:
 
 
 def _after_compaction(context: list[Json]) -> list[Json]:
-    """A compaction item stands for all that came before it (translation reference E)."""
+    """A compaction item stands for all that came before it (docs/mapping.md#what-an-upstream-keeps)."""
     for position in range(len(context) - 1, -1, -1):
         if context[position]["type"] == "compaction":
             return context[position:]

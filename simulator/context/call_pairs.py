@@ -1,4 +1,7 @@
-"""Calls and their results: every result needs its call before it, every call its result (translation reference E)."""
+"""Calls and their results: every result needs its call before it, every call its result.
+
+See docs/mapping.md#what-an-upstream-keeps.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Which reasoning led to which item: what OpenAI checks when output items are replayed as input.
 
-Translation reference E: a reasoning item is replayed with the item it led to and the other way round, both under
-their ids; or neither.
+docs/mapping.md#what-an-upstream-keeps: a reasoning item is replayed with the item it led to and the other way round,
+both under their ids; or neither.
 """
 
 from collections import OrderedDict
@@ -77,7 +77,10 @@ def check_replay(own: list[Json], request: ResponsesRequest, account: str, linea
 
 
 def check_chain(earlier: list[Json], own: list[Json]) -> None:
-    """Raise the refusal of a chain or conversation that was cut off after a reasoning item (reference E)."""
+    """Raise the refusal of a chain or conversation that was cut off after a reasoning item.
+
+    See docs/mapping.md#what-an-upstream-keeps.
+    """
     following: list[Json | None] = [*earlier[1:], own[0] if own else None]
     for item, after in zip(earlier, following, strict=False):
         if item["type"] == "reasoning" and (after is None or is_input(after)):

@@ -11,7 +11,7 @@ from simulator.wire.json import ENCODER, Json
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_AN_ITEM = 4
 _TOKENS_AN_ATTACHMENT = 765
-# Caching starts at this many tokens (translation reference F.5) and goes on in steps.
+# Caching starts at this many tokens and goes on in steps.
 _CACHE_FROM = 1024
 _CACHE_STEP = 128
 _UNHASHED_KEYS = frozenset({"id", "status"})
@@ -33,7 +33,7 @@ def count_item(item: Json) -> int:
 
 
 def usage(input_tokens: int, cached: int, output_tokens: int, reasoning: int) -> Json:
-    """The `usage` of a Response; `output_tokens` includes the reasoning ones (translation reference B.5)."""
+    """The `usage` of a Response; `output_tokens` includes the reasoning ones (docs/mapping.md#usage)."""
     written = (input_tokens - cached) // _CACHE_STEP * _CACHE_STEP if input_tokens >= _CACHE_FROM else 0
     return {
         "input_tokens": input_tokens,

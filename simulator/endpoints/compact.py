@@ -1,4 +1,4 @@
-"""`POST /v1/responses/compact`: a context made small (reference E)."""
+"""`POST /v1/responses/compact`: a context made small (docs/mapping.md#what-an-upstream-keeps)."""
 
 import time
 

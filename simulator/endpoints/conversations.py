@@ -1,4 +1,4 @@
-"""The endpoints under /v1/conversations (translation reference E)."""
+"""The endpoints under /v1/conversations (docs/mapping.md#what-an-upstream-keeps)."""
 
 from simulator.checks.fields import ARRAY, OBJECT, Field, check_fields
 from simulator.checks.input_items import to_items

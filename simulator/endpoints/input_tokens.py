@@ -1,4 +1,4 @@
-"""`POST /v1/responses/input_tokens`: how many tokens a context has (reference E)."""
+"""`POST /v1/responses/input_tokens`: how many tokens a context has (docs/mapping.md#what-an-upstream-keeps)."""
 
 from simulator.checks.responses_request import to_context_request
 from simulator.context import tokens

@@ -1,4 +1,7 @@
-"""The endpoints of a kept response: retrieve, resume its stream, delete, cancel, list its input (reference E)."""
+"""The endpoints of a kept response: retrieve, resume its stream, delete, cancel, list its input.
+
+See docs/mapping.md#what-an-upstream-keeps.
+"""
 
 from collections.abc import Iterator
 

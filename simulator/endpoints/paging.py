@@ -1,4 +1,7 @@
-"""Lists with `after`, `limit` and `order`, and what `include` shows of their items (translation reference E)."""
+"""Lists with `after`, `limit` and `order`, and what `include` shows of their items.
+
+See docs/mapping.md#what-an-upstream-keeps.
+"""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs

@@ -14,7 +14,7 @@ _MALFORMED = b'event: response.output_text.delta\ndata: {"type":"response.output
 
 
 def to_frame(event: Json) -> bytes:
-    """One event of the Responses stream as one SSE frame (translation reference C, "Wire facts")."""
+    """One event of the Responses stream as one SSE frame (docs/mapping.md#frames)."""
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), encode(event))
 
 

@@ -1,4 +1,4 @@
-"""Output items: what an answer is made of, and each one's form on the wire (translation reference B.2)."""
+"""Output items: what an answer is made of, and each one's form on the wire (docs/mapping.md#output-items)."""
 
 from dataclasses import dataclass, replace
 from functools import singledispatch

@@ -1,4 +1,4 @@
-"""Log probabilities: the same for the same text, in the two forms the wire has (translation reference B.6, C.1)."""
+"""Log probabilities: the same for the same text, in the two forms the wire has (docs/mapping.md#log-probabilities)."""
 
 from typing import Any
 

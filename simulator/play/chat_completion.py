@@ -28,7 +28,7 @@ class Reply:
         self._includes_usage = options.get("include_usage") is True
         self._pads = options.get("include_obfuscation") is not False
         self._wants_logprobs = body.get("logprobs") is True
-        # A request of before tools gets one call, in the form of before tools (translation reference A.6).
+        # A request of before tools gets one call, in the form of before tools (docs/mapping.md#legacy-functions).
         self._is_legacy = bool(body.get("functions"))
         self._choices = range(body.get("n") or 1)
         self._script = scripted
@@ -188,7 +188,7 @@ def _tool_call(call: Call) -> Json:
 
 
 def _nested(annotation: Json) -> Json:
-    """A url_citation in chat's form, where its fields stand under its own name (translation reference B.2.2)."""
+    """A url_citation in chat's form, where its fields stand under its own name (docs/mapping.md#annotations)."""
     return {
         "type": annotation["type"],
         annotation["type"]: {name: value for name, value in annotation.items() if name != "type"},

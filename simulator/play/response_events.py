@@ -1,4 +1,4 @@
-"""A scripted answer as the exact event sequence OpenAI streams (translation reference C.5).
+"""A scripted answer as the exact event sequence OpenAI streams (docs/mapping.md#what-an-upstream-streams).
 
 Each kind of item has one player: the events between its announcement and its end.
 """
@@ -249,7 +249,7 @@ def _interrupting(script: Script, answer: Answer, done: list[Json]) -> Iterator[
 
 
 def _error_event(failure: Failure) -> Json:
-    """Nested, as the live API sends it (recorded), or flat, as the SDK types it (translation reference C.1)."""
+    """Nested, as the live API sends it (recorded), or flat, as the SDK types it (docs/mapping.md#stream-events)."""
     named = {"code": failure.code, "message": failure.message, "param": None}
     return (
         {"type": "error", **named} if failure.is_flat else {"type": "error", "error": {"type": failure.code, **named}}

@@ -27,7 +27,7 @@ _TOOL_USAGE = {
 class Answer:
     """One response on its way: created once, then asked for a snapshot of each state.
 
-    `usage` is the finished answer's `usage` object (translation reference B.5, C.5.8).
+    `usage` is the finished answer's `usage` object (docs/mapping.md#usage, #what-an-upstream-streams).
     """
 
     def __init__(self, request: ResponsesRequest, script: Script, usage: Json, context: list[Json]) -> None:
@@ -67,7 +67,7 @@ class Answer:
 
 
 def _removed(context: list[Json], reason: str) -> list[Json]:
-    """What the API tells about replayed reasoning that it left out (translation reference E)."""
+    """What the API tells about replayed reasoning that it left out (docs/mapping.md#what-an-upstream-keeps)."""
     return [
         {"id": item["id"], "action": "removed", "type": "reasoning", "reason": reason or "organization_mismatch"}
         for item in context

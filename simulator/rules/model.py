@@ -14,34 +14,34 @@ MODEL: Mapping[str, Rule] = {
     ),
     "not_for_responses": Rule(
         "A chat-only model (search-preview, audio) on /v1/responses",
-        f"reference A.1 (model); wording: {KNOWN}",
+        f"docs/mapping.md#what-an-upstream-refuses; wording: {KNOWN}",
         "The requested model '{model}' cannot be used with the Responses API.",
         "model",
         "unsupported_model",
     ),
     "not_for_chat": Rule(
         "A Responses-only model (-pro, codex, deep-research, computer-use) on the native chat endpoint",
-        f"reference A.1 (model); wording: {KNOWN}",
+        f"docs/mapping.md#what-an-upstream-refuses; wording: {KNOWN}",
         "This model is only supported in v1/responses and not in v1/chat/completions.",
         "model",
         status=404,
     ),
     "unsupported_parameter": Rule(
         "`temperature`, `top_p` or `top_logprobs` to a model that reasons; `reasoning` to one that does not",
-        "recorded reasoning-model-temperature-error; reference A.1",
+        "recorded reasoning-model-temperature-error; docs/mapping.md#what-an-upstream-refuses",
         "Unsupported parameter: '{param}' is not supported with this model.",
         "{param}",
     ),
     "unsupported_value": Rule(
         "A reasoning effort or a verbosity that the model does not know",
-        f"reference A.1; wording: {KNOWN}",
+        f"docs/mapping.md#what-an-upstream-refuses; wording: {KNOWN}",
         "Unsupported value: '{value}' is not supported with the '{model}' model. Supported values are: {supported}.",
         "{param}",
         "unsupported_value",
     ),
     "encrypted_include": Rule(
         "`reasoning.encrypted_content` in include for a model that does not reason",
-        f"reference A.9; wording: {KNOWN}",
+        f"docs/mapping.md#what-an-upstream-refuses; wording: {KNOWN}",
         "Encrypted content is not supported with this model.",
         "include",
     ),
@@ -53,20 +53,20 @@ MODEL: Mapping[str, Rule] = {
     ),
     "schemas_unsupported": Rule(
         "`json_schema` to a model that knows only `json_object`",
-        "reference A.5",
+        "docs/mapping.md#response-format",
         "Invalid parameter: '{param}' of type 'json_schema' is not supported with this model.",
         "{param}",
     ),
     "context_length": Rule(
         "More input than the model's context window, without `truncation: auto`",
-        "reference G.2, A.9",
+        "docs/mapping.md#what-an-upstream-refuses",
         "Your input exceeds the context window of this model. Please adjust your input and try again.",
         "input",
         "context_length_exceeded",
     ),
     "chat_tools_with_reasoning": Rule(
         "Function tools on the native chat endpoint for gpt-5.4 and later, unless `reasoning_effort` is `none`",
-        "reference, Why bridge at all",
+        "docs/mapping.md#why-calls-are-translated",
         "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. "
         "To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
         "reasoning_effort",
@@ -80,7 +80,7 @@ MODEL: Mapping[str, Rule] = {
     ),
     "chat_sampling": Rule(
         "Another `temperature` or `top_p` than 1 on the native chat endpoint for a model that reasons",
-        f"reference A.1; wording: {KNOWN}",
+        f"docs/mapping.md#what-an-upstream-refuses; wording: {KNOWN}",
         "Unsupported value: '{param}' does not support {value} with this model. Only the default (1) value is "
         "supported.",
         "{param}",
@@ -88,7 +88,7 @@ MODEL: Mapping[str, Rule] = {
     ),
     "chat_unsupported": Rule(
         "`stop`, penalties, `logit_bias` or `logprobs` on the native chat endpoint for a model that reasons",
-        "reference A.8",
+        "docs/mapping.md#what-an-upstream-refuses",
         "Unsupported parameter: '{param}' is not supported with this model.",
         "{param}",
         "unsupported_parameter",

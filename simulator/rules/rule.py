@@ -1,6 +1,6 @@
 """What one rule is: the words of a refusal, and where they are known from.
 
-Sources name sections of the translation reference, the official SDK (3.54) or a recorded exchange. `KNOWN` marks
+Sources name sections of docs/mapping.md, the official SDK (3.54) or a recorded exchange. `KNOWN` marks
 wordings that neither holds: a test may rely on the refusal and its code, not on every word.
 """
 

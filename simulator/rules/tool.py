@@ -7,13 +7,13 @@ from simulator.rules.rule import KNOWN, SDK, Rule
 TOOLS: Mapping[str, Rule] = {
     "tool_choice_unknown": Rule(
         "A tool choice that names an undeclared tool",
-        "reference A.4",
+        "docs/mapping.md#tool-choice",
         "Tool choice '{name}' not found in 'tools' parameter.",
         "tool_choice",
     ),
     "tool_choice_alone": Rule(
         "`tool_choice: required` without tools",
-        f"reference A.4; wording: {KNOWN}",
+        f"docs/mapping.md#tool-choice; wording: {KNOWN}",
         "Tool choice 'required' must be specified with 'tools' parameter.",
         "tool_choice",
     ),
@@ -26,28 +26,28 @@ TOOLS: Mapping[str, Rule] = {
     ),
     "function_schema": Rule(
         "A function schema that is no object, or breaks the strict rules while `strict` is true",
-        f"reference A.3.1; wording: {KNOWN}",
+        f"docs/mapping.md#what-an-upstream-refuses; wording: {KNOWN}",
         "Invalid schema for function '{name}': {fault}",
         "{param}",
         "invalid_function_parameters",
     ),
     "format_schema": Rule(
         "A `text.format` schema that is no object, or breaks the strict rules while `strict` is true",
-        f"reference A.5; wording: {KNOWN}",
+        f"docs/mapping.md#response-format; wording: {KNOWN}",
         "Invalid schema for response_format '{name}': {fault}",
         "{param}",
         "invalid_json_schema",
     ),
     "chat_tool_type": Rule(
         "A hosted tool on the native chat endpoint",
-        "reference A.3.4",
+        "docs/mapping.md#hosted-tools",
         "Invalid value: '{value}'. Supported values are: 'function' and 'custom'.",
         "{param}",
         "invalid_value",
     ),
     "chat_choice_alone": Rule(
         "`tool_choice` without tools on the native chat endpoint",
-        "reference A.4",
+        "docs/mapping.md#tool-choice",
         "'tool_choice' is only allowed when 'tools' are specified.",
         "tool_choice",
     ),

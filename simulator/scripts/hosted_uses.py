@@ -24,7 +24,10 @@ _MENTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def compaction(request: ResponsesRequest, context: list[Json], account: str) -> list[OutputItem]:
-    """The compaction item, where the input asks for one or has outgrown the request's threshold (reference E)."""
+    """The compaction item, where the input asks for one or has outgrown the request's threshold.
+
+    See docs/mapping.md#what-an-upstream-keeps.
+    """
     asked = bool(context) and context[-1]["type"] == "compaction_trigger"
     size = sum(map(tokens.count_item, context))
     thresholds = [entry.get("compact_threshold") for entry in request.params.get("context_management", ())]

@@ -13,7 +13,7 @@ INVALID_REQUEST = "invalid_request_error"
 
 
 class ApiError(Exception):
-    """An answer that is an error: an HTTP status and OpenAI's envelope (translation reference G.1).
+    """An answer that is an error: an HTTP status and OpenAI's envelope (docs/mapping.md#the-envelope).
 
     `rule` is the name of the broken rule in `rules.book`, "" for a failure that a script asked for.
     """
@@ -48,7 +48,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class HttpFailure:
-    """How one status looks when a script asks for it (translation reference G.2)."""
+    """How one status looks when a script asks for it (docs/mapping.md#statuses-and-retries)."""
 
     type: str
     code: str | None

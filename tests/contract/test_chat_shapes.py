@@ -13,9 +13,9 @@ from libs.translate.sse import FrameParser
 from tests.support import golden, recordings
 
 _FILES = recordings.found("chat/*.yaml")
-# Recorded before caches were written (B.5), from models that never have log probabilities; elsewhere that key is
-# always there, null (B.1).
-# What only pads a chunk is not sent (C.1).
+# Recorded before caches were written (docs/mapping.md#usage), from models that never have log probabilities; elsewhere
+# that key is always there, null (docs/mapping.md#the-completion). What only pads a chunk is not sent
+# (docs/mapping.md#request-fields).
 OURS, THEIRS = {"logprobs", "cache_write_tokens"}, {"obfuscation"}
 OPTIONAL = {"service_tier", "tool_calls", "usage"}
 # Cases that ask for nothing beyond what was recorded.

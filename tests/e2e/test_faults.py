@@ -1,4 +1,7 @@
-"""Processes die while calls run: what the design promises, and recovery without restarting the others."""
+"""Processes die while calls run: what Parley promises, and recovery without restarting the others.
+
+See docs/architecture.md#guarantees.
+"""
 
 import signal
 import threading

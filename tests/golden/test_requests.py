@@ -1,4 +1,4 @@
-"""Every row of the reference's tables of requests, as a case: what a client asks, and what goes up or why nothing does.
+"""Every row of docs/mapping.md's tables of requests, as a case: what a client asks, and what goes up or why not.
 
 A case is a folder in `requests`: `chat_request.json`, and `profile.json` where the upstream is not the usual one, are
 written by hand. `pytest tests/golden --rewrite` writes the rest anew: `responses_request.json` with what was
@@ -76,4 +76,4 @@ def test_every_row_has_its_cases_and_every_case_a_row() -> None:
 
 def test_every_field_of_chat_is_a_row() -> None:
     fields = completion_create_params.CompletionCreateParamsBase.__annotations__.keys() | {"stream"}
-    assert fields - ROWS["A.1"].keys() == set()
+    assert fields - ROWS["request-fields"].keys() == set()

@@ -1,6 +1,6 @@
 -- One row per model call (libs/schemas/records.py, CallRecord). Rows are written once and never changed.
 -- The deduplication windows make an insert repeated with its token a no-op; the replicated pair counts
--- where the database turns MergeTree into its replicated form (infrastructure reference 3.1).
+-- where the database turns MergeTree into its replicated form.
 -- tenant, model and model_requested are cut to 256 characters before they get here.
 CREATE TABLE IF NOT EXISTS calls
 (

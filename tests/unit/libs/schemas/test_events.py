@@ -130,7 +130,7 @@ def test_a_response_may_stand_in_the_event_itself() -> None:
     assert isinstance(event, events.ResponseCompleted) and event.response.id == "resp_1"
 
 
-# -- the table (C.1) --------------------------------------------------------------------------------
+# -- the table (docs/mapping.md#stream-events) ------------------------------------------------------
 
 
 def _official() -> set[str]:
