@@ -98,8 +98,7 @@ class HandoffRecord(Record, frozen=True, kw_only=True, tag="handoff"):
 RECORD_TYPES: tuple[type[Record], ...] = tuple(Record.__subclasses__())
 
 RECORD_ENCODER = msgspec.json.Encoder()
-# Noqa: UP007 - made of a tuple.
-RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Union[RECORD_TYPES])
+RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Union[RECORD_TYPES])  # noqa: UP007 - made of a tuple
 
 
 def kind(record_type: type[Record]) -> str:
