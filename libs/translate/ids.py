@@ -3,6 +3,9 @@
 `resp_x` is `chatcmpl-x`. An id of another form, as compatible servers make them, is kept whole behind a mark.
 """
 
+# The name of Parley's own calls that ask for the approval of an MCP tool (docs/mapping.md#approvals).
+APPROVAL = "mcp_approval"
+
 _RESPONSE, _COMPLETION, _KEPT = "resp_", "chatcmpl-", "~"
 
 

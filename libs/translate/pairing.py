@@ -14,9 +14,8 @@ import msgspec
 
 from libs.schemas.chat import ToolCall
 from libs.translate.errors import InvalidRequest
+from libs.translate.ids import APPROVAL
 
-# The name of Parley's own calls that ask for the approval of an MCP tool (docs/mapping.md#approvals).
-APPROVAL = "mcp_approval"
 _APPROVAL_ID = "mcpr_"
 
 

@@ -19,10 +19,10 @@ from libs.translate.assembly import Parts, lost, to_body, to_plan
 from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest, missing, unsupported
 from libs.translate.formats import needs_json, sends_schema
+from libs.translate.ids import APPROVAL
 from libs.translate.legacy import uses_functions
 from libs.translate.limits import to_choices, to_output_limit, to_stops
 from libs.translate.messages import Input, to_input
-from libs.translate.pairing import APPROVAL
 from libs.translate.parts import Terms
 from libs.translate.told import to_told
 from libs.translate.tool_choice import Choice, read_choice, to_tool_choice

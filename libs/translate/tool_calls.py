@@ -9,7 +9,7 @@ import msgspec
 
 from libs.schemas.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
 from libs.schemas.output import ApprovalItem, CustomCallItem, FunctionCallItem
-from libs.translate.pairing import APPROVAL
+from libs.translate.ids import APPROVAL
 from libs.translate.spoken import Spoken
 
 CallItem = FunctionCallItem | CustomCallItem | ApprovalItem
