@@ -14,8 +14,8 @@ from libs.translate.finish import ended_natively
 from libs.translate.sse import FrameParser, FrameTooLarge
 from libs.translate.upstream_errors import read_error
 from services.edge.calls import Call
+from services.edge.id_kinds import Kind
 from services.edge.made import Made
-from services.edge.openai_paths import Kind
 from services.edge.tap import MAX_BODY_BYTES
 
 

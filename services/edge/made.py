@@ -21,7 +21,7 @@ from libs.schemas.subjects import CLAIM, RELEASE, Subject
 from services.edge import owners, state
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
-from services.edge.openai_paths import ROUTED, Kind
+from services.edge.id_kinds import ROUTED, Kind
 from services.edge.tenants import Caller
 
 MAX_CLAIMED = 256  # ids in one claim

@@ -21,9 +21,9 @@ from libs.translate.errors import InvalidRequest
 from services.edge import named_ids, state
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
+from services.edge.id_kinds import SHAREABLE, Kind
 from services.edge.media import text_too_large
 from services.edge.named_ids import PARENT, Named, Names
-from services.edge.openai_paths import SHAREABLE, Kind
 from services.edge.tenants import Caller
 
 INLINE_BYTES = 32 * 1024  # a larger body is read in a thread: the worst of them take 10 ms
