@@ -1,6 +1,5 @@
 """/v1/parley/conversations: what Parley holds of a caller's conversations, to be seen and to be erased."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,20 +8,18 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from libs.runtime.logs import Log
-from libs.schemas.bus import ConversationInfo, DeleteRequest, ListRequest, ReadRequest, StoredResponse
+from libs.schemas.bus import ConversationInfo, DeleteRequest, ListRequest, ReadRequest
 from libs.schemas.subjects import DELETE, LIST, READ
-from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.errors import InvalidRequest
 from libs.translate.naming import check_name
-from services.edge import paths, state
+from services.edge import state
+from services.edge.deletion import delete_upstream
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
 
 PREFIX = "/v1/parley/conversations"
 MAX_PAGE = 100
-_DELETIONS = 8  # at once, of one conversation
-_DELETION_SECONDS = 10.0
-_GONE = (200, 202, 204, 404)
 
 _LIMIT = re.compile(r"\d{1,4}", re.ASCII)
 _ENCODER = msgspec.json.Encoder()
@@ -86,38 +83,6 @@ async def _delete(edge: Edge, exchange: Exchange, caller: Caller, token: str) ->
 _Show = Callable[[Edge, Exchange, Caller, str], Awaitable[dict[str, Any]]]
 _OF_ALL: dict[str, _Show] = {"GET": _list}
 _OF_ONE: dict[str, _Show] = {"GET": _read, "DELETE": _delete}
-
-
-async def delete_upstream(edge: Edge, exchange: Exchange, caller: Caller, stored: list[StoredResponse]) -> int:
-    """Delete responses where they are stored; return how many could not be, which is logged."""
-    room = asyncio.Semaphore(_DELETIONS)
-
-    async def deleted(response: StoredResponse) -> bool:
-        async with room:
-            return await _deleted(edge, caller, response)
-
-    done = await asyncio.gather(*map(deleted, stored))
-    failures = done.count(False)
-    if failures:
-        log.warning("responses_not_deleted", request_id=exchange.request_id, failures=failures, responses=len(done))
-    return failures
-
-
-async def _deleted(edge: Edge, caller: Caller, response: StoredResponse) -> bool:
-    upstream = next((one for one in edge.config.upstream if one.name == response.upstream), None)
-    segment = paths.to_segment(response.response_id, slashes=True)
-    if upstream is None or segment is None:
-        return False
-    headers = edge.upstreams.auth_headers(upstream, caller)
-    path = f"/responses/{segment}"
-    try:
-        async with (
-            asyncio.timeout(_DELETION_SECONDS),
-            edge.upstreams.request(upstream, "DELETE", path, headers=headers) as answer,
-        ):
-            return answer.status in _GONE
-    except (TranslationError, TimeoutError):
-        return False
 
 
 def _shown(info: ConversationInfo) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from libs.schemas.records import Outcome
 from libs.translate.errors import TranslationError
 from libs.translate.keeping import to_commit, withheld
 from services.edge import state
-from services.edge.conversations import delete_upstream
+from services.edge.deletion import delete_upstream
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange
 from services.edge.marks import Mark
