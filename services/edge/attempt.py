@@ -27,22 +27,17 @@ from libs.translate.told import to_told
 from services.edge import outcomes
 from services.edge.answers import Ending, Renderer, TypedRenderer, renderers, tell_differences
 from services.edge.edge import Edge
+from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
 from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
 from services.edge.made import made
 from services.edge.marks import Mark
-from services.edge.model_call import ModelCall, UpstreamRefused
-from services.edge.own_key import UpstreamKeyRefused
+from services.edge.model_call import ModelCall
 from services.edge.owners import guarded
 from services.edge.push import Pushed, Take
 from services.edge.stale import Stale, find_stale
 from services.edge.tenants import Caller
-from services.edge.upstream import (
-    UPSTREAM_ERROR,
-    UpstreamTooLarge,
-    UpstreamTruncated,
-    error_headers,
-)
+from services.edge.upstream import UPSTREAM_ERROR, error_headers
 
 DRAIN_SECONDS = 5.0  # for the usage of answers that a stop sequence ended
 

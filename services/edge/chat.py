@@ -26,7 +26,8 @@ from libs.translate.options import CONTINUITY_HEADER, merged
 from libs.translate.routing import MATCHED_CHARACTERS, Route, bypassed
 from services.edge import owners, state
 from services.edge.attempt import Attempt
-from services.edge.edge import ConversionRefused, Edge
+from services.edge.edge import Edge
+from services.edge.errors import ConversionRefused
 from services.edge.exchange import Exchange
 from services.edge.failures import CONVERSATION_BUSY
 from services.edge.handoffs import tell

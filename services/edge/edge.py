@@ -16,13 +16,12 @@ from libs.runtime.errors import BusError, MessageTooLarge, ReplyTooLarge
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
 from libs.schemas.config import Config, Upstream
-from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT
-from libs.translate.errors import TranslationError
 from libs.translate.lift import Skeleton
 from services.edge.calls import RecordSink
 from services.edge.claims import Claims
+from services.edge.errors import ConversionRefused, Overloaded, UpstreamUnknown
 from services.edge.exchange import Exchange
 from services.edge.media import text_too_large
 from services.edge.outbox import Outbox
@@ -33,38 +32,6 @@ from services.edge.unchained import Unchained
 from services.edge.upstream import Upstreams
 
 log = Log("parley.edge")
-
-
-class Overloaded(TranslationError):
-    """The cluster cannot convert a request at this moment; nothing was sent upstream."""
-
-    def __init__(self) -> None:
-        error = ErrorBody(
-            message="Parley cannot take your request at this moment. Try again shortly.",
-            type="service_unavailable_error",
-            code="server_is_overloaded",
-        )
-        super().__init__(503, error)
-
-
-class UpstreamUnknown(TranslationError):
-    """The converter chose an upstream that is not in this edge's configuration: the two have not the same."""
-
-    def __init__(self) -> None:
-        error = ErrorBody(
-            message="Parley's own services do not agree on its upstreams. Try again shortly.",
-            type="service_unavailable_error",
-            code="upstream_unknown",
-        )
-        super().__init__(503, error)
-
-
-class ConversionRefused(TranslationError):
-    """The converter refused the request, as `refused` says."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(refused.status, refused.error)
-        self.refused = refused
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):

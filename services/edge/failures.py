@@ -11,10 +11,8 @@ from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
+from services.edge.errors import KEY_REFUSED, StateUnavailable, UpstreamRefused
 from services.edge.exchange import Abort, ClientGone, Exchange
-from services.edge.model_call import UpstreamRefused
-from services.edge.own_key import KEY_REFUSED
-from services.edge.state import StateUnavailable
 
 RETRY_AFTER = {"retry-after": "1"}
 # Codes whose status says something else to a client than is true: whether a repetition helps.

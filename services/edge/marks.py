@@ -19,8 +19,8 @@ from libs.schemas.subjects import MARK, MARK_SECONDS
 from libs.translate.options import CONTINUITY_HEADER
 from services.edge import state
 from services.edge.edge import Edge, travels
+from services.edge.errors import StateUnavailable
 from services.edge.exchange import Exchange
-from services.edge.state import StateUnavailable
 from services.edge.tenants import Caller
 
 MARKED_SECONDS = 0.25  # a call waits no longer for its mark, counted from its start: few answers begin sooner

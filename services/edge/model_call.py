@@ -11,7 +11,6 @@ import aiohttp
 
 from libs.schemas.bus import Converted
 from libs.schemas.config import Upstream
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.halves import read, sound
 from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.translate.errors import TranslationError
@@ -21,26 +20,11 @@ from libs.translate.upstream_errors import read_error, to_chat_error
 from services.edge import calls
 from services.edge.answers import Renderer
 from services.edge.edge import Edge
+from services.edge.errors import UpstreamMalformed, UpstreamRefused
 from services.edge.exchange import Exchange
 from services.edge.polling import settled
 from services.edge.tenants import Caller
-from services.edge.upstream import (
-    MAX_RESPONSE_BYTES,
-    UpstreamMalformed,
-    error_headers,
-    read_limited,
-    read_refusal,
-    told_headers,
-)
-
-
-class UpstreamRefused(TranslationError):
-    """The upstream answered with an error status; `headers` go to the client, `told` is what it said."""
-
-    def __init__(self, status: int, error: ErrorBody, headers: dict[str, str], told: UpstreamErrorBody) -> None:
-        super().__init__(status, error)
-        self.headers = headers
-        self.told = told
+from services.edge.upstream import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
 
 
 class ModelCall:

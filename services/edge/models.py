@@ -10,10 +10,10 @@ from libs.schemas.config import Upstream
 from libs.schemas.halves import read
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
+from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable
 from services.edge.exchange import Exchange
-from services.edge.own_key import UpstreamKeyRefused
 from services.edge.tenants import Caller
-from services.edge.upstream import UpstreamMalformed, UpstreamUnreachable, read_limited
+from services.edge.upstream import read_limited
 
 _LIMIT = 4 * 1024 * 1024
 

@@ -15,8 +15,8 @@ from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.halves import read
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import is_about_key, speaks_of_key
+from services.edge.errors import KEY_REFUSED, UpstreamKeyRefused
 
-KEY_REFUSED = "upstream_key_refused"
 MAX_HELD_BYTES = 1024 * 1024  # of an event that may be such an answer
 INSPECTED_BYTES = 256 * 1024  # a failed response is no longer than that, unless its request was
 
@@ -25,14 +25,6 @@ _FRAME_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _HEAD_BYTES = 96  # of a frame: enough to see whether it is an error
 
 log = Log("parley.edge")
-
-
-class UpstreamKeyRefused(TranslationError):
-    """The upstream refused Parley's own key."""
-
-    def __init__(self) -> None:
-        message = "The upstream refused the key of this deployment. Its operator must replace it."
-        super().__init__(502, ErrorBody(message=message, type="server_error", code=KEY_REFUSED))
 
 
 class _Told(msgspec.Struct):

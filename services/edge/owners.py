@@ -20,6 +20,7 @@ from libs.schemas.subjects import MAX_MESSAGE_BYTES, READ
 from libs.translate.errors import InvalidRequest
 from services.edge import named_ids, state
 from services.edge.edge import Edge, travels
+from services.edge.errors import StateUnavailable
 from services.edge.exchange import Exchange
 from services.edge.id_kinds import SHAREABLE, Kind
 from services.edge.media import text_too_large
@@ -109,7 +110,7 @@ async def find(edge: Edge, exchange: Exchange, caller: Caller, names: Iterable[s
         told = await _ask(edge, wanted, travels(exchange, caller, seconds=state.OWNER_SECONDS))
     except BusError as error:
         log.warning("owner_unknown", request_id=exchange.request_id, error=type(error).__name__)
-        raise state.StateUnavailable from None
+        raise StateUnavailable from None
     upstreams = {upstream.name: upstream for upstream in edge.config.upstream}
     owners = {one: owner for one in wanted if (owner := edge.claims.get(caller.tenant, one)) is not None}
     owners |= told

@@ -19,12 +19,13 @@ from libs.translate.upstream_errors import read_error
 from services.edge import outcomes, paths
 from services.edge.calls import Call
 from services.edge.edge import Edge
+from services.edge.errors import UpstreamTruncated
 from services.edge.exchange import Exchange, chat_error_frame
 from services.edge.made import Made
 from services.edge.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.push import Pushed
 from services.edge.tenants import Caller
-from services.edge.upstream import HOP_BY_HOP, UpstreamTruncated, read_beginning, relayed_headers
+from services.edge.upstream import HOP_BY_HOP, read_beginning, relayed_headers
 
 # Ours to set, or none of the upstream's business.
 _NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization", "openai-project", "traceparent"}

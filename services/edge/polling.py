@@ -11,9 +11,10 @@ from libs.translate.errors import TranslationError
 from libs.translate.finish import is_unfinished
 from services.edge import paths
 from services.edge.edge import Edge
+from services.edge.errors import UpstreamMalformed, UpstreamUnreachable
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
-from services.edge.upstream import MAX_RESPONSE_BYTES, UpstreamMalformed, UpstreamUnreachable, read_limited
+from services.edge.upstream import MAX_RESPONSE_BYTES, read_limited
 
 POLL_SECONDS = (0.5, 1.0, 2.0, 4.0)  # the last repeats
 MAX_FAILURES = 5  # in a row: the answer was paid for, and one bad moment of the upstream must not lose it

@@ -18,6 +18,7 @@ from libs.translate.errors import TranslationError
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import named_ids, openai_paths, owners, paths
 from services.edge.edge import Edge
+from services.edge.errors import StateUnavailable
 from services.edge.exchange import Exchange
 from services.edge.id_kinds import ROUTED, Kind
 from services.edge.made import Made, item_ids, made, release
@@ -25,7 +26,6 @@ from services.edge.media import skeleton
 from services.edge.named_ids import Named, Names
 from services.edge.openai_paths import Place, Row
 from services.edge.passthrough import forwarded_headers, pass_through
-from services.edge.state import StateUnavailable
 from services.edge.tap import MAX_CLAIMED_BYTES
 from services.edge.tenants import Caller
 

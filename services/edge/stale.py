@@ -8,8 +8,8 @@ from libs.translate.chained import NotChained
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.options import PARENT_QUERY
 from libs.translate.upstream_errors import is_stale
+from services.edge.errors import UpstreamRefused
 from services.edge.exchange import Exchange
-from services.edge.model_call import UpstreamRefused
 from services.edge.said import Told
 
 _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGNORECASE)

@@ -17,10 +17,9 @@ from libs.schemas.bus import (
     StateStatus,
     StateStatusRequest,
 )
-from libs.schemas.errors import ErrorBody
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS, Subject
-from libs.translate.errors import TranslationError
 from services.edge.edge import Edge, travels
+from services.edge.errors import StateUnavailable
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller
 
@@ -30,18 +29,6 @@ Rep = TypeVar("Rep")
 OWNER_SECONDS = 1.0  # a relayed request waits no longer to be told whose its id is
 
 log = Log("parley.edge")
-
-
-class StateUnavailable(TranslationError):
-    """The state service does not answer, and the request is about what it holds."""
-
-    def __init__(self) -> None:
-        error = ErrorBody(
-            message="Parley cannot reach its conversations at this moment. Try again shortly.",
-            type="service_unavailable_error",
-            code="state_unavailable",
-        )
-        super().__init__(503, error)
 
 
 async def ask(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[Req, Rep], request: Req) -> Rep:

@@ -23,14 +23,15 @@ from libs.translate.stored import (
     to_stored_messages,
 )
 from libs.translate.upstream_errors import read_error, to_chat_error
-from services.edge import owners, paths, state
+from services.edge import owners, paths
 from services.edge.edge import Edge
+from services.edge.errors import StateUnavailable, UpstreamMalformed
 from services.edge.exchange import Exchange
 from services.edge.made import release
 from services.edge.model_call import decode_response
 from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.tenants import Caller
-from services.edge.upstream import MAX_RESPONSE_BYTES, UpstreamMalformed, read_limited, read_refusal
+from services.edge.upstream import MAX_RESPONSE_BYTES, read_limited, read_refusal
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class StoredEndpoint:
         native = owners.name("completion", name)
         try:
             found = await owners.find(self._edge, exchange, caller, [native, upstream_id])
-        except state.StateUnavailable:
+        except StateUnavailable:
             if guards:
                 raise
             return None, None

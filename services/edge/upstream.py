@@ -17,6 +17,7 @@ from libs.schemas.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import read_error
 from services.edge.aiohttp_seam import connector, put_back
+from services.edge.errors import UpstreamMalformed, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from services.edge.own_key import OwnKey
 from services.edge.tenants import Caller, Tenants
 
@@ -48,53 +49,6 @@ HOP_BY_HOP = frozenset(
 _NOT_RETURNED = HOP_BY_HOP | {"set-cookie", "date", "server", "alt-svc", "strict-transport-security"}
 _PASSED = ("retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version")
 _PASSED_PREFIXES = ("x-ratelimit-",)
-
-
-class UpstreamUnreachable(TranslationError):
-    """No connection, or one that broke before the answer began."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            502,
-            ErrorBody(message="The upstream could not be reached.", type="server_error", code="upstream_unreachable"),
-        )
-
-
-class UpstreamTimeout(TranslationError):
-    """No answer began in time."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            504,
-            ErrorBody(message="The upstream did not answer in time.", type="server_error", code="upstream_timeout"),
-        )
-
-
-class UpstreamMalformed(TranslationError):
-    """The answer cannot be read: it is no JSON, no Response object, or broke off."""
-
-    def __init__(self) -> None:
-        message = "The upstream's answer cannot be read."
-        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_malformed"))
-
-
-class UpstreamTooLarge(TranslationError):
-    """The answer, or one event of it, is longer than may be held in memory."""
-
-    def __init__(self) -> None:
-        message = "The upstream's answer is larger than Parley reads."
-        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_too_large"))
-
-
-class UpstreamTruncated(TranslationError):
-    """A stream ended without its terminal event; what came of it may not pass for whole.
-
-    See docs/mapping.md#failures-in-a-stream.
-    """
-
-    def __init__(self) -> None:
-        message = "The upstream closed the stream before the answer was complete."
-        super().__init__(502, ErrorBody(message=message, type="server_error", code="upstream_stream_truncated"))
 
 
 def told_headers(headers: Mapping[str, str]) -> dict[str, str]:

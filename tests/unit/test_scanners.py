@@ -34,7 +34,8 @@ from libs.translate.sse import FrameParser
 from libs.translate.stop import StopFilter
 from services.analytics import read_only
 from services.edge import openai_paths, paths, stale
-from services.edge.own_key import OwnKey, StreamGuard, UpstreamKeyRefused
+from services.edge.errors import UpstreamKeyRefused
+from services.edge.own_key import OwnKey, StreamGuard
 
 parser: Any = importlib.import_module("re._parser")
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from libs.schemas.bus import MarkReply, MarkRequest
 from libs.schemas.plan import MarkPlan
 from libs.schemas.subjects import MARK
 from services.edge import marks
+from services.edge.errors import StateUnavailable
 from services.edge.exchange import Exchange
 from services.edge.marks import Mark
-from services.edge.state import StateUnavailable
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
 
 PLAN = MarkPlan(scope="5c", conversation="c", asked="aa", start="bb")

@@ -6,7 +6,8 @@ import pytest
 
 from libs.schemas.config import Upstream
 from libs.schemas.errors import ErrorBody
-from services.edge.own_key import MAX_HELD_BYTES, OwnKey, StreamGuard, UpstreamKeyRefused
+from services.edge.errors import UpstreamKeyRefused
+from services.edge.own_key import MAX_HELD_BYTES, OwnKey, StreamGuard
 
 KEY = "sk-own-9f3b7c21d8e64a50"
 
