@@ -16,7 +16,7 @@ import msgspec
 from libs.runtime.errors import StartError
 from libs.schemas import config as schema
 from libs.schemas.config import Config, Upstream
-from libs.schemas.fields import FIELDS
+from libs.schemas.wire.fields import FIELDS
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "edge": schema.Edge,

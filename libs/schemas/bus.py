@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from libs.schemas.config import ContinuityWish
-from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import Continuity, Format, MarkPlan, StreamPlan
+from libs.schemas.wire.errors import ErrorBody
 
 # -- converter --------------------------------------------------------------------------------------
 

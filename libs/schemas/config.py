@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.schemas.fields import Policy
 from libs.schemas.plan import ReasoningField
-from libs.schemas.tool_types import HOSTED
+from libs.schemas.wire.fields import Policy
+from libs.schemas.wire.tool_types import HOSTED
 
 Bridge = Literal["translate", "bypass"]
 # What a request may ask for, and what an upstream's configuration says: `auto` replays, and chains where the client

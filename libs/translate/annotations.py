@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Raw
 
-from libs.schemas.completion import Annotation, UrlCitation
-from libs.schemas.parts import OutputAnnotation, decode_annotation
+from libs.schemas.wire.completion import Annotation, UrlCitation
+from libs.schemas.wire.parts import OutputAnnotation, decode_annotation
 
 TextKey = tuple[int, int]  # output index, content index
 

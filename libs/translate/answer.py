@@ -10,11 +10,12 @@ from typing import Any
 
 from msgspec import Raw
 
-from libs.schemas import events
-from libs.schemas.completion import AudioOut, ChunkChoice, Delta, ImageOut
-from libs.schemas.errors import ErrorBody
-from libs.schemas.halves import REPLACEMENT
-from libs.schemas.output import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire import events
+from libs.schemas.wire.completion import AudioOut, ChunkChoice, Delta, ImageOut
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.halves import REPLACEMENT
+from libs.schemas.wire.output import (
     ApprovalItem,
     CustomCallItem,
     FunctionCallItem,
@@ -25,8 +26,7 @@ from libs.schemas.output import (
     UnknownItem,
     decode_item,
 )
-from libs.schemas.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
-from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
 from libs.translate import reasoning
 from libs.translate.errors import UpstreamFailed
 from libs.translate.floor import Floor

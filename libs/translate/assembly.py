@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Profile
-from libs.schemas.fields import FIELDS, SHARED
 from libs.schemas.plan import Format, StreamPlan
-from libs.schemas.responses import Reasoning, ResponsesRequest, ResponsesStreamOptions, ToolChoiceParam
+from libs.schemas.wire.chat import ChatRequest
+from libs.schemas.wire.fields import FIELDS, SHARED
+from libs.schemas.wire.responses import Reasoning, ResponsesRequest, ResponsesStreamOptions, ToolChoiceParam
 from libs.translate.body import is_given
 from libs.translate.formats import is_structured, to_text
 from libs.translate.limits import OutputLimit, to_top_logprobs

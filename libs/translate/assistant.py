@@ -6,8 +6,8 @@ See docs/mapping.md#assistant-messages.
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.chat import NO_RAW, ContentPart, Message, ToolCall
-from libs.schemas.responses import (
+from libs.schemas.wire.chat import NO_RAW, ContentPart, Message, ToolCall
+from libs.schemas.wire.responses import (
     CustomToolCallIn,
     FunctionCallIn,
     InputItem,
@@ -17,7 +17,7 @@ from libs.schemas.responses import (
     ReasoningTextIn,
     RefusalIn,
 )
-from libs.schemas.tool_types import NESTED
+from libs.schemas.wire.tool_types import NESTED
 from libs.translate.body import is_given
 from libs.translate.errors import NeedsNative, missing, unexpected, unsupported
 from libs.translate.pairing import Pair

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Raw
 from msgspec import inspect as shapes
 
-from libs.schemas.chat import NO_RAW
-from libs.schemas.halves import UNREADABLE
+from libs.schemas.wire.chat import NO_RAW
+from libs.schemas.wire.halves import UNREADABLE
 from libs.translate.errors import InvalidRequest, missing
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ for; what it leaves out says nothing (docs/mapping.md#what-an-upstream-keeps).
 
 from msgspec import UNSET
 
-from libs.schemas.errors import ErrorBody
-from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.output import Response
 from libs.translate.errors import AnswerUnusable
 from libs.translate.finish import failed
 

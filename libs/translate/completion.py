@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.completion import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.completion import (
     AssistantMessage,
     ChatCompletion,
     Choice,
@@ -17,9 +18,8 @@ from libs.schemas.completion import (
     ToolCallDelta,
     ToolCallOut,
 )
-from libs.schemas.errors import ErrorBody
-from libs.schemas.output import Response
-from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.output import Response
 from libs.translate.answer import Answer
 from libs.translate.chained import check_chained
 from libs.translate.errors import UpstreamFailed

@@ -10,10 +10,10 @@ from typing import Literal
 import msgspec
 
 from libs.schemas.bus import Found, HeadTurns, OpenCall, Turn
-from libs.schemas.chat import Message
 from libs.schemas.plan import Continuity, Replayed
-from libs.schemas.responses import InputItem
-from libs.schemas.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
+from libs.schemas.wire.chat import Message
+from libs.schemas.wire.responses import InputItem
+from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate import fingerprint, replay
 from libs.translate.arguments import agrees
 from libs.translate.errors import InvalidRequest

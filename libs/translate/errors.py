@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from libs.schemas.errors import ErrorBody
-from libs.schemas.output import Response
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.output import Response
 
 
 class TranslationError(Exception):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from libs.schemas import events
-from libs.schemas.completion import ChatCompletion, CompletionUsage, ModerationOut
-from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire import events
+from libs.schemas.wire.completion import ChatCompletion, CompletionUsage, ModerationOut
+from libs.schemas.wire.output import Response
 from libs.translate.moderation import merge_moderation, to_moderation
 from libs.translate.stream import Chunks, ChunkStream, finish_at
 from libs.translate.usage import sum_usage, to_completion_usage

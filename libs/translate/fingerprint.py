@@ -15,8 +15,8 @@ from hashlib import blake2b, sha256
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.chat import ContentPart, Message, ToolCall
-from libs.schemas.completion import AssistantMessage, ToolCallOut
+from libs.schemas.wire.chat import ContentPart, Message, ToolCall
+from libs.schemas.wire.completion import AssistantMessage, ToolCallOut
 from libs.translate.arguments import canonical
 from libs.translate.lift import MIN_BYTES
 

@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.events import ErrorEvent
-from libs.schemas.output import Response, ResponseError
 from libs.schemas.plan import StreamPlan
 from libs.schemas.records import Outcome
+from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.wire.events import ErrorEvent
+from libs.schemas.wire.output import Response, ResponseError
 from libs.translate.errors import UpstreamFailed
 from libs.translate.items import call_ids, losses
 from libs.translate.paths import to_chat_param, to_chat_text

@@ -11,7 +11,7 @@ from itertools import groupby
 
 import msgspec
 
-from libs.schemas import events
+from libs.schemas.wire import events
 
 _DELTAS = (
     events.TextDelta,

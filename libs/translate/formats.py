@@ -2,9 +2,9 @@
 
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.chat import ChatRequest, JsonSchema, ResponseFormat
 from libs.schemas.config import JsonObject
-from libs.schemas.responses import TextConfig, TextFormat
+from libs.schemas.wire.chat import ChatRequest, JsonSchema, ResponseFormat
+from libs.schemas.wire.responses import TextConfig, TextFormat
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.messages import says_json

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.bus import Lifted
-from libs.schemas.chat import NO_RAW
-from libs.schemas.halves import UNREADABLE
+from libs.schemas.wire.chat import NO_RAW
+from libs.schemas.wire.halves import UNREADABLE
 from libs.translate.body import decode_body, is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import Skeleton, placeholder

@@ -1,7 +1,7 @@
 """Images that the model made, as the extension that chat clients know (docs/mapping.md#images-and-sound)."""
 
-from libs.schemas.completion import ImageOut, ImageUrlOut
-from libs.schemas.output import ImageItem
+from libs.schemas.wire.completion import ImageOut, ImageUrlOut
+from libs.schemas.wire.output import ImageItem
 
 _SUBTYPES = {None: "png", "": "png", "svg": "svg+xml", "jpg": "jpeg"}  # where it is not the format's own name
 _URLS = ("data:", "https://", "http://")

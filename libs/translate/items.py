@@ -5,7 +5,8 @@ from typing import Literal
 
 from msgspec import Raw
 
-from libs.schemas.output import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.output import (
     ApprovalItem,
     CustomCallItem,
     FunctionCallItem,
@@ -16,9 +17,8 @@ from libs.schemas.output import (
     UnknownItem,
     decode_item,
 )
-from libs.schemas.parts import TextPart, decode_annotation, decode_logprobs, decode_part
-from libs.schemas.plan import StreamPlan
-from libs.schemas.tool_types import ITEM_FATES, ItemFate
+from libs.schemas.wire.parts import TextPart, decode_annotation, decode_logprobs, decode_part
+from libs.schemas.wire.tool_types import ITEM_FATES, ItemFate
 
 Kind = Literal["message", "reasoning", "call", "image"]
 Fate = Kind | ItemFate

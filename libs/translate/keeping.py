@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import Raw
 
 from libs.schemas.bus import CommitRequest, KeptCall, Turn
-from libs.schemas.completion import AssistantMessage
-from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.completion import AssistantMessage
+from libs.schemas.wire.output import Response
 from libs.translate import fingerprint, replay
 from libs.translate.answer import Answer
 from libs.translate.arguments import outline

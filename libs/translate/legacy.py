@@ -6,8 +6,8 @@ that a longer history repeats the ids of the shorter.
 
 from hashlib import sha256
 
-from libs.schemas.chat import ChatRequest, FunctionCall, Message
-from libs.schemas.responses import FunctionCallIn, FunctionCallOutput, InputItem
+from libs.schemas.wire.chat import ChatRequest, FunctionCall, Message
+from libs.schemas.wire.responses import FunctionCallIn, FunctionCallOutput, InputItem
 from libs.translate.errors import InvalidRequest, missing
 from libs.translate.parts import check_parts, plain_text
 

@@ -5,10 +5,10 @@ See docs/mapping.md#output-limits, #several-choices, #stop-sequences.
 
 import msgspec
 
-from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Profile
-from libs.schemas.fields import FIELDS
 from libs.schemas.plan import Format
+from libs.schemas.wire.chat import ChatRequest
+from libs.schemas.wire.fields import FIELDS
 from libs.translate.errors import InvalidRequest, unsupported
 
 MAX_OUTPUT_TOKENS = 2**53 - 1  # beyond it not every JSON reader keeps the number

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from libs.schemas.completion import ChoiceLogprobs, TokenLogprobOut, TopLogprobOut
-from libs.schemas.parts import TokenLogprob, TopLogprob, decode_logprobs
+from libs.schemas.wire.completion import ChoiceLogprobs, TokenLogprobOut, TopLogprobOut
+from libs.schemas.wire.parts import TokenLogprob, TopLogprob, decode_logprobs
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are no whole character
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from libs.schemas.chat import NO_RAW, Message
-from libs.schemas.responses import InputItem, InputMessage, InputPart, InputText
+from libs.schemas.wire.chat import NO_RAW, Message
+from libs.schemas.wire.responses import InputItem, InputMessage, InputPart, InputText
 from libs.translate import assistant
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.legacy import LegacyCalls

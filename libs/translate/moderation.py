@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.completion import ModerationOut, ModerationResults
-from libs.schemas.halves import UNREADABLE
-from libs.schemas.output import Moderation
+from libs.schemas.wire.completion import ModerationOut, ModerationResults
+from libs.schemas.wire.halves import UNREADABLE
+from libs.schemas.wire.output import Moderation
 
 Side = ModerationResults | Raw | UnsetType
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.bus import Said
-from libs.schemas.chat import NO_RAW, ChatRequest
+from libs.schemas.wire.chat import NO_RAW, ChatRequest
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.ids import response_id

@@ -1,7 +1,7 @@
 """Calls that an upstream's own chat endpoint answers: nothing of them is kept, and they continue nothing."""
 
-from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import MarkPlan
+from libs.schemas.wire.errors import ErrorBody
 from libs.translate.errors import TranslationError
 
 

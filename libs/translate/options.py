@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from libs.schemas.bus import Said
-from libs.schemas.chat import ParleyOptions
+from libs.schemas.wire.chat import ParleyOptions
 
 FORMAT_HEADER = "x-parley-format"
 HISTORY_HEADER = "x-parley-history"

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from libs.schemas.chat import ToolCall
+from libs.schemas.wire.chat import ToolCall
 from libs.translate.errors import InvalidRequest
 from libs.translate.ids import APPROVAL
 

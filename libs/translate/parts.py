@@ -7,10 +7,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.chat import ContentPart, FileSource
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format
-from libs.schemas.responses import AudioData, InputAudioPart, InputFile, InputImage, InputPart, InputText, OutputTextIn
+from libs.schemas.wire.chat import ContentPart, FileSource
+from libs.schemas.wire.responses import (
+    AudioData,
+    InputAudioPart,
+    InputFile,
+    InputImage,
+    InputPart,
+    InputText,
+    OutputTextIn,
+)
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest, NeedsNative, missing, unexpected
 from libs.translate.policies import policy_of

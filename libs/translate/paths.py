@@ -7,8 +7,8 @@ name than the usual one.
 import re
 from collections.abc import Mapping, Sequence
 
-from libs.schemas.fields import FIELDS, SHARED
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.fields import FIELDS, SHARED
 
 _INPUT = re.compile(r"input\[(\d{1,9})\]")
 _TOOL = re.compile(r"(tools\[(\d{1,9})\])(.*)")

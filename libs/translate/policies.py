@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.chat import NO_RAW, ChatRequest
 from libs.schemas.config import Profile
-from libs.schemas.fields import FIELDS, Policy
 from libs.schemas.plan import Format
-from libs.schemas.responses import ResponsesRequest
+from libs.schemas.wire.chat import NO_RAW, ChatRequest
+from libs.schemas.wire.fields import FIELDS, Policy
+from libs.schemas.wire.responses import ResponsesRequest
 from libs.translate.body import NULL, decode_body
 from libs.translate.errors import InvalidRequest, NeedsNative, unsupported
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
-from libs.schemas.completion import Delta
 from libs.schemas.plan import ReasoningField
+from libs.schemas.wire.completion import Delta
 from libs.translate.spoken import Spoken
 
 PARAGRAPH = "\n\n"  # between parts of a summary, and between items

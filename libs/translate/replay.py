@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.output import (
+from libs.schemas.wire.output import (
     Caller,
     CustomCallItem,
     FunctionCallItem,
@@ -17,7 +17,7 @@ from libs.schemas.output import (
     ReasoningItem,
     decode_item,
 )
-from libs.schemas.responses import (
+from libs.schemas.wire.responses import (
     CustomToolCallIn,
     FunctionCallIn,
     InputItem,

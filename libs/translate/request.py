@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.chat import ChatRequest
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format, StreamPlan
-from libs.schemas.responses import ResponsesRequest
+from libs.schemas.wire.chat import ChatRequest
+from libs.schemas.wire.responses import ResponsesRequest
 from libs.translate import naming, policies
 from libs.translate.assembly import Parts, lost, to_body, to_plan
 from libs.translate.body import Reader

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from libs.schemas.chat import ContentPart, Message, ToolCall
-from libs.schemas.halves import UNREADABLE
-from libs.schemas.responses import (
+from libs.schemas.wire.chat import ContentPart, Message, ToolCall
+from libs.schemas.wire.halves import UNREADABLE
+from libs.schemas.wire.responses import (
     CustomToolCallOutput,
     FunctionCallOutput,
     InputItem,
@@ -19,7 +19,7 @@ from libs.schemas.responses import (
     McpApprovalRequestIn,
     McpApprovalResponse,
 )
-from libs.schemas.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
+from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate.body import NULL, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.pairing import Calls, Pair

@@ -9,7 +9,8 @@ from itertools import groupby
 import msgspec
 from msgspec import UNSET, Raw
 
-from libs.schemas.completion import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.completion import (
     ChatCompletion,
     ChatCompletionDeleted,
     CustomCallOut,
@@ -22,11 +23,10 @@ from libs.schemas.completion import (
     TextContentPart,
     ToolCallOut,
 )
-from libs.schemas.input_items import InputItemList, InputItemPart, Instructed, StoredItem
-from libs.schemas.output import Response
-from libs.schemas.plan import StreamPlan
-from libs.schemas.tolerant import TolerantDecoder
-from libs.schemas.tool_types import TOOL_TYPES
+from libs.schemas.wire.input_items import InputItemList, InputItemPart, Instructed, StoredItem
+from libs.schemas.wire.output import Response
+from libs.schemas.wire.tolerant import TolerantDecoder
+from libs.schemas.wire.tool_types import TOOL_TYPES
 from libs.translate.completion import to_completion
 
 INPUT_ITEMS_DECODER = TolerantDecoder(InputItemList)

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas import events
-from libs.schemas.completion import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire import events
+from libs.schemas.wire.completion import (
     AssistantMessage,
     ChatCompletionChunk,
     ChunkChoice,
@@ -20,8 +21,7 @@ from libs.schemas.completion import (
     Delta,
     ModerationOut,
 )
-from libs.schemas.output import Response
-from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.output import Response
 from libs.translate.answer import Answer, Choices
 from libs.translate.chained import check_chained
 from libs.translate.completion import sum_of

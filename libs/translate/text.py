@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from libs.schemas.completion import Annotation, TokenLogprobOut
-from libs.schemas.parts import NO_RAW
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.completion import Annotation, TokenLogprobOut
+from libs.schemas.wire.parts import NO_RAW
 from libs.translate.annotations import Citations, TextKey
 from libs.translate.logprobs import to_logprobs
 from libs.translate.spoken import Spoken

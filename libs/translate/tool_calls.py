@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from libs.schemas.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
-from libs.schemas.output import ApprovalItem, CustomCallItem, FunctionCallItem
+from libs.schemas.wire.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
+from libs.schemas.wire.output import ApprovalItem, CustomCallItem, FunctionCallItem
 from libs.translate.ids import APPROVAL
 from libs.translate.spoken import Spoken
 

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.chat import AllowedTools, ChatRequest, NamedTool, ToolChoice, ToolName
 from libs.schemas.config import Profile
-from libs.schemas.responses import AllowedToolsChoice, ToolChoiceParam, ToolParam, ToolRef, WebSearchTool
-from libs.schemas.tool_types import NESTED
+from libs.schemas.wire.chat import AllowedTools, ChatRequest, NamedTool, ToolChoice, ToolName
+from libs.schemas.wire.responses import AllowedToolsChoice, ToolChoiceParam, ToolParam, ToolRef, WebSearchTool
+from libs.schemas.wire.tool_types import NESTED
 from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, unexpected
 

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from libs.schemas.chat import (
+from libs.schemas.config import Profile
+from libs.schemas.plan import Format
+from libs.schemas.wire.chat import (
     ChatRequest,
     CustomFormat,
     CustomTool,
@@ -19,10 +21,8 @@ from libs.schemas.chat import (
     FunctionTool,
     WebSearchOptions,
 )
-from libs.schemas.config import Profile
-from libs.schemas.plan import Format
-from libs.schemas.responses import CustomToolFormat, CustomToolParam, FunctionToolParam, ToolParam, WebSearchTool
-from libs.schemas.tool_types import NESTED, RUN_BY_CLIENT
+from libs.schemas.wire.responses import CustomToolFormat, CustomToolParam, FunctionToolParam, ToolParam, WebSearchTool
+from libs.schemas.wire.tool_types import NESTED, RUN_BY_CLIENT
 from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected, unsupported
 

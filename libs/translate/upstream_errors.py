@@ -8,9 +8,9 @@ import re
 
 import msgspec
 
-from libs.schemas import halves
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody, UpstreamErrorEnvelope
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire import halves
+from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody, UpstreamErrorEnvelope
 from libs.translate.paths import to_chat_param, to_chat_text
 
 # Wordings and codes by which an upstream says that it does not know the answer a request continues,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from libs.schemas.completion import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
-from libs.schemas.output import InputTokensDetails, OutputTokensDetails, ResponseUsage
+from libs.schemas.wire.completion import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
+from libs.schemas.wire.output import InputTokensDetails, OutputTokensDetails, ResponseUsage
 
 _NO_INPUT_DETAILS = InputTokensDetails()
 _NO_OUTPUT_DETAILS = OutputTokensDetails()

@@ -11,8 +11,8 @@ from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import ResolveReply, ResolveRequest, Said
-from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import Continuity
+from libs.schemas.wire.errors import ErrorBody
 from libs.translate import continuity
 from libs.translate.continuity import Decision, Newest
 from libs.translate.errors import TranslationError

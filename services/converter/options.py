@@ -3,7 +3,7 @@
 import msgspec
 
 from libs.schemas.bus import ConvertRequest, Said
-from libs.schemas.chat import ChatRequest
+from libs.schemas.wire.chat import ChatRequest
 from libs.translate import fingerprint, naming
 from libs.translate.continuity import Wish
 from libs.translate.naming import Named

@@ -12,9 +12,10 @@ from msgspec import Raw
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from libs.schemas.completion import AssistantMessage
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.events import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.completion import AssistantMessage
+from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.wire.events import (
     TERMINAL,
     ErrorEvent,
     Keepalive,
@@ -25,9 +26,8 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
-from libs.schemas.halves import UNREADABLE, read
-from libs.schemas.output import Response
-from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.halves import UNREADABLE, read
+from libs.schemas.wire.output import Response
 from libs.translate.chained import check_chained
 from libs.translate.errors import TranslationError
 from libs.translate.fanout import FanOut

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from libs.runtime import metrics
 from libs.runtime.health import Readiness
-from libs.schemas.errors import ErrorBody
+from libs.schemas.wire.errors import ErrorBody
 from services.edge import failures, paths
 from services.edge.chat import ChatEndpoint
 from services.edge.conversations import PREFIX, ConversationsEndpoint

@@ -13,9 +13,9 @@ from msgspec import Raw
 from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.bus import Converted, Native, Said
-from libs.schemas.chat import ChatEnvelope, ParleyOptions
 from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
+from libs.schemas.wire.chat import ChatEnvelope, ParleyOptions
 from libs.translate.body import decode_body, is_given
 from libs.translate.chained import NotChained
 from libs.translate.continuity import BUSY

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.halves import read
-from libs.schemas.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
+from libs.schemas.wire.halves import read
+from libs.schemas.wire.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
 from libs.translate.finish import ended_natively
 from libs.translate.sse import FrameParser, FrameTooLarge
 from libs.translate.upstream_errors import read_error

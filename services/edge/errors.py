@@ -3,7 +3,7 @@
 from libs.schemas.bus import (
     Refused,
 )
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
 
 KEY_REFUSED = "upstream_key_refused"

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from libs.runtime import metrics, tracing
 from libs.runtime.seams.uvicorn import send_now
-from libs.schemas.errors import ErrorBody, ErrorEnvelope
+from libs.schemas.wire.errors import ErrorBody, ErrorEnvelope
 from libs.translate.errors import InvalidRequest
 
 Abort = Literal["client_gone", "upstream_idle", "reader_stalled", "shutdown", "unmarked"]

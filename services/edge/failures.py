@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from libs.schemas.errors import ErrorBody
+from libs.schemas.wire.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from services.edge.errors import KEY_REFUSED, StateUnavailable, UpstreamRefused
 from services.edge.exchange import Abort, ClientGone, Exchange

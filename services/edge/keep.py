@@ -10,10 +10,10 @@ from msgspec import Raw
 from libs.runtime import metrics
 from libs.runtime.logs import Log
 from libs.schemas.bus import CommitRequest, StoredResponse
-from libs.schemas.completion import AssistantMessage
-from libs.schemas.output import Response
 from libs.schemas.plan import StreamPlan
 from libs.schemas.records import Outcome
+from libs.schemas.wire.completion import AssistantMessage
+from libs.schemas.wire.output import Response
 from libs.translate.errors import TranslationError
 from libs.translate.keeping import to_commit, withheld
 from services.edge import state

@@ -15,9 +15,9 @@ from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus import ClaimRequest, ReleaseRequest
 from libs.schemas.config import Upstream
-from libs.schemas.halves import read
-from libs.schemas.output import Response
 from libs.schemas.subjects import CLAIM, RELEASE, Subject
+from libs.schemas.wire.halves import read
+from libs.schemas.wire.output import Response
 from services.edge import owners, state
 from services.edge.edge import Edge, travels
 from services.edge.exchange import Exchange

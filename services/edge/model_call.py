@@ -11,8 +11,8 @@ import aiohttp
 
 from libs.schemas.bus import Converted
 from libs.schemas.config import Upstream
-from libs.schemas.halves import read, sound
-from libs.schemas.output import RESPONSE_DECODER, Response
+from libs.schemas.wire.halves import read, sound
+from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.translate.errors import TranslationError
 from libs.translate.finish import is_unfinished
 from libs.translate.lift import total_bytes

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 
 from libs.runtime.logs import Log
-from libs.schemas.chat import Model, ModelList
 from libs.schemas.config import Upstream
-from libs.schemas.halves import read
+from libs.schemas.wire.chat import Model, ModelList
+from libs.schemas.wire.halves import read
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable

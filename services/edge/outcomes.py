@@ -1,7 +1,7 @@
 """How a call that ended with no answer is recorded; how an answer ended says `libs/translate/finish.py`."""
 
-from libs.schemas.output import Response
 from libs.schemas.records import Outcome
+from libs.schemas.wire.output import Response
 from libs.translate.chained import NotChained
 from libs.translate.errors import AnswerUnusable, TranslationError
 from services.edge.calls import Call

@@ -11,8 +11,8 @@ import msgspec
 
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.halves import read
+from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
+from libs.schemas.wire.halves import read
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import is_about_key, speaks_of_key
 from services.edge.errors import KEY_REFUSED, UpstreamKeyRefused

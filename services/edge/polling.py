@@ -6,7 +6,7 @@ import msgspec
 
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
-from libs.schemas.halves import read
+from libs.schemas.wire.halves import read
 from libs.translate.errors import TranslationError
 from libs.translate.finish import is_unfinished
 from services.edge import paths

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.config import Upstream
-from libs.schemas.errors import ErrorBody
-from libs.schemas.halves import read
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.halves import read
 from libs.translate.body import decode_body
 from libs.translate.errors import TranslationError
 from libs.translate.sse import FrameParser, FrameTooLarge

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.chat import ChatEnvelope
 from libs.schemas.config import Upstream
 from libs.schemas.records import Surface
+from libs.schemas.wire.chat import ChatEnvelope
 from libs.translate.body import decode_body, is_given
 from libs.translate.routing import route
 from services.edge import calls, named_ids, owners

@@ -3,7 +3,7 @@
 import re
 
 from libs.schemas.bus import Converted, Said
-from libs.schemas.errors import UpstreamErrorBody
+from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate.chained import NotChained
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.options import PARENT_QUERY

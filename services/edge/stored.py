@@ -9,9 +9,9 @@ from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from libs.schemas.config import Upstream
-from libs.schemas.errors import ErrorBody
-from libs.schemas.halves import Decodes, read
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.halves import Decodes, read
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.ids import response_id
 from libs.translate.stored import (

@@ -6,10 +6,10 @@ Of a stream only the frames that begin and end it, or an item of it, are parsed;
 from msgspec import Raw
 
 from libs.runtime import metrics
-from libs.schemas.errors import ErrorBody
-from libs.schemas.events import ErrorEvent, OutputItemDone, ResponseCreated, StreamEvent, decode_event
-from libs.schemas.halves import UNREADABLE, read
-from libs.schemas.output import RESPONSE_DECODER, Response
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.events import ErrorEvent, OutputItemDone, ResponseCreated, StreamEvent, decode_event
+from libs.schemas.wire.halves import UNREADABLE, read
+from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.translate.finish import ended, event_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call

@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from libs.schemas.config import Edge, Upstream
-from libs.schemas.errors import ErrorBody
+from libs.schemas.wire.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from libs.translate.upstream_errors import read_error
 from services.edge.aiohttp_seam import connector, put_back

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion
 
-from libs.schemas.events import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.events import (
     TERMINAL,
     ErrorEvent,
     ResponseCompleted,
@@ -23,8 +24,7 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
-from libs.schemas.output import RESPONSE_DECODER
-from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import UpstreamFailed
 from libs.translate.items import losses

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from libs.schemas.events import DECODERS, SILENT
+from libs.schemas.wire.events import DECODERS, SILENT
 from libs.translate.items import FATES
 from tests.support import golden
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from libs.schemas.completion import ChatCompletionChunk
-from libs.schemas.events import StreamEvent, decode_event
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.completion import ChatCompletionChunk
+from libs.schemas.wire.events import StreamEvent, decode_event
 from libs.translate.stream import ChunkStream
 
 Json = dict[str, Any]

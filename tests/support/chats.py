@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.chat import ChatRequest, Message
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format
+from libs.schemas.wire.chat import ChatRequest, Message
 from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest
 from libs.translate.messages import Input, to_input

@@ -16,8 +16,9 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from libs.schemas.bus import Said
 from libs.schemas.config import Profile
-from libs.schemas.errors import ErrorEnvelope
-from libs.schemas.events import (
+from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.errors import ErrorEnvelope
+from libs.schemas.wire.events import (
     TERMINAL,
     ErrorEvent,
     Keepalive,
@@ -27,8 +28,7 @@ from libs.schemas.events import (
     StreamEvent,
     decode_event,
 )
-from libs.schemas.output import Response
-from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.output import Response
 from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError, UpstreamFailed
 from libs.translate.fanout import FanOut, merge_completions

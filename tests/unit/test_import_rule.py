@@ -169,7 +169,7 @@ def test_every_folder_of_the_table_has_modules() -> None:
         ("services/edge", "import clickhouse_connect", ["clickhouse_connect"]),
         ("services/converter", "import nats", ["nats"]),
         ("services/state", "import tests.support.nats", ["tests.support.nats"]),
-        ("simulator", "from libs.schemas import chat", ["libs.schemas.chat"]),
+        ("simulator", "from libs.schemas.wire import chat", ["libs.schemas.wire.chat"]),
         ("simulator", "import services.edge.app", ["services.edge.app"]),
         ("simulator", "from deploy.local import up", ["deploy.local.up"]),
     ],
@@ -181,8 +181,11 @@ def test_the_check_catches_a_violation(folder: str, source: str, found: list[str
 @pytest.mark.parametrize(
     ("folder", "source"),
     [
-        ("libs/schemas", "from typing import Any\nimport msgspec\nfrom libs.schemas import chat"),
-        ("libs/translate", "from collections.abc import Sequence\nfrom libs.schemas.chat import Message\nimport re"),
+        ("libs/schemas", "from typing import Any\nimport msgspec\nfrom libs.schemas.wire import chat"),
+        (
+            "libs/translate",
+            "from collections.abc import Sequence\nfrom libs.schemas.wire.chat import Message\nimport re",
+        ),
         ("libs/runtime", "import asyncio, os, time\nimport nats\nfrom nats.js import api"),
         ("services/edge", "import aiohttp\nfrom libs.translate.sse import FrameParser\nfrom services.edge import app"),
     ],

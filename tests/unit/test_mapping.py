@@ -9,7 +9,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from libs.schemas.chat import (
+from libs.schemas.config import Profile
+from libs.schemas.wire.chat import (
     AssistantAudio,
     ChatRequest,
     ContentPart,
@@ -21,7 +22,7 @@ from libs.schemas.chat import (
     ToolCall,
     WebSearchOptions,
 )
-from libs.schemas.completion import (
+from libs.schemas.wire.completion import (
     AssistantMessage,
     AudioOut,
     ChatCompletion,
@@ -35,14 +36,13 @@ from libs.schemas.completion import (
     PromptTokensDetails,
     TokenLogprobOut,
 )
-from libs.schemas.config import Profile
-from libs.schemas.errors import ErrorBody
-from libs.schemas.events import DECODERS, SILENT
-from libs.schemas.fields import FIELDS, SHARED, Field
-from libs.schemas.output import OutputItem
-from libs.schemas.parts import Part
-from libs.schemas.responses import InputItem, InputPart, ResponsesRequest, ToolParam
-from libs.schemas.tool_types import RESULT_FIELDS
+from libs.schemas.wire.errors import ErrorBody
+from libs.schemas.wire.events import DECODERS, SILENT
+from libs.schemas.wire.fields import FIELDS, SHARED, Field
+from libs.schemas.wire.output import OutputItem
+from libs.schemas.wire.parts import Part
+from libs.schemas.wire.responses import InputItem, InputPart, ResponsesRequest, ToolParam
+from libs.schemas.wire.tool_types import RESULT_FIELDS
 from libs.translate import finish, paths
 from libs.translate.items import FATES
 from tests.support import golden

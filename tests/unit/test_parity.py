@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from libs.schemas import chat
-from libs.schemas.chat import ChatRequest
+from libs.schemas.wire import chat
+from libs.schemas.wire.chat import ChatRequest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/parity.md"

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from libs.runtime.masking import masked
-from libs.schemas import halves
 from libs.schemas.config import Upstream
-from libs.schemas.errors import UpstreamErrorBody
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire import halves
+from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate import fingerprint, ids, naming, told, upstream_errors
 from libs.translate import paths as chat_paths
 from libs.translate.errors import InvalidRequest
@@ -48,7 +48,7 @@ EXPRESSIONS = {
     "libs/runtime/settings.py:_check_upstreams": "the configuration",
     "libs/runtime/masking.py:_RULES": "whatever is printed",
     "libs/runtime/settings.py:_BEARER": "the environment",
-    "libs/schemas/halves.py:_LONE": "an upstream's JSON",
+    "libs/schemas/wire/halves.py:_LONE": "an upstream's JSON",
     "libs/translate/body.py:_FIELD": "what msgspec says of a client's JSON",
     "libs/translate/body.py:_EXPECTED": "what msgspec says of a client's JSON",
     "libs/translate/body.py:_MISSING": "what msgspec says of a client's JSON",
@@ -288,7 +288,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         masked,
         _repeated("://", "a:", "a:b@", "?", "&password", "bearer ", "Bearer a", "sk-", "@", "a"),
     ),
-    "libs/schemas/halves.py:read_text": (
+    "libs/schemas/wire/halves.py:read_text": (
         "an upstream's JSON",
         lambda data: halves.read_text(data, "x"),
         _repeated(b"\\ud83d", b"\\ude00", b"\\\\", b"\xed\xa0\x80", b"a", before=b'{"x":"', after=b'"}'),

@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.schemas.events import StreamEvent, decode_event
-from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.events import StreamEvent, decode_event
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.completion import to_completion
 from libs.translate.sse import FrameParser
 from libs.translate.stream import ChunkStream, to_frame

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import CommitPlan, StreamPlan
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.chained import NotChained, check_chained
 from libs.translate.completion import to_completion
 from libs.translate.stream import ChunkStream

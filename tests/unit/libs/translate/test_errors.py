@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from libs.schemas.errors import ErrorEnvelope
+from libs.schemas.wire.errors import ErrorEnvelope
 from libs.translate.errors import InvalidRequest, TranslationError
 
 

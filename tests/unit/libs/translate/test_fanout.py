@@ -3,9 +3,9 @@ from typing import Any
 
 import msgspec
 
-from libs.schemas.events import StreamEvent
-from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.events import StreamEvent
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.completion import to_completion
 from libs.translate.fanout import FanOut, merge_completions
 from tests.support.answers import Json, added, completed, created, event, message, response, text

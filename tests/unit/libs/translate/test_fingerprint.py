@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.schemas.completion import AssistantMessage
+from libs.schemas.wire.completion import AssistantMessage
 from libs.translate.completion import to_message
 from libs.translate.fingerprint import Answer, History, after, answered, context, entry, history, scope
 from libs.translate.lift import MIN_BYTES, lift

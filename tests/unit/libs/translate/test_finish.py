@@ -3,9 +3,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.errors import UpstreamErrorBody
-from libs.schemas.output import RESPONSE_DECODER, Response
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.errors import UpstreamErrorBody
+from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.translate.finish import failure, finish_reason, response_failure
 from tests.support.answers import response
 

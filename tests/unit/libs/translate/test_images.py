@@ -1,6 +1,6 @@
 import pytest
 
-from libs.schemas.output import ImageItem
+from libs.schemas.wire.output import ImageItem
 from libs.translate.images import to_image
 
 

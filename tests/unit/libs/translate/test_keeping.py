@@ -6,9 +6,9 @@ import pytest
 from msgspec import Raw
 
 from libs.schemas.bus import CommitRequest
-from libs.schemas.completion import AssistantMessage, FunctionCallOut, ToolCallOut
-from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import CommitPlan, StreamPlan
+from libs.schemas.wire.completion import AssistantMessage, FunctionCallOut, ToolCallOut
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate import fingerprint
 from libs.translate.arguments import agrees
 from libs.translate.keeping import to_commit, withheld

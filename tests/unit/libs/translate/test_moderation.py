@@ -4,8 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.completion import ModerationOut
-from libs.schemas.output import RESPONSE_DECODER
+from libs.schemas.wire.completion import ModerationOut
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.moderation import merge_moderation, to_moderation
 
 RESULT = {"type": "moderation_result", "model": "m", "flagged": False, "categories": {"hate": False}}

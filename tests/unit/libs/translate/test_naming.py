@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from libs.schemas.bus import Said
-from libs.schemas.chat import ChatRequest
+from libs.schemas.wire.chat import ChatRequest
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.naming import MAX_NAME_CHARACTERS, Named, name

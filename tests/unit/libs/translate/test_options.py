@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from libs.schemas.bus import Said
-from libs.schemas.chat import ParleyOptions
 from libs.schemas.config import Conversation
+from libs.schemas.wire.chat import ParleyOptions
 from libs.translate.options import OPTIONS, merged
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from libs.schemas.config import Profile
-from libs.schemas.fields import Policy
+from libs.schemas.wire.fields import Policy
 from libs.translate.errors import NeedsNative
 from tests.support.chats import BRIDGED, Json, body, refusal, sent, translated, user
 

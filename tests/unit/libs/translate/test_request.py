@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.schemas.config import Profile
-from libs.schemas.responses import Reasoning
+from libs.schemas.wire.responses import Reasoning
 from libs.translate.assembly import ENCRYPTED_REASONING
 from libs.translate.request import encode, parse, translate
 from tests.support.chats import (

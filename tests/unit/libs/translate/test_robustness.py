@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.schemas.events import DECODERS, TERMINAL, decode_event
-from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.events import DECODERS, TERMINAL, decode_event
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.completion import to_completion
 from libs.translate.errors import TranslationError
 from libs.translate.items import FATES, losses

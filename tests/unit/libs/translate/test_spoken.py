@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.schemas.events import StreamEvent
-from libs.schemas.halves import whole
-from libs.schemas.output import RESPONSE_DECODER
 from libs.schemas.plan import StreamPlan
+from libs.schemas.wire.events import StreamEvent
+from libs.schemas.wire.halves import whole
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.completion import to_completion
 from libs.translate.stream import ChunkStream, to_frame
 from tests.support import answers

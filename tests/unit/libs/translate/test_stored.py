@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletionDeleted, ChatCompletionStoreMessage
 
-from libs.schemas.output import RESPONSE_DECODER
+from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.errors import UpstreamFailed
 from libs.translate.stored import (
     INPUT_ITEMS_DECODER,

@@ -4,8 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.completion import Delta
-from libs.schemas.output import ApprovalItem, CustomCallItem, FunctionCallItem
+from libs.schemas.wire.completion import Delta
+from libs.schemas.wire.output import ApprovalItem, CustomCallItem, FunctionCallItem
 from libs.translate.tool_calls import CallItem, ToolCalls
 
 LOOK = FunctionCallItem(call_id="call_1", name="look")

@@ -8,9 +8,9 @@ import pytest
 
 from libs.runtime import logs
 from libs.schemas.bus import Converted
-from libs.schemas.output import Response
 from libs.schemas.plan import Continuity
 from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord, Record
+from libs.schemas.wire.output import Response
 from services.edge import calls, handoffs
 from services.edge.exchange import Exchange
 from services.edge.tenants import Caller

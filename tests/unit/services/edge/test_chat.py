@@ -18,10 +18,10 @@ from libs.schemas.bus import (
     Refused,
 )
 from libs.schemas.config import Upstream
-from libs.schemas.errors import ErrorBody
 from libs.schemas.plan import CommitPlan, Continuity, Replayed, StreamPlan
 from libs.schemas.records import CallRecord, HandoffRecord
 from libs.schemas.subjects import COMMIT, CONVERT, DELETE
+from libs.schemas.wire.errors import ErrorBody
 from services.edge import failures
 from services.edge.chat import ChatEndpoint
 from tests.unit.services.edge.fakes import PAUSE, UPSTREAMS, Client, Stage

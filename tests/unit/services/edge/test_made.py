@@ -8,8 +8,8 @@ import pytest
 
 from libs.schemas.bus import ClaimReply, ClaimRequest, ReadReply, ReleaseReply, ReleaseRequest
 from libs.schemas.config import Upstream
-from libs.schemas.output import Response
 from libs.schemas.subjects import CLAIM, READ, RELEASE
+from libs.schemas.wire.output import Response
 from services.edge import owners
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.claims import SIZE, Claims

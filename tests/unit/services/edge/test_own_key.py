@@ -5,7 +5,7 @@ import time
 import pytest
 
 from libs.schemas.config import Upstream
-from libs.schemas.errors import ErrorBody
+from libs.schemas.wire.errors import ErrorBody
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.own_key import MAX_HELD_BYTES, OwnKey, StreamGuard
 

@@ -3,8 +3,8 @@
 import pytest
 
 from libs.schemas.bus import Converted, Said
-from libs.schemas.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.plan import Continuity, Replayed, StreamPlan
+from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
 from services.edge.said import Told
 from services.edge.stale import Stale, find_stale, missing_parent, stale_entries

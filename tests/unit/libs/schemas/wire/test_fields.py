@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.schemas.chat import ChatEnvelope, ChatRequest
-from libs.schemas.fields import FIELDS
-from libs.schemas.responses import ResponsesRequest
+from libs.schemas.wire.chat import ChatEnvelope, ChatRequest
+from libs.schemas.wire.fields import FIELDS
+from libs.schemas.wire.responses import ResponsesRequest
 
-SECTION = (Path(__file__).parents[4] / "API_REFERENCE.md").read_text().partition("## Chat request fields")[2]
+SECTION = (Path(__file__).parents[5] / "API_REFERENCE.md").read_text().partition("## Chat request fields")[2]
 ROWS = re.findall(r"^\| (`.+?) \| (.+) \|$", SECTION.partition("\n## ")[0], re.MULTILINE)
 TOLD = {"drop": "dropped", "refuse": "refused", "native": "`native`", "forward": ""}
 

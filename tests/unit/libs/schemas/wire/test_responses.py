@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.output import (
+from libs.schemas.wire.output import (
     RESPONSE_DECODER,
     FunctionCallItem,
     MessageItem,

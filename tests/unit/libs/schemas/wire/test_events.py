@@ -5,10 +5,10 @@ import msgspec
 import pytest
 from openai.types.responses import ResponseStreamEvent
 
-from libs.schemas import events
-from libs.schemas.events import DECODERS, SILENT, TextDelta, UnknownEvent, decode_event
-from libs.schemas.output import Response
-from libs.schemas.parts import TokenLogprob, decode_logprobs
+from libs.schemas.wire import events
+from libs.schemas.wire.events import DECODERS, SILENT, TextDelta, UnknownEvent, decode_event
+from libs.schemas.wire.output import Response
+from libs.schemas.wire.parts import TokenLogprob, decode_logprobs
 
 TEXT = {"type": "response.output_text.delta", "output_index": 0, "content_index": 1, "delta": "a"}
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.halves import TORN, decode
-from libs.schemas.parts import NO_RAW, ReasoningText
-from libs.schemas.tolerant import TolerantDecoder
+from libs.schemas.wire.halves import TORN, decode
+from libs.schemas.wire.parts import NO_RAW, ReasoningText
+from libs.schemas.wire.tolerant import TolerantDecoder
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True):

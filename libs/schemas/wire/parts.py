@@ -7,8 +7,8 @@ cannot read fails a whole message (docs/mapping.md#content, #annotations, #log-p
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.halves import TORN, decode
-from libs.schemas.tolerant import TolerantDecoder
+from libs.schemas.wire.halves import TORN, decode
+from libs.schemas.wire.tolerant import TolerantDecoder
 
 NO_RAW = Raw()
 

@@ -7,11 +7,11 @@ being parsed (docs/mapping.md#streams, #stream-events).
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.errors import UpstreamErrorBody
-from libs.schemas.halves import TORN, mended, read_text, sound
-from libs.schemas.output import RESPONSE_DECODER, Response
-from libs.schemas.parts import NO_RAW
-from libs.schemas.tool_types import SILENT_EVENTS
+from libs.schemas.wire.errors import UpstreamErrorBody
+from libs.schemas.wire.halves import TORN, mended, read_text, sound
+from libs.schemas.wire.output import RESPONSE_DECODER, Response
+from libs.schemas.wire.parts import NO_RAW
+from libs.schemas.wire.tool_types import SILENT_EVENTS
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
