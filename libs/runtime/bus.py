@@ -28,7 +28,7 @@ from libs.runtime.errors import (
     WorkerFailed,
 )
 from libs.runtime.serving import Handler, Serving
-from libs.schemas.bus import BusFailure
+from libs.schemas.bus.failure import BusFailure
 from libs.schemas.config import Nats
 from libs.schemas.subjects import (
     OFFER_SUFFIX,

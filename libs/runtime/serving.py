@@ -20,7 +20,7 @@ from libs.runtime.connection import Connection
 from libs.runtime.errors import BusError, HandlerFailed, MessageTooLarge
 from libs.runtime.logs import Log
 from libs.runtime.seams.nats import Received
-from libs.schemas.bus import BusFailure
+from libs.schemas.bus.failure import BusFailure
 from libs.schemas.subjects import (
     OFFER_SUFFIX,
     STATUS_BUSY,

@@ -8,7 +8,28 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from libs.schemas import bus
+from libs.schemas.bus.convert import ConvertReply, ConvertRequest
+from libs.schemas.bus.query import QueryOutcome, QueryRequest
+from libs.schemas.bus.state import (
+    ClaimReply,
+    ClaimRequest,
+    CommitReply,
+    CommitRequest,
+    DeleteReply,
+    DeleteRequest,
+    ListReply,
+    ListRequest,
+    MarkReply,
+    MarkRequest,
+    ReadReply,
+    ReadRequest,
+    ReleaseReply,
+    ReleaseRequest,
+    ResolveReply,
+    ResolveRequest,
+    StateStatus,
+    StateStatusRequest,
+)
 
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
@@ -72,10 +93,10 @@ class Subject(Generic[Req, Rep]):
         self.reply_decoder: msgspec.msgpack.Decoder[Rep] = msgspec.msgpack.Decoder(reply)
 
 
-CONVERT: Subject[bus.ConvertRequest, bus.ConvertReply] = Subject(
+CONVERT: Subject[ConvertRequest, ConvertReply] = Subject(
     "parley.convert",
-    bus.ConvertRequest,
-    bus.ConvertReply,
+    ConvertRequest,
+    ConvertReply,
     timeout_seconds=5.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -83,10 +104,10 @@ CONVERT: Subject[bus.ConvertRequest, bus.ConvertReply] = Subject(
     consumer="converter",
     meaning="Convert a chat body into an upstream request.",
 )
-RESOLVE: Subject[bus.ResolveRequest, bus.ResolveReply] = Subject(
+RESOLVE: Subject[ResolveRequest, ResolveReply] = Subject(
     "parley.state.resolve",
-    bus.ResolveRequest,
-    bus.ResolveReply,
+    ResolveRequest,
+    ResolveReply,
     timeout_seconds=1.0,
     patience_seconds=0.0,
     idempotent=True,
@@ -95,10 +116,10 @@ RESOLVE: Subject[bus.ResolveRequest, bus.ResolveReply] = Subject(
     meaning="Which turns of this history are known?",
 )
 MARK_SECONDS = 60  # for which the mark of a call counts, from when it was last renewed
-MARK: Subject[bus.MarkRequest, bus.MarkReply] = Subject(
+MARK: Subject[MarkRequest, MarkReply] = Subject(
     "parley.state.mark",
-    bus.MarkRequest,
-    bus.MarkReply,
+    MarkRequest,
+    MarkReply,
     timeout_seconds=1.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -106,10 +127,10 @@ MARK: Subject[bus.MarkRequest, bus.MarkReply] = Subject(
     consumer="state",
     meaning="A call of a conversation begins, still lives, or ended without being kept.",
 )
-COMMIT: Subject[bus.CommitRequest, bus.CommitReply] = Subject(
+COMMIT: Subject[CommitRequest, CommitReply] = Subject(
     "parley.state.commit",
-    bus.CommitRequest,
-    bus.CommitReply,
+    CommitRequest,
+    CommitReply,
     timeout_seconds=2.0,
     patience_seconds=2.0,
     idempotent=True,
@@ -117,10 +138,10 @@ COMMIT: Subject[bus.CommitRequest, bus.CommitReply] = Subject(
     consumer="state",
     meaning="Keep an answered turn.",
 )
-READ: Subject[bus.ReadRequest, bus.ReadReply] = Subject(
+READ: Subject[ReadRequest, ReadReply] = Subject(
     "parley.state.read",
-    bus.ReadRequest,
-    bus.ReadReply,
+    ReadRequest,
+    ReadReply,
     timeout_seconds=2.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -128,10 +149,10 @@ READ: Subject[bus.ReadRequest, bus.ReadReply] = Subject(
     consumer="state",
     meaning="What is held of a conversation; which upstream owns these ids?",
 )
-CLAIM: Subject[bus.ClaimRequest, bus.ClaimReply] = Subject(
+CLAIM: Subject[ClaimRequest, ClaimReply] = Subject(
     "parley.state.claim",
-    bus.ClaimRequest,
-    bus.ClaimReply,
+    ClaimRequest,
+    ClaimReply,
     timeout_seconds=2.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -139,10 +160,10 @@ CLAIM: Subject[bus.ClaimRequest, bus.ClaimReply] = Subject(
     consumer="state",
     meaning="Remember which upstream made these ids for a tenant.",
 )
-RELEASE: Subject[bus.ReleaseRequest, bus.ReleaseReply] = Subject(
+RELEASE: Subject[ReleaseRequest, ReleaseReply] = Subject(
     "parley.state.release",
-    bus.ReleaseRequest,
-    bus.ReleaseReply,
+    ReleaseRequest,
+    ReleaseReply,
     timeout_seconds=2.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -150,10 +171,10 @@ RELEASE: Subject[bus.ReleaseRequest, bus.ReleaseReply] = Subject(
     consumer="state",
     meaning="Forget which upstream owns an id: it is gone there.",
 )
-LIST: Subject[bus.ListRequest, bus.ListReply] = Subject(
+LIST: Subject[ListRequest, ListReply] = Subject(
     "parley.state.list",
-    bus.ListRequest,
-    bus.ListReply,
+    ListRequest,
+    ListReply,
     timeout_seconds=5.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -161,10 +182,10 @@ LIST: Subject[bus.ListRequest, bus.ListReply] = Subject(
     consumer="state",
     meaning="The conversations of a tenant.",
 )
-DELETE: Subject[bus.DeleteRequest, bus.DeleteReply] = Subject(
+DELETE: Subject[DeleteRequest, DeleteReply] = Subject(
     "parley.state.delete",
-    bus.DeleteRequest,
-    bus.DeleteReply,
+    DeleteRequest,
+    DeleteReply,
     timeout_seconds=5.0,
     patience_seconds=0.5,
     idempotent=True,
@@ -172,10 +193,10 @@ DELETE: Subject[bus.DeleteRequest, bus.DeleteReply] = Subject(
     consumer="state",
     meaning="Erase a conversation, or turns that the upstream does not know any more.",
 )
-STATE_STATUS: Subject[bus.StateStatusRequest, bus.StateStatus] = Subject(
+STATE_STATUS: Subject[StateStatusRequest, StateStatus] = Subject(
     "parley.state.status",
-    bus.StateStatusRequest,
-    bus.StateStatus,
+    StateStatusRequest,
+    StateStatus,
     timeout_seconds=1.0,
     patience_seconds=0.0,
     idempotent=True,
@@ -183,10 +204,10 @@ STATE_STATUS: Subject[bus.StateStatusRequest, bus.StateStatus] = Subject(
     consumer="state",
     meaning="The store, its limits and its hits.",
 )
-QUERY: Subject[bus.QueryRequest, bus.QueryOutcome] = Subject(
+QUERY: Subject[QueryRequest, QueryOutcome] = Subject(
     "parley.analytics.query",
-    bus.QueryRequest,
-    bus.QueryOutcome,
+    QueryRequest,
+    QueryOutcome,
     timeout_seconds=30.0,
     patience_seconds=2.0,
     idempotent=True,

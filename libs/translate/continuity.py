@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.schemas.bus import Found, HeadTurns, OpenCall, Turn
+from libs.schemas.bus.state import Found, HeadTurns, OpenCall, Turn
 from libs.schemas.plan import Continuity, Replayed
 from libs.schemas.wire.chat import Message
 from libs.schemas.wire.responses import InputItem

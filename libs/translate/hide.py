@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.bus import Lifted
+from libs.schemas.bus.convert import Lifted
 from libs.schemas.wire.chat import NO_RAW
 from libs.schemas.wire.halves import UNREADABLE
 from libs.translate.body import decode_body, is_given

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from libs.schemas.bus import CommitRequest, KeptCall, Turn
+from libs.schemas.bus.state import CommitRequest, KeptCall, Turn
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import AssistantMessage
 from libs.schemas.wire.output import Response

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import msgspec
 
-from libs.schemas.bus import Lifted
+from libs.schemas.bus.convert import Lifted
 
 MIN_BYTES = 16 * 1024
 _BLOCK = MIN_BYTES // 2  # any longer run without a quote covers at least one whole block

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.wire.chat import NO_RAW, ChatRequest
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.wire.chat import ParleyOptions
 
 FORMAT_HEADER = "x-parley-format"

@@ -11,7 +11,7 @@ import msgspec
 
 from libs.runtime import settings
 from libs.runtime.errors import StartError
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.config import Upstream
 from libs.translate import request
 from libs.translate.errors import InvalidRequest, NeedsNative

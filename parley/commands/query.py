@@ -12,7 +12,7 @@ from deploy.local.state_dir import StateDir
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError, NoWorkers, StartError
-from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
 from parley import table

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from libs.runtime.call import Call
 from libs.runtime.masking import masked
-from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
 from services.analytics.clickhouse import CLICKHOUSE_ERRORS, connect, database_name
 from services.analytics.read_only import CATEGORIES, OTHER_FUNCTIONS, refusal

@@ -2,7 +2,7 @@
 
 from libs.runtime import service
 from libs.runtime.call import Call
-from libs.schemas.bus import ResolveReply, ResolveRequest
+from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.subjects import CONVERT, RESOLVE
 from services.converter.handlers import Converter
 

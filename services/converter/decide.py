@@ -10,7 +10,8 @@ from typing import NamedTuple
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
-from libs.schemas.bus import ResolveReply, ResolveRequest, Said
+from libs.schemas.bus.convert import Said
+from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.plan import Continuity
 from libs.schemas.wire.errors import ErrorBody
 from libs.translate import continuity

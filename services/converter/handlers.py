@@ -8,7 +8,7 @@ import time
 from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.logs import Log
-from libs.schemas.bus import ConvertReply, ConvertRequest, PlanUnsupported, Refused
+from libs.schemas.bus.convert import ConvertReply, ConvertRequest, PlanUnsupported, Refused
 from libs.schemas.config import Config
 from libs.schemas.plan import PLAN_VERSION, Continuity
 from libs.translate import continuity, request

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from libs.schemas.bus import ConvertRequest, Said
+from libs.schemas.bus.convert import ConvertRequest, Said
 from libs.schemas.wire.chat import ChatRequest
 from libs.translate import fingerprint, naming
 from libs.translate.continuity import Wish

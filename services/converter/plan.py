@@ -5,7 +5,7 @@ from hashlib import blake2b
 import msgspec
 
 from libs.runtime.call import Call
-from libs.schemas.bus import Converted, Native, Refused
+from libs.schemas.bus.convert import Converted, Native, Refused
 from libs.schemas.plan import CommitPlan, MarkPlan, StreamPlan
 from libs.schemas.records import cut
 from libs.translate import naming, request

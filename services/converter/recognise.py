@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET
 
-from libs.schemas.bus import ResolveRequest, Wanted
+from libs.schemas.bus.state import ResolveRequest, Wanted
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
 from libs.translate import continuity, fingerprint, tools
 from libs.translate.continuity import Asked

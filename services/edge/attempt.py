@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from libs.runtime import metrics
-from libs.schemas.bus import Converted
+from libs.schemas.bus.convert import Converted
 from libs.translate import items
 from libs.translate.chained import NotChained, check_chained
 from libs.translate.completion import COMPLETION_ENCODER, to_completion

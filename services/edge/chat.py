@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from libs.schemas.bus import Converted, Native, Said
+from libs.schemas.bus.convert import Converted, Native, Said
 from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
 from libs.schemas.wire.chat import ChatEnvelope, ParleyOptions

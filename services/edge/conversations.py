@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from libs.runtime.logs import Log
-from libs.schemas.bus import ConversationInfo, DeleteRequest, ListRequest, ReadRequest
+from libs.schemas.bus.state import ConversationInfo, DeleteRequest, ListRequest, ReadRequest
 from libs.schemas.subjects import DELETE, LIST, READ
 from libs.translate.errors import InvalidRequest
 from libs.translate.naming import check_name

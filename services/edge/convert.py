@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.bus import Native
+from libs.schemas.bus.convert import Native
 from libs.translate.lift import splice
 from services.edge.edge import Edge
 from services.edge.exchange import Exchange

@@ -3,7 +3,7 @@
 import asyncio
 
 from libs.runtime.logs import Log
-from libs.schemas.bus import StoredResponse
+from libs.schemas.bus.state import StoredResponse
 from libs.translate.errors import TranslationError
 from services.edge import paths
 from services.edge.edge import Edge

@@ -14,7 +14,7 @@ from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError, MessageTooLarge, ReplyTooLarge
 from libs.runtime.logs import Log
-from libs.schemas.bus import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
+from libs.schemas.bus.convert import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
 from libs.schemas.config import Config, Upstream
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT

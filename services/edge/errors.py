@@ -1,8 +1,6 @@
 """The ways in which a request of the edge's clients fails, each with the status and the body that they get."""
 
-from libs.schemas.bus import (
-    Refused,
-)
+from libs.schemas.bus.convert import Refused
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
 

@@ -6,7 +6,7 @@ Nothing here waits for anything, and nothing here can fail a request.
 import time
 
 from libs.runtime import tracing
-from libs.schemas.bus import Converted, Refused
+from libs.schemas.bus.convert import Converted, Refused
 from libs.schemas.records import HandoffRecord, cut
 from services.edge.calls import RecordSink, event_id
 from services.edge.exchange import Exchange

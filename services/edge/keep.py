@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from libs.schemas.bus import CommitRequest, StoredResponse
+from libs.schemas.bus.state import CommitRequest, StoredResponse
 from libs.schemas.plan import StreamPlan
 from libs.schemas.records import Outcome
 from libs.schemas.wire.completion import AssistantMessage

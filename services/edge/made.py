@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
-from libs.schemas.bus import ClaimRequest, ReleaseRequest
+from libs.schemas.bus.state import ClaimRequest, ReleaseRequest
 from libs.schemas.config import Upstream
 from libs.schemas.subjects import CLAIM, RELEASE, Subject
 from libs.schemas.wire.halves import read

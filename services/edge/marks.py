@@ -13,7 +13,7 @@ from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
-from libs.schemas.bus import MarkRequest
+from libs.schemas.bus.state import MarkRequest
 from libs.schemas.plan import MarkPlan, StreamPlan
 from libs.schemas.subjects import MARK, MARK_SECONDS
 from libs.translate.options import CONTINUITY_HEADER

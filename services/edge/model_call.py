@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
-from libs.schemas.bus import Converted
+from libs.schemas.bus.convert import Converted
 from libs.schemas.config import Upstream
 from libs.schemas.wire.halves import read, sound
 from libs.schemas.wire.output import RESPONSE_DECODER, Response

@@ -14,7 +14,8 @@ from functools import partial
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
-from libs.schemas.bus import Converted, ReadRequest
+from libs.schemas.bus.convert import Converted
+from libs.schemas.bus.state import ReadRequest
 from libs.schemas.config import Config, Upstream
 from libs.schemas.subjects import MAX_MESSAGE_BYTES, READ
 from libs.translate.errors import InvalidRequest

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from libs.translate.naming import check_name, without_control

@@ -2,7 +2,7 @@
 
 import re
 
-from libs.schemas.bus import Converted, Said
+from libs.schemas.bus.convert import Converted, Said
 from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate.chained import NotChained
 from libs.translate.errors import InvalidRequest, TranslationError

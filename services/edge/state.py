@@ -11,12 +11,7 @@ from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, RequestInvalid
 from libs.runtime.logs import Log
-from libs.schemas.bus import (
-    CommitRequest,
-    DeleteRequest,
-    StateStatus,
-    StateStatusRequest,
-)
+from libs.schemas.bus.state import CommitRequest, DeleteRequest, StateStatus, StateStatusRequest
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS, Subject
 from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable

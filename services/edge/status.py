@@ -11,7 +11,8 @@ from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.health import Readiness
 from libs.runtime.version import VERSION
-from libs.schemas.bus import ConvertRequest, StateStatus
+from libs.schemas.bus.convert import ConvertRequest
+from libs.schemas.bus.state import StateStatus
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT, MAX_MESSAGE_BYTES
 from services.edge import door, state

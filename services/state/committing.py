@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.bus import CommitReply, CommitRequest, MarkRequest, StoredResponse, Turn
+from libs.schemas.bus.state import CommitReply, CommitRequest, MarkRequest, StoredResponse, Turn
 from libs.schemas.config import Retention
 from libs.schemas.config import State as Settings
 from services.state import heads

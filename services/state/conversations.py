@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from libs.schemas.bus import ConversationInfo, DeleteReply, Head, ListReply, ReadReply, ReadRequest
+from libs.schemas.bus.state import ConversationInfo, DeleteReply, Head, ListReply, ReadReply, ReadRequest
 from services.state import heads
 from services.state.keys import Keys
 from services.state.moving import move

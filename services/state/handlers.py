@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from libs.runtime.call import Call
-from libs.schemas.bus import (
+from libs.schemas.bus.state import (
     ClaimReply,
     ClaimRequest,
     CommitReply,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from libs.schemas.bus import CommitRequest, Head, MarkRequest, OpenCall, Turn
+from libs.schemas.bus.state import CommitRequest, Head, MarkRequest, OpenCall, Turn
 from libs.schemas.subjects import MARK_SECONDS
 from services.state.records import KeptHead, KeptMark
 

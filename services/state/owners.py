@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection
 
 from libs.runtime.logs import Log
-from libs.schemas.bus import ClaimRequest
+from libs.schemas.bus.state import ClaimRequest
 from services.state.keys import Keys
 from services.state.records import OWNER, Owner
 from services.state.stores.base import Conflict, StoreDown

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from libs.schemas.bus import DeleteReply, Head, StoredResponse, Turn
+from libs.schemas.bus.state import DeleteReply, Head, StoredResponse, Turn
 
 
 class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):

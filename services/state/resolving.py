@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.bus import Found, Head, HeadTurns, OpenCall, ResolveReply, ResolveRequest, Turn, Wanted
+from libs.schemas.bus.state import Found, Head, HeadTurns, OpenCall, ResolveReply, ResolveRequest, Turn, Wanted
 from services.state.heads import open_calls
 from services.state.keys import Keys
 from services.state.records import HEAD, ITEMS, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Pointer

@@ -15,16 +15,8 @@ from msgspec import Raw
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import (
-    CommitRequest,
-    Converted,
-    ConvertRequest,
-    ResolveRequest,
-    Said,
-    StateStatus,
-    StateStatusRequest,
-    Wanted,
-)
+from libs.schemas.bus.convert import Converted, ConvertRequest, Said
+from libs.schemas.bus.state import CommitRequest, ResolveRequest, StateStatus, StateStatusRequest, Wanted
 from libs.schemas.config import Nats
 from libs.schemas.plan import PLAN_VERSION, StreamPlan
 from libs.schemas.subjects import COMMIT, CONVERT, RESOLVE, STATE_STATUS

@@ -6,7 +6,7 @@ from statistics import median
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import Converted, ConvertRequest
+from libs.schemas.bus.convert import Converted, ConvertRequest
 from libs.schemas.config import Nats
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT

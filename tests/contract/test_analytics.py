@@ -26,7 +26,7 @@ from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.jetstream import KeyValue, ensure_bucket, ensure_stream
-from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.records import RECORD_ENCODER, CallRecord, HandoffRecord, Record, kind, subject
 from libs.schemas.subjects import (

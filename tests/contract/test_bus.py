@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from libs.runtime import errors
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import ClaimReply, ClaimRequest, Found, ResolveReply, ResolveRequest
+from libs.schemas.bus.state import ClaimReply, ClaimRequest, Found, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import CLAIM, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
 from tests.support.nats import NatsServer, running_nats

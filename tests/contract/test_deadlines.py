@@ -19,7 +19,7 @@ from nats.js.api import StreamConfig
 from libs.runtime import errors
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import ListRequest, ReadRequest, ResolveReply, ResolveRequest
+from libs.schemas.bus.state import ListRequest, ReadRequest, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import LIST, READ, RESOLVE, Subject
 from tests.support.cluster import Service

@@ -11,7 +11,7 @@ import pytest
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import QueryFailed, QueryOutcome, QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
 from tests.support.nats import running_nats

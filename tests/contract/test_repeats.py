@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import (
+from libs.schemas.bus.state import (
     ClaimRequest,
     CommitRequest,
     DeleteRequest,

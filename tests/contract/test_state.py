@@ -19,7 +19,7 @@ from libs.runtime.call import Call
 from libs.runtime.errors import RequestInvalid
 from libs.runtime.jetstream import ensure_bucket
 from libs.runtime.sealing import Seals
-from libs.schemas.bus import (
+from libs.schemas.bus.state import (
     ClaimRequest,
     CommitReply,
     CommitRequest,

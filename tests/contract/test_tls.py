@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import ResolveReply, ResolveRequest
+from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import RESOLVE
 from tests.support.nats import NatsServer

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
-from libs.schemas.bus import QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
 from tests.support.cluster import Cluster

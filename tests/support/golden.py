@@ -14,7 +14,7 @@ import msgspec
 from openai import OpenAI
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.config import Profile
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import ErrorEnvelope

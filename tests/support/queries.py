@@ -8,7 +8,7 @@ import msgspec
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError
-from libs.schemas.bus import QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
 

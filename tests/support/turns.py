@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from libs.schemas.bus import Turn
+from libs.schemas.bus.state import Turn
 
 TURN = Turn(
     entry="e0",

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.bus import Found, HeadTurns, KeptCall, OpenCall, Turn
+from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, Turn
 from libs.translate import continuity, fingerprint
 from libs.translate.arguments import outline
 from libs.translate.continuity import Asked, Decision, Newest, decide, on_head

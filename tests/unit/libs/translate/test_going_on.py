@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from libs.schemas.bus import CommitRequest, Found
+from libs.schemas.bus.state import CommitRequest, Found
 from libs.schemas.plan import CommitPlan
 from libs.translate import fingerprint
 from libs.translate.completion import to_message

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from libs.schemas.bus import CommitRequest
+from libs.schemas.bus.state import CommitRequest
 from libs.schemas.plan import CommitPlan, StreamPlan
 from libs.schemas.wire.completion import AssistantMessage, FunctionCallOut, ToolCallOut
 from libs.schemas.wire.output import RESPONSE_DECODER

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.wire.chat import ChatRequest
 from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest

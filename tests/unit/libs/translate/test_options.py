@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.schemas.wire.chat import ParleyOptions
 from libs.translate.options import OPTIONS, merged

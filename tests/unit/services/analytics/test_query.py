@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from libs.runtime.call import Call
-from libs.schemas.bus import QueryFailed, QueryReply, QueryRequest
+from libs.schemas.bus.query import QueryFailed, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
 from services.analytics.query import MAX_ROWS, REPLY_ROOM, Queries, Refused, to_reply
 from services.analytics.writer import Writer

@@ -12,23 +12,17 @@ import pytest
 from libs.runtime.call import Call
 from libs.runtime.errors import CallTimeout
 from libs.runtime.logs import setup
-from libs.schemas.bus import (
+from libs.schemas.bus.convert import (
     Converted,
     ConvertReply,
     ConvertRequest,
-    Found,
-    HeadTurns,
-    KeptCall,
     Lifted,
     Native,
-    OpenCall,
     PlanUnsupported,
     Refused,
-    ResolveReply,
-    ResolveRequest,
     Said,
-    Turn,
 )
+from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, ResolveReply, ResolveRequest, Turn
 from libs.schemas.config import Config, Conversation, ModelRule, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity
 from libs.translate import continuity, fingerprint

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.bus import CommitReply, CommitRequest, Converted
+from libs.schemas.bus.convert import Converted
+from libs.schemas.bus.state import CommitReply, CommitRequest
 from libs.schemas.plan import CommitPlan, Continuity, StreamPlan
 from libs.schemas.records import CallRecord
 from libs.schemas.subjects import COMMIT, CONVERT

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from libs.runtime import logs
-from libs.schemas.bus import Converted
+from libs.schemas.bus.convert import Converted
 from libs.schemas.plan import Continuity
 from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord, Record
 from libs.schemas.wire.output import Response

@@ -7,16 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.bus import (
-    CommitReply,
-    CommitRequest,
-    Converted,
-    ConvertRequest,
-    DeleteReply,
-    DeleteRequest,
-    Native,
-    Refused,
-)
+from libs.schemas.bus.convert import Converted, ConvertRequest, Native, Refused
+from libs.schemas.bus.state import CommitReply, CommitRequest, DeleteReply, DeleteRequest
 from libs.schemas.config import Upstream
 from libs.schemas.plan import CommitPlan, Continuity, Replayed, StreamPlan
 from libs.schemas.records import CallRecord, HandoffRecord

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.runtime.health import Readiness
-from libs.schemas.bus import ConversationInfo, DeleteReply, ListReply, ReadReply, StoredResponse
+from libs.schemas.bus.state import ConversationInfo, DeleteReply, ListReply, ReadReply, StoredResponse
 from libs.schemas.subjects import DELETE, LIST, READ
 from services.edge.app import create_app
 from tests.unit.services.edge.fakes import Client, Stage

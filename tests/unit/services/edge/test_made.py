@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.bus import ClaimReply, ClaimRequest, ReadReply, ReleaseReply, ReleaseRequest
+from libs.schemas.bus.state import ClaimReply, ClaimRequest, ReadReply, ReleaseReply, ReleaseRequest
 from libs.schemas.config import Upstream
 from libs.schemas.subjects import CLAIM, READ, RELEASE
 from libs.schemas.wire.output import Response

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.bus import MarkReply, MarkRequest
+from libs.schemas.bus.state import MarkReply, MarkRequest
 from libs.schemas.plan import MarkPlan
 from libs.schemas.subjects import MARK
 from services.edge import marks

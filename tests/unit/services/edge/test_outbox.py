@@ -15,7 +15,7 @@ import pytest
 from libs.runtime import metrics
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError, NoWorkers, RequestInvalid, WorkerFailed
-from libs.schemas.bus import ClaimReply, ClaimRequest, CommitReply, CommitRequest, Turn
+from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, Turn
 from libs.schemas.subjects import CLAIM, COMMIT
 from services.edge import outbox as module
 from services.edge.outbox import Outbox

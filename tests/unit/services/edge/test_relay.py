@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.bus import ReadReply
+from libs.schemas.bus.state import ReadReply
 from libs.schemas.config import Upstream
 from libs.schemas.subjects import READ
 from libs.translate.errors import TranslationError

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from libs.schemas.bus import Said
+from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from services.edge.exchange import Exchange

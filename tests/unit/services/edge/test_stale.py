@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.schemas.bus import Converted, Said
+from libs.schemas.bus.convert import Converted, Said
 from libs.schemas.plan import Continuity, Replayed, StreamPlan
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError

@@ -6,7 +6,7 @@ import time
 
 from libs.runtime.call import Call
 from libs.runtime.health import Readiness
-from libs.schemas.bus import CommitReply, DeleteReply, DeleteRequest, StateStatus
+from libs.schemas.bus.state import CommitReply, DeleteReply, DeleteRequest, StateStatus
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS
 from services.edge import state
 from services.edge.status import Status

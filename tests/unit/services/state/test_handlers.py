@@ -6,7 +6,7 @@ import pytest
 
 from libs.runtime.call import Call
 from libs.runtime.sealing import Seals
-from libs.schemas.bus import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
+from libs.schemas.bus.state import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
 from libs.schemas.config import Retention
 from libs.schemas.config import State as Settings
 from services.state.cache import Cache
