@@ -18,8 +18,8 @@ from libs.translate import fingerprint, replay
 from libs.translate.arguments import agrees
 from libs.translate.errors import InvalidRequest
 from libs.translate.fingerprint import Answer, History
-from libs.translate.messages import Input
 from libs.translate.replay import Original
+from libs.translate.request.messages import Input
 
 # Why a request goes the way it does; documented in the reference, counted, recorded and told.
 MATCHED = "matched"  # as wanted: chained to its newest answer, or replayed

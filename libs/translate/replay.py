@@ -24,7 +24,7 @@ from libs.schemas.wire.responses import (
     McpApprovalRequestIn,
 )
 from libs.translate.items import FATES, PROGRAM
-from libs.translate.messages import Input
+from libs.translate.request.messages import Input
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()

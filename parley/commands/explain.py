@@ -13,10 +13,10 @@ from libs.runtime import settings
 from libs.runtime.errors import StartError
 from libs.schemas.bus.convert import Said
 from libs.schemas.config import Upstream
-from libs.translate import request
 from libs.translate.errors import InvalidRequest, NeedsNative
-from libs.translate.options import merged
-from libs.translate.routing import route
+from libs.translate.request import request
+from libs.translate.request.options import merged
+from libs.translate.request.routing import route
 from parley.failure import Failure
 
 # Offline, and with no upstream configured, any model may be asked for.

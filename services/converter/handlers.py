@@ -11,9 +11,10 @@ from libs.runtime.logs import Log
 from libs.schemas.bus.convert import ConvertReply, ConvertRequest, PlanUnsupported, Refused
 from libs.schemas.config import Config
 from libs.schemas.plan import PLAN_VERSION, Continuity
-from libs.translate import continuity, request
+from libs.translate import continuity
 from libs.translate.errors import NeedsNative, TranslationError
-from libs.translate.routing import route
+from libs.translate.request import request
+from libs.translate.request.routing import route
 from services.converter import options, plan
 from services.converter.decide import Discontinued, Resolve, decide
 from services.converter.recognise import Prepared, recognise

@@ -4,11 +4,12 @@ import msgspec
 
 from libs.schemas.bus.convert import ConvertRequest, Said
 from libs.schemas.wire.chat import ChatRequest
-from libs.translate import fingerprint, naming
+from libs.translate import fingerprint
 from libs.translate.continuity import Wish
-from libs.translate.naming import Named
-from libs.translate.options import merged
-from libs.translate.routing import Route
+from libs.translate.request import naming
+from libs.translate.request.naming import Named
+from libs.translate.request.options import merged
+from libs.translate.request.routing import Route
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from libs.runtime.call import Call
 from libs.schemas.bus.convert import Converted, Native, Refused
 from libs.schemas.plan import CommitPlan, MarkPlan, StreamPlan
 from libs.schemas.records import cut
-from libs.translate import naming, request
-from libs.translate.native import to_mark
+from libs.translate.request import naming, request
+from libs.translate.request.native import to_mark
 from services.converter.decide import Decided, Discontinued
 from services.converter.options import Options
 from services.converter.recognise import Prepared

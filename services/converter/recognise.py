@@ -5,9 +5,10 @@ from msgspec import UNSET
 
 from libs.schemas.bus.state import ResolveRequest, Wanted
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
-from libs.translate import continuity, fingerprint, tools
+from libs.translate import continuity, fingerprint
 from libs.translate.continuity import Asked
-from libs.translate.request import Translated
+from libs.translate.request import tools
+from libs.translate.request.request import Translated
 from services.converter.options import Options
 
 MAX_ANSWERS = 256  # of a history that are looked up, newest first

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from libs.translate import request
-from libs.translate.request import Parsed, Translated
+from libs.translate.request import request
+from libs.translate.request.request import Parsed, Translated
 from services.converter.options import Options
 
 

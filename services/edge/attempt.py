@@ -22,8 +22,8 @@ from libs.translate.errors import AnswerUnusable, TranslationError
 from libs.translate.fanout import merge_completions
 from libs.translate.finish import ended, response_failure
 from libs.translate.lift import Skeleton, splice
+from libs.translate.request.told import to_told
 from libs.translate.sse import FrameParser, FrameTooLarge
-from libs.translate.told import to_told
 from services.edge import outcomes
 from services.edge.answers import Ending, Renderer, TypedRenderer, renderers, tell_differences
 from services.edge.edge import Edge

@@ -16,14 +16,14 @@ from libs.schemas.bus.convert import Converted, Native, Said
 from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
 from libs.schemas.wire.chat import ChatEnvelope, ParleyOptions
-from libs.translate.body import decode_body, is_given
 from libs.translate.chained import NotChained
 from libs.translate.continuity import BUSY
 from libs.translate.fingerprint import scope
 from libs.translate.lift import Skeleton
-from libs.translate.native import to_mark
-from libs.translate.options import CONTINUITY_HEADER, merged
-from libs.translate.routing import MATCHED_CHARACTERS, Route, bypassed
+from libs.translate.request.body import decode_body, is_given
+from libs.translate.request.native import to_mark
+from libs.translate.request.options import CONTINUITY_HEADER, merged
+from libs.translate.request.routing import MATCHED_CHARACTERS, Route, bypassed
 from services.edge import owners, state
 from services.edge.attempt import Attempt
 from services.edge.edge import Edge

@@ -16,7 +16,7 @@ from libs.runtime.logs import Log
 from libs.schemas.bus.state import MarkRequest
 from libs.schemas.plan import MarkPlan, StreamPlan
 from libs.schemas.subjects import MARK, MARK_SECONDS
-from libs.translate.options import CONTINUITY_HEADER
+from libs.translate.request.options import CONTINUITY_HEADER
 from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable

@@ -13,8 +13,8 @@ from msgspec import Raw
 from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.halves import read
-from libs.translate.body import decode_body
 from libs.translate.errors import TranslationError
+from libs.translate.request.body import decode_body
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import named_ids, openai_paths, owners, paths
 from services.edge.edge import Edge

@@ -8,8 +8,8 @@ from msgspec import Raw
 from libs.schemas.config import Upstream
 from libs.schemas.records import Surface
 from libs.schemas.wire.chat import ChatEnvelope
-from libs.translate.body import decode_body, is_given
-from libs.translate.routing import route
+from libs.translate.request.body import decode_body, is_given
+from libs.translate.request.routing import route
 from services.edge import calls, named_ids, owners
 from services.edge.calls import Call
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap

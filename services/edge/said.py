@@ -9,8 +9,8 @@ import msgspec
 from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
-from libs.translate.naming import check_name, without_control
-from libs.translate.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, NAME, OPTIONS, PARENT_QUERY, Option
+from libs.translate.request.naming import check_name, without_control
+from libs.translate.request.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, NAME, OPTIONS, PARENT_QUERY, Option
 from services.edge.exchange import Exchange, repeated
 
 

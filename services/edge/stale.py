@@ -6,7 +6,7 @@ from libs.schemas.bus.convert import Converted, Said
 from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate.chained import NotChained
 from libs.translate.errors import InvalidRequest, TranslationError
-from libs.translate.options import PARENT_QUERY
+from libs.translate.request.options import PARENT_QUERY
 from libs.translate.upstream_errors import is_stale
 from services.edge.errors import UpstreamRefused
 from services.edge.exchange import Exchange

@@ -9,11 +9,11 @@ import pytest
 from libs.schemas.config import Profile
 from libs.schemas.plan import Format
 from libs.schemas.wire.chat import ChatRequest, Message
-from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest
-from libs.translate.messages import Input, to_input
-from libs.translate.parts import Terms
-from libs.translate.request import Translated, encode, parse, translate
+from libs.translate.request.body import Reader
+from libs.translate.request.messages import Input, to_input
+from libs.translate.request.parts import Terms
+from libs.translate.request.request import Translated, encode, parse, translate
 
 Json = dict[str, Any]
 

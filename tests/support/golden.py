@@ -33,8 +33,8 @@ from libs.translate.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.errors import TranslationError, UpstreamFailed
 from libs.translate.fanout import FanOut, merge_completions
 from libs.translate.finish import failed
-from libs.translate.options import merged
-from libs.translate.request import Translated, encode, parse, translate
+from libs.translate.request.options import merged
+from libs.translate.request.request import Translated, encode, parse, translate
 from libs.translate.sse import Frame, FrameParser
 from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 

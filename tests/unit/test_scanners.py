@@ -24,12 +24,13 @@ from libs.schemas.config import Upstream
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire import halves
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.translate import fingerprint, ids, naming, told, upstream_errors
+from libs.translate import fingerprint, ids, upstream_errors
 from libs.translate import paths as chat_paths
 from libs.translate.errors import InvalidRequest
-from libs.translate.hide import hide
 from libs.translate.lift import MIN_BYTES, Skeleton, SpliceError, lift, placeholder, splice
-from libs.translate.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
+from libs.translate.request import naming, told
+from libs.translate.request.hide import hide
+from libs.translate.request.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
 from libs.translate.sse import FrameParser
 from libs.translate.stop import StopFilter
 from services.analytics import read_only
@@ -49,13 +50,13 @@ EXPRESSIONS = {
     "libs/runtime/masking.py:_RULES": "whatever is printed",
     "libs/runtime/settings.py:_BEARER": "the environment",
     "libs/schemas/wire/halves.py:_LONE": "an upstream's JSON",
-    "libs/translate/body.py:_FIELD": "what msgspec says of a client's JSON",
-    "libs/translate/body.py:_EXPECTED": "what msgspec says of a client's JSON",
-    "libs/translate/body.py:_MISSING": "what msgspec says of a client's JSON",
+    "libs/translate/request/body.py:_FIELD": "what msgspec says of a client's JSON",
+    "libs/translate/request/body.py:_EXPECTED": "what msgspec says of a client's JSON",
+    "libs/translate/request/body.py:_MISSING": "what msgspec says of a client's JSON",
     "libs/translate/lift.py:_DATA_URL": "the first bytes of a long string of a client's JSON",
     "libs/translate/lift.py:_BASE64": "the first and last bytes of a long string of a client's JSON",
-    "libs/translate/naming.py:_CONTROL": "names and ids that a client gives",
-    "libs/translate/parts.py:_BASE64": "the first characters of a client's file",
+    "libs/translate/request/naming.py:_CONTROL": "names and ids that a client gives",
+    "libs/translate/request/parts.py:_BASE64": "the first characters of a client's file",
     "libs/translate/paths.py:_INPUT": "the parameter of an upstream's error",
     "libs/translate/paths.py:_TOOL": "the parameter of an upstream's error",
     "libs/translate/paths.py:_INNER": "the parameter of an upstream's error",
@@ -64,8 +65,8 @@ EXPRESSIONS = {
     "libs/translate/paths.py:_QUOTED": "the message of an upstream's error",
     "libs/translate/paths.py:_BARE": "the message of an upstream's error",
     "libs/translate/paths.py:_NO_JSON": "the message of an upstream's error",
-    "libs/translate/told.py:_INDEX": "names of a client's fields",
-    "libs/translate/told.py:_UNSAFE": "names of a client's fields",
+    "libs/translate/request/told.py:_INDEX": "names of a client's fields",
+    "libs/translate/request/told.py:_UNSAFE": "names of a client's fields",
     "libs/translate/upstream_errors.py:_STALE_WORDS": "the message of an upstream's error",
     "libs/translate/upstream_errors.py:_KEY_REFUSED": "the message of an upstream's error",
     "libs/translate/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
@@ -83,11 +84,11 @@ EXPRESSIONS = {
 
 # Function that matches with globs -> what it matches. The globs are the configuration's, or our own.
 GLOBS = {
-    "libs/translate/models.py:_matches": "a client's model",
-    "libs/translate/routing.py:_matches": "the start of a client's model",
-    "libs/translate/tool_choice.py:_hosted": "types of a client's tools",
-    "libs/translate/tools.py:_is_hosted": "types of a client's tools",
-    "libs/translate/tools.py:_check_hosted": "types of a client's tools",
+    "libs/translate/request/models.py:_matches": "a client's model",
+    "libs/translate/request/routing.py:_matches": "the start of a client's model",
+    "libs/translate/request/tool_choice.py:_hosted": "types of a client's tools",
+    "libs/translate/request/tools.py:_is_hosted": "types of a client's tools",
+    "libs/translate/request/tools.py:_check_hosted": "types of a client's tools",
     "services/edge/owners.py:shared": "ids that a client names",
 }
 
@@ -97,9 +98,9 @@ ELSEWHERE = {
     "libs/translate/arguments.py:_split": "digests of our own",
     "libs/translate/fanout.py:_interleaved": "a list of chunks",
     "libs/translate/items.py:losses": "a list of items",
-    "libs/translate/messages.py:_leading_run": "a list of messages",
-    "libs/translate/parts.py:named": "a list of parts",
-    "libs/translate/results.py:to_typed_result": "a table of fields",
+    "libs/translate/request/messages.py:_leading_run": "a list of messages",
+    "libs/translate/request/parts.py:named": "a list of parts",
+    "libs/translate/request/results.py:to_typed_result": "a table of fields",
     "libs/translate/text.py:_more": "a list of log probabilities",
     "services/analytics/migrate.py:migrate": "names of the migrations' files",
     "services/analytics/migrate.py:statements": "the migrations",
@@ -228,7 +229,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
             lambda size: (f"parley-lift:{NONCE}:".encode() + b"1" * size, _placed(64)[1]),
         ],
     ),
-    "libs/translate/hide.py:hide": (
+    "libs/translate/request/hide.py:hide": (
         "a client's JSON",
         _tried(InvalidRequest)(lambda body: hide(_shelled(body))),
         _BODIES,
@@ -252,7 +253,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda text: chat_paths.to_chat_param(text, StreamPlan(stream=False, renames={"tools[0]": "tools[1]"})),
         _WORDS,
     ),
-    "libs/translate/told.py:to_told": (
+    "libs/translate/request/told.py:to_told": (
         "names of a client's fields",
         lambda text: told.to_told([text, text + "[0]", *text.split(".")]),
         _repeated("[", "[1", "[1]", "\xe9", "a.", "[0].a."),
@@ -262,7 +263,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda text: upstream_errors.is_stale(UpstreamErrorBody(message=text)),
         _WORDS,
     ),
-    "libs/translate/naming.py:check_name": (
+    "libs/translate/request/naming.py:check_name": (
         "a name that a client gives",
         _tried(InvalidRequest)(lambda text: naming.check_name(text, "x")),
         _repeated("a", "\x00", "\x85"),

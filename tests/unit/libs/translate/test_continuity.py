@@ -10,8 +10,8 @@ from libs.translate import continuity, fingerprint
 from libs.translate.arguments import outline
 from libs.translate.continuity import Asked, Decision, Newest, decide, on_head
 from libs.translate.errors import InvalidRequest
-from libs.translate.messages import Input, to_input
-from libs.translate.parts import Terms
+from libs.translate.request.messages import Input, to_input
+from libs.translate.request.parts import Terms
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, messages, system, tool, user
 

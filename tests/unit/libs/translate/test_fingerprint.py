@@ -13,8 +13,8 @@ from libs.schemas.wire.completion import AssistantMessage
 from libs.translate.completion import to_message
 from libs.translate.fingerprint import Answer, History, after, answered, context, entry, history, scope
 from libs.translate.lift import MIN_BYTES, lift
-from libs.translate.messages import to_input
-from libs.translate.parts import Terms
+from libs.translate.request.messages import to_input
+from libs.translate.request.parts import Terms
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, messages, system, text, tool, user
 

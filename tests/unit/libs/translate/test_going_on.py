@@ -14,7 +14,7 @@ from libs.translate import fingerprint
 from libs.translate.completion import to_message
 from libs.translate.continuity import Asked, Decision, decide
 from libs.translate.keeping import to_commit
-from libs.translate.messages import to_input
+from libs.translate.request.messages import to_input
 from tests.support import answers
 from tests.support.chats import Json, messages, tool, user
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from libs.translate import replay
-from libs.translate.messages import Input
+from libs.translate.request.messages import Input
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, made_input, system, tool, user
 

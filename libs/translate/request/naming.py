@@ -11,9 +11,9 @@ from msgspec import Raw
 
 from libs.schemas.bus.convert import Said
 from libs.schemas.wire.chat import NO_RAW, ChatRequest
-from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.ids import response_id
+from libs.translate.request.body import is_given
 
 MAX_NAME_CHARACTERS = 512
 ISSUED = "pc_"  # how the tokens begin that Parley issues by itself

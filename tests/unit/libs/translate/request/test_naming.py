@@ -4,10 +4,10 @@ import pytest
 
 from libs.schemas.bus.convert import Said
 from libs.schemas.wire.chat import ChatRequest
-from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest
-from libs.translate.naming import MAX_NAME_CHARACTERS, Named, name
-from libs.translate.options import merged
+from libs.translate.request.body import is_given
+from libs.translate.request.naming import MAX_NAME_CHARACTERS, Named, name
+from libs.translate.request.options import merged
 from tests.support.chats import Json, request
 
 

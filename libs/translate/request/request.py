@@ -14,19 +14,19 @@ from libs.schemas.config import Profile
 from libs.schemas.plan import Format, StreamPlan
 from libs.schemas.wire.chat import ChatRequest
 from libs.schemas.wire.responses import ResponsesRequest
-from libs.translate import naming, policies
-from libs.translate.assembly import Parts, lost, to_body, to_plan
-from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest, missing, unsupported
-from libs.translate.formats import needs_json, sends_schema
 from libs.translate.ids import APPROVAL
-from libs.translate.legacy import uses_functions
-from libs.translate.limits import to_choices, to_output_limit, to_stops
-from libs.translate.messages import Input, to_input
-from libs.translate.parts import Terms
-from libs.translate.told import to_told
-from libs.translate.tool_choice import Choice, read_choice, to_tool_choice
-from libs.translate.tools import Tool, declares, read_tools, to_tools
+from libs.translate.request import naming, policies
+from libs.translate.request.assembly import Parts, lost, to_body, to_plan
+from libs.translate.request.body import Reader
+from libs.translate.request.formats import needs_json, sends_schema
+from libs.translate.request.legacy import uses_functions
+from libs.translate.request.limits import to_choices, to_output_limit, to_stops
+from libs.translate.request.messages import Input, to_input
+from libs.translate.request.parts import Terms
+from libs.translate.request.told import to_told
+from libs.translate.request.tool_choice import Choice, read_choice, to_tool_choice
+from libs.translate.request.tools import Tool, declares, read_tools, to_tools
 
 _READER: Reader[ChatRequest] = Reader(ChatRequest)
 _ENCODER = msgspec.json.Encoder()

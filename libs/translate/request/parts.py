@@ -19,9 +19,9 @@ from libs.schemas.wire.responses import (
     InputText,
     OutputTextIn,
 )
-from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest, NeedsNative, missing, unexpected
-from libs.translate.policies import policy_of
+from libs.translate.request.body import is_given
+from libs.translate.request.policies import policy_of
 
 _DETAIL = "auto"
 _BREAKPOINT = "prompt_cache_breakpoint"

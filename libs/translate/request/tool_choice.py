@@ -13,8 +13,8 @@ from libs.schemas.config import Profile
 from libs.schemas.wire.chat import AllowedTools, ChatRequest, NamedTool, ToolChoice, ToolName
 from libs.schemas.wire.responses import AllowedToolsChoice, ToolChoiceParam, ToolParam, ToolRef, WebSearchTool
 from libs.schemas.wire.tool_types import NESTED
-from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, unexpected
+from libs.translate.request.body import Reader, decode_body, is_given
 
 Choice = str | ToolChoice | Raw | None
 

@@ -16,8 +16,8 @@ from libs.schemas.plan import Format
 from libs.schemas.wire.chat import NO_RAW, ChatRequest
 from libs.schemas.wire.fields import FIELDS, Policy
 from libs.schemas.wire.responses import ResponsesRequest
-from libs.translate.body import NULL, decode_body
 from libs.translate.errors import InvalidRequest, NeedsNative, unsupported
+from libs.translate.request.body import NULL, decode_body
 
 _WITH_POLICY = tuple(name for name, field in FIELDS.items() if field.takes_policy and field.fate != "part")
 # They go up as they are, whatever they hold; the others of that fate are fields of `ResponsesRequest`.

@@ -10,13 +10,13 @@ from libs.schemas.plan import Format, StreamPlan
 from libs.schemas.wire.chat import ChatRequest
 from libs.schemas.wire.fields import FIELDS, SHARED
 from libs.schemas.wire.responses import Reasoning, ResponsesRequest, ResponsesStreamOptions, ToolChoiceParam
-from libs.translate.body import is_given
-from libs.translate.formats import is_structured, to_text
-from libs.translate.limits import OutputLimit, to_top_logprobs
-from libs.translate.messages import INSTRUCTION_SEPARATOR, Input
-from libs.translate.models import may_reason, takes_no_sampling
-from libs.translate.tool_choice import forces_one
-from libs.translate.tools import Tools
+from libs.translate.request.body import is_given
+from libs.translate.request.formats import is_structured, to_text
+from libs.translate.request.limits import OutputLimit, to_top_logprobs
+from libs.translate.request.messages import INSTRUCTION_SEPARATOR, Input
+from libs.translate.request.models import may_reason, takes_no_sampling
+from libs.translate.request.tool_choice import forces_one
+from libs.translate.request.tools import Tools
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"

@@ -13,9 +13,9 @@ from msgspec import Raw
 from libs.schemas.bus.convert import Lifted
 from libs.schemas.wire.chat import NO_RAW
 from libs.schemas.wire.halves import UNREADABLE
-from libs.translate.body import decode_body, is_given
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import Skeleton, placeholder
+from libs.translate.request.body import decode_body, is_given
 
 MAX_OBJECTS = 2**19  # in a body that may hold secrets; each costs some forty bytes where all are tools
 MAX_MEMBERS = 2**16  # in the tools with secrets; each costs some two hundred bytes

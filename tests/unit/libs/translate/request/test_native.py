@@ -4,7 +4,7 @@ import pytest
 
 from libs.schemas.plan import MarkPlan
 from libs.translate.errors import TranslationError
-from libs.translate.native import to_mark
+from libs.translate.request.native import to_mark
 
 
 def test_such_a_call_is_marked_in_its_conversation() -> None:

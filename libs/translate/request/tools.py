@@ -23,8 +23,8 @@ from libs.schemas.wire.chat import (
 )
 from libs.schemas.wire.responses import CustomToolFormat, CustomToolParam, FunctionToolParam, ToolParam, WebSearchTool
 from libs.schemas.wire.tool_types import NESTED, RUN_BY_CLIENT
-from libs.translate.body import Reader, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected, unsupported
+from libs.translate.request.body import Reader, decode_body, is_given
 
 Tool = FunctionTool | CustomTool | Raw
 

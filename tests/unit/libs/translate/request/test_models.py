@@ -1,6 +1,6 @@
 import pytest
 
-from libs.translate.models import is_chat_only, may_reason, takes_no_sampling, takes_schemas
+from libs.translate.request.models import is_chat_only, may_reason, takes_no_sampling, takes_schemas
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-5-chat-latest", "ft:gpt-4o:x"])

@@ -8,7 +8,7 @@ import pytest
 from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.schemas.wire.chat import ParleyOptions
-from libs.translate.options import OPTIONS, merged
+from libs.translate.request.options import OPTIONS, merged
 
 
 def test_table_has_each_field_of_both_structs() -> None:

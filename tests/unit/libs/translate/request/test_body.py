@@ -4,9 +4,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.translate.body import Reader
 from libs.translate.errors import InvalidRequest
-from libs.translate.request import parse
+from libs.translate.request.body import Reader
+from libs.translate.request.request import parse
 from tests.support.chats import USER, Json, body, calling, text, tool, user
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from libs.schemas.config import ModelRule, Upstream
 from libs.translate.errors import InvalidRequest
-from libs.translate.routing import bypassed, route
+from libs.translate.request.routing import bypassed, route
 
 
 def _upstream(name: str = "one", **fields: Any) -> Upstream:

@@ -20,10 +20,17 @@ from libs.schemas.wire.responses import (
     McpApprovalResponse,
 )
 from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
-from libs.translate.body import NULL, decode_body, is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected
-from libs.translate.pairing import Calls, Pair
-from libs.translate.parts import Terms, check_parts, has_breakpoint, plain_text, to_input_parts, untold_breakpoints
+from libs.translate.request.body import NULL, decode_body, is_given
+from libs.translate.request.pairing import Calls, Pair
+from libs.translate.request.parts import (
+    Terms,
+    check_parts,
+    has_breakpoint,
+    plain_text,
+    to_input_parts,
+    untold_breakpoints,
+)
 
 _DECISIONS = {"approve": True, "deny": False}
 

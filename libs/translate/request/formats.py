@@ -5,10 +5,10 @@ from msgspec import UNSET, Raw, UnsetType
 from libs.schemas.config import JsonObject
 from libs.schemas.wire.chat import ChatRequest, JsonSchema, ResponseFormat
 from libs.schemas.wire.responses import TextConfig, TextFormat
-from libs.translate.body import is_given
 from libs.translate.errors import InvalidRequest, missing, unexpected
-from libs.translate.messages import says_json
-from libs.translate.models import takes_schemas
+from libs.translate.request.body import is_given
+from libs.translate.request.messages import says_json
+from libs.translate.request.models import takes_schemas
 
 _TYPES = ("text", "json_object", "json_schema")
 # Any object at all: what `json_object` asks for, as a schema.

@@ -10,12 +10,12 @@ import msgspec
 
 from libs.schemas.wire.chat import NO_RAW, Message
 from libs.schemas.wire.responses import InputItem, InputMessage, InputPart, InputText
-from libs.translate import assistant
 from libs.translate.errors import InvalidRequest, missing, unexpected
-from libs.translate.legacy import LegacyCalls
-from libs.translate.pairing import Calls
-from libs.translate.parts import Terms, check_parts, has_breakpoint, named, plain_text, to_input_parts
-from libs.translate.results import is_typed, to_result, to_typed_result
+from libs.translate.request import assistant
+from libs.translate.request.legacy import LegacyCalls
+from libs.translate.request.pairing import Calls
+from libs.translate.request.parts import Terms, check_parts, has_breakpoint, named, plain_text, to_input_parts
+from libs.translate.request.results import is_typed, to_result, to_typed_result
 
 INSTRUCTION_SEPARATOR = "\n\n"
 _HOISTED_ROLES = ("system", "developer")

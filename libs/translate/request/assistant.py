@@ -18,12 +18,12 @@ from libs.schemas.wire.responses import (
     RefusalIn,
 )
 from libs.schemas.wire.tool_types import NESTED
-from libs.translate.body import is_given
 from libs.translate.errors import NeedsNative, missing, unexpected, unsupported
-from libs.translate.pairing import Pair
-from libs.translate.parts import Terms, check_parts, named, untold_breakpoints
-from libs.translate.policies import policy_of
-from libs.translate.results import to_approval_request
+from libs.translate.request.body import is_given
+from libs.translate.request.pairing import Pair
+from libs.translate.request.parts import Terms, check_parts, named, untold_breakpoints
+from libs.translate.request.policies import policy_of
+from libs.translate.request.results import to_approval_request
 
 _REASONING = ("reasoning_content", "reasoning", "reasoning_details")  # names under which clients echo it
 _STRING = msgspec.json.Decoder(str)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from libs.schemas.wire.chat import ChatRequest, FunctionCall, Message
 from libs.schemas.wire.responses import FunctionCallIn, FunctionCallOutput, InputItem
 from libs.translate.errors import InvalidRequest, missing
-from libs.translate.parts import check_parts, plain_text
+from libs.translate.request.parts import check_parts, plain_text
 
 CALL_PREFIX = "call_fn_"
 _ID_CHARACTERS = 32

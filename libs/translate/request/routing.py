@@ -7,7 +7,7 @@ import msgspec
 
 from libs.schemas.config import Bridge, ModelRule, Upstream
 from libs.translate.errors import InvalidRequest
-from libs.translate.models import is_chat_only
+from libs.translate.request.models import is_chat_only
 
 MATCHED_CHARACTERS = 512  # of a name, by which it is routed; no model has a longer one
 
