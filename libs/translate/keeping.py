@@ -9,9 +9,9 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import AssistantMessage
 from libs.schemas.wire.output import Response
 from libs.translate import fingerprint, replay
-from libs.translate.answer import Answer
+from libs.translate.answer.answer import Answer
+from libs.translate.answer.completion import sum_of
 from libs.translate.arguments import outline
-from libs.translate.completion import sum_of
 
 
 def to_commit(

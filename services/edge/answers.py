@@ -28,12 +28,12 @@ from libs.schemas.wire.events import (
 )
 from libs.schemas.wire.halves import UNREADABLE, read
 from libs.schemas.wire.output import Response
-from libs.translate.chained import check_chained
+from libs.translate.answer.chained import check_chained
+from libs.translate.answer.fanout import FanOut
+from libs.translate.answer.finish import Ended, ended, event_failure, response_failure
+from libs.translate.answer.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, finish_at, to_frame
+from libs.translate.answer.upstream_errors import is_stale
 from libs.translate.errors import TranslationError
-from libs.translate.fanout import FanOut
-from libs.translate.finish import Ended, ended, event_failure, response_failure
-from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, finish_at, to_frame
-from libs.translate.upstream_errors import is_stale
 
 log = Log("parley.edge")
 

@@ -15,12 +15,12 @@ import aiohttp
 
 from libs.runtime import metrics
 from libs.schemas.bus.convert import Converted
-from libs.translate import items
-from libs.translate.chained import NotChained, check_chained
-from libs.translate.completion import COMPLETION_ENCODER, to_completion
+from libs.translate.answer import items
+from libs.translate.answer.chained import NotChained, check_chained
+from libs.translate.answer.completion import COMPLETION_ENCODER, to_completion
+from libs.translate.answer.fanout import merge_completions
+from libs.translate.answer.finish import ended, response_failure
 from libs.translate.errors import AnswerUnusable, TranslationError
-from libs.translate.fanout import merge_completions
-from libs.translate.finish import ended, response_failure
 from libs.translate.lift import Skeleton, splice
 from libs.translate.request.told import to_told
 from libs.translate.sse import FrameParser, FrameTooLarge

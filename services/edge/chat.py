@@ -16,7 +16,7 @@ from libs.schemas.bus.convert import Converted, Native, Said
 from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
 from libs.schemas.wire.chat import ChatEnvelope, ParleyOptions
-from libs.translate.chained import NotChained
+from libs.translate.answer.chained import NotChained
 from libs.translate.continuity import BUSY
 from libs.translate.fingerprint import scope
 from libs.translate.lift import Skeleton

@@ -10,9 +10,9 @@ import msgspec
 from libs.runtime import metrics
 from libs.schemas.wire.halves import read
 from libs.schemas.wire.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
-from libs.translate.finish import ended_natively
+from libs.translate.answer.finish import ended_natively
+from libs.translate.answer.upstream_errors import read_error
 from libs.translate.sse import FrameParser, FrameTooLarge
-from libs.translate.upstream_errors import read_error
 from services.edge.calls import Call
 from services.edge.id_kinds import Kind
 from services.edge.made import Made

@@ -13,10 +13,10 @@ from libs.schemas.bus.convert import Converted
 from libs.schemas.config import Upstream
 from libs.schemas.wire.halves import read, sound
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
+from libs.translate.answer.finish import is_unfinished
+from libs.translate.answer.upstream_errors import read_error, to_chat_error
 from libs.translate.errors import TranslationError
-from libs.translate.finish import is_unfinished
 from libs.translate.lift import total_bytes
-from libs.translate.upstream_errors import read_error, to_chat_error
 from services.edge import calls
 from services.edge.answers import Renderer
 from services.edge.edge import Edge

@@ -1,8 +1,8 @@
-"""How a call that ended with no answer is recorded; how an answer ended says `libs/translate/finish.py`."""
+"""How a call that ended with no answer is recorded; how an answer ended says `libs/translate/answer/finish.py`."""
 
 from libs.schemas.records import Outcome
 from libs.schemas.wire.output import Response
-from libs.translate.chained import NotChained
+from libs.translate.answer.chained import NotChained
 from libs.translate.errors import AnswerUnusable, TranslationError
 from services.edge.calls import Call
 from services.edge.exchange import Abort, Exchange

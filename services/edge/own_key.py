@@ -13,8 +13,8 @@ from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.wire.halves import read
+from libs.translate.answer.upstream_errors import is_about_key, speaks_of_key
 from libs.translate.errors import TranslationError
-from libs.translate.upstream_errors import is_about_key, speaks_of_key
 from services.edge.errors import KEY_REFUSED, UpstreamKeyRefused
 
 MAX_HELD_BYTES = 1024 * 1024  # of an event that may be such an answer

@@ -14,8 +14,8 @@ import msgspec
 
 from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody
+from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
-from libs.translate.upstream_errors import read_error
 from services.edge import outcomes, paths
 from services.edge.calls import Call
 from services.edge.edge import Edge

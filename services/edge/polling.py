@@ -7,8 +7,8 @@ import msgspec
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.wire.halves import read
+from libs.translate.answer.finish import is_unfinished
 from libs.translate.errors import TranslationError
-from libs.translate.finish import is_unfinished
 from services.edge import paths
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamUnreachable

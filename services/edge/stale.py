@@ -4,10 +4,10 @@ import re
 
 from libs.schemas.bus.convert import Converted, Said
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.translate.chained import NotChained
+from libs.translate.answer.chained import NotChained
+from libs.translate.answer.upstream_errors import is_stale
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.request.options import PARENT_QUERY
-from libs.translate.upstream_errors import is_stale
 from services.edge.errors import UpstreamRefused
 from services.edge.exchange import Exchange
 from services.edge.said import Told

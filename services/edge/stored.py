@@ -12,9 +12,7 @@ from libs.schemas.config import Upstream
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.halves import Decodes, read
-from libs.translate.errors import InvalidRequest, TranslationError
-from libs.translate.ids import response_id
-from libs.translate.stored import (
+from libs.translate.answer.stored import (
     INPUT_ITEMS_DECODER,
     INSTRUCTIONS_DECODER,
     STORED_ENCODER,
@@ -22,7 +20,9 @@ from libs.translate.stored import (
     to_stored_completion,
     to_stored_messages,
 )
-from libs.translate.upstream_errors import read_error, to_chat_error
+from libs.translate.answer.upstream_errors import read_error, to_chat_error
+from libs.translate.errors import InvalidRequest, TranslationError
+from libs.translate.ids import response_id
 from services.edge import owners, paths
 from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable, UpstreamMalformed

@@ -10,7 +10,7 @@ from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.events import ErrorEvent, OutputItemDone, ResponseCreated, StreamEvent, decode_event
 from libs.schemas.wire.halves import UNREADABLE, read
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
-from libs.translate.finish import ended, event_failure
+from libs.translate.answer.finish import ended, event_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.calls import Call
 from services.edge.made import Made

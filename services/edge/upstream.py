@@ -14,8 +14,8 @@ from yarl import URL
 
 from libs.schemas.config import Edge, Upstream
 from libs.schemas.wire.errors import ErrorBody
+from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
-from libs.translate.upstream_errors import read_error
 from services.edge.aiohttp_seam import connector, put_back
 from services.edge.errors import UpstreamMalformed, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from services.edge.own_key import OwnKey

@@ -25,10 +25,10 @@ from libs.schemas.wire.events import (
     decode_event,
 )
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.completion import COMPLETION_ENCODER, to_completion
+from libs.translate.answer.completion import COMPLETION_ENCODER, to_completion
+from libs.translate.answer.items import losses
+from libs.translate.answer.stream import DONE_FRAME, ChunkStream, to_frame
 from libs.translate.errors import UpstreamFailed
-from libs.translate.items import losses
-from libs.translate.stream import DONE_FRAME, ChunkStream, to_frame
 from tests.support import golden, node_sdk, recordings
 from tests.support.answers import PLAN, Json, calls, feed, said
 

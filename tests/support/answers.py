@@ -8,7 +8,7 @@ import msgspec
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import ChatCompletionChunk
 from libs.schemas.wire.events import StreamEvent, decode_event
-from libs.translate.stream import ChunkStream
+from libs.translate.answer.stream import ChunkStream
 
 Json = dict[str, Any]
 

@@ -29,14 +29,14 @@ from libs.schemas.wire.events import (
     decode_event,
 )
 from libs.schemas.wire.output import Response
-from libs.translate.completion import COMPLETION_ENCODER, to_completion
+from libs.translate.answer.completion import COMPLETION_ENCODER, to_completion
+from libs.translate.answer.fanout import FanOut, merge_completions
+from libs.translate.answer.finish import failed
+from libs.translate.answer.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 from libs.translate.errors import TranslationError, UpstreamFailed
-from libs.translate.fanout import FanOut, merge_completions
-from libs.translate.finish import failed
 from libs.translate.request.options import merged
 from libs.translate.request.request import Translated, encode, parse, translate
 from libs.translate.sse import Frame, FrameParser
-from libs.translate.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 
 ROOT = Path(__file__).resolve().parents[1] / "golden"
 CASES = sorted(path.parent.name for path in ROOT.glob("*/chat_request.json"))

@@ -43,8 +43,8 @@ from libs.schemas.wire.output import OutputItem
 from libs.schemas.wire.parts import Part
 from libs.schemas.wire.responses import InputItem, InputPart, ResponsesRequest, ToolParam
 from libs.schemas.wire.tool_types import RESULT_FIELDS
-from libs.translate import finish, paths
-from libs.translate.items import FATES
+from libs.translate.answer import finish, paths
+from libs.translate.answer.items import FATES
 from tests.support import golden
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text()

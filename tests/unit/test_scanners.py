@@ -24,15 +24,16 @@ from libs.schemas.config import Upstream
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire import halves
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.translate import fingerprint, ids, upstream_errors
-from libs.translate import paths as chat_paths
+from libs.translate import fingerprint, ids
+from libs.translate.answer import paths as chat_paths
+from libs.translate.answer import upstream_errors
+from libs.translate.answer.stop import StopFilter
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import MIN_BYTES, Skeleton, SpliceError, lift, placeholder, splice
 from libs.translate.request import naming, told
 from libs.translate.request.hide import hide
 from libs.translate.request.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
 from libs.translate.sse import FrameParser
-from libs.translate.stop import StopFilter
 from services.analytics import read_only
 from services.edge import openai_paths, paths, stale
 from services.edge.errors import UpstreamKeyRefused
@@ -57,19 +58,19 @@ EXPRESSIONS = {
     "libs/translate/lift.py:_BASE64": "the first and last bytes of a long string of a client's JSON",
     "libs/translate/request/naming.py:_CONTROL": "names and ids that a client gives",
     "libs/translate/request/parts.py:_BASE64": "the first characters of a client's file",
-    "libs/translate/paths.py:_INPUT": "the parameter of an upstream's error",
-    "libs/translate/paths.py:_TOOL": "the parameter of an upstream's error",
-    "libs/translate/paths.py:_INNER": "the parameter of an upstream's error",
-    "libs/translate/paths.py:_GRAMMAR": "the parameter of an upstream's error",
-    "libs/translate/paths.py:_HEAD": "the parameter of an upstream's error",
-    "libs/translate/paths.py:_QUOTED": "the message of an upstream's error",
-    "libs/translate/paths.py:_BARE": "the message of an upstream's error",
-    "libs/translate/paths.py:_NO_JSON": "the message of an upstream's error",
+    "libs/translate/answer/paths.py:_INPUT": "the parameter of an upstream's error",
+    "libs/translate/answer/paths.py:_TOOL": "the parameter of an upstream's error",
+    "libs/translate/answer/paths.py:_INNER": "the parameter of an upstream's error",
+    "libs/translate/answer/paths.py:_GRAMMAR": "the parameter of an upstream's error",
+    "libs/translate/answer/paths.py:_HEAD": "the parameter of an upstream's error",
+    "libs/translate/answer/paths.py:_QUOTED": "the message of an upstream's error",
+    "libs/translate/answer/paths.py:_BARE": "the message of an upstream's error",
+    "libs/translate/answer/paths.py:_NO_JSON": "the message of an upstream's error",
     "libs/translate/request/told.py:_INDEX": "names of a client's fields",
     "libs/translate/request/told.py:_UNSAFE": "names of a client's fields",
-    "libs/translate/upstream_errors.py:_STALE_WORDS": "the message of an upstream's error",
-    "libs/translate/upstream_errors.py:_KEY_REFUSED": "the message of an upstream's error",
-    "libs/translate/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
+    "libs/translate/answer/upstream_errors.py:_STALE_WORDS": "the message of an upstream's error",
+    "libs/translate/answer/upstream_errors.py:_KEY_REFUSED": "the message of an upstream's error",
+    "libs/translate/answer/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
     "services/analytics/clickhouse.py:_NAME": "the configuration",
     "services/edge/conversations.py:_LIMIT": "a query parameter",
     "services/edge/exchange.py:_SECONDS": "a header",
@@ -96,12 +97,12 @@ GLOBS = {
 ELSEWHERE = {
     "libs/runtime/settings.py:_override": "the environment",
     "libs/translate/arguments.py:_split": "digests of our own",
-    "libs/translate/fanout.py:_interleaved": "a list of chunks",
-    "libs/translate/items.py:losses": "a list of items",
+    "libs/translate/answer/fanout.py:_interleaved": "a list of chunks",
+    "libs/translate/answer/items.py:losses": "a list of items",
     "libs/translate/request/messages.py:_leading_run": "a list of messages",
     "libs/translate/request/parts.py:named": "a list of parts",
     "libs/translate/request/results.py:to_typed_result": "a table of fields",
-    "libs/translate/text.py:_more": "a list of log probabilities",
+    "libs/translate/answer/text.py:_more": "a list of log probabilities",
     "services/analytics/migrate.py:migrate": "names of the migrations' files",
     "services/analytics/migrate.py:statements": "the migrations",
     "services/edge/attempt.py:_end": "names of losses",
@@ -242,13 +243,13 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
     "libs/translate/sse.py:_frames": ("an upstream's stream", lambda data: _fed(data, 65536), _FRAMES),
     "libs/translate/sse.py:_parse_lines": ("an upstream's stream", lambda data: _fed(data, 1 << 30), _FRAMES),
     "libs/translate/sse.py:feed": ("an upstream's stream, in small pieces", lambda data: _fed(data, 7), _FRAMES),
-    "libs/translate/stop.py:feed": ("an upstream's text", _stopped, _repeated("a", "ab", "aab", "b")),
-    "libs/translate/paths.py:to_chat_text": (
+    "libs/translate/answer/stop.py:feed": ("an upstream's text", _stopped, _repeated("a", "ab", "aab", "b")),
+    "libs/translate/answer/paths.py:to_chat_text": (
         "the message of an upstream's error",
         lambda text: chat_paths.to_chat_text(text, StreamPlan(stream=False)),
         _WORDS,
     ),
-    "libs/translate/paths.py:_prefixed": (
+    "libs/translate/answer/paths.py:_prefixed": (
         "the parameter of an upstream's error",
         lambda text: chat_paths.to_chat_param(text, StreamPlan(stream=False, renames={"tools[0]": "tools[1]"})),
         _WORDS,
@@ -258,7 +259,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda text: told.to_told([text, text + "[0]", *text.split(".")]),
         _repeated("[", "[1", "[1]", "\xe9", "a.", "[0].a."),
     ),
-    "libs/translate/upstream_errors.py:is_stale": (
+    "libs/translate/answer/upstream_errors.py:is_stale": (
         "the message of an upstream's error",
         lambda text: upstream_errors.is_stale(UpstreamErrorBody(message=text)),
         _WORDS,

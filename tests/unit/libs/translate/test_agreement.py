@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import StreamEvent, decode_event
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.completion import to_completion
+from libs.translate.answer.completion import to_completion
+from libs.translate.answer.stream import ChunkStream, to_frame
 from libs.translate.sse import FrameParser
-from libs.translate.stream import ChunkStream, to_frame
 from tests.support.answers import Json, approval, call, citation, custom, image, response
 
 TEXTS = st.text("abE ND\n🌊", max_size=12)

@@ -11,7 +11,7 @@ from msgspec import Raw
 from libs.schemas.bus.state import CommitRequest, Found
 from libs.schemas.plan import CommitPlan
 from libs.translate import fingerprint
-from libs.translate.completion import to_message
+from libs.translate.answer.completion import to_message
 from libs.translate.continuity import Asked, Decision, decide
 from libs.translate.keeping import to_commit
 from libs.translate.request.messages import to_input

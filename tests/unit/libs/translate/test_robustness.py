@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import DECODERS, TERMINAL, decode_event
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.completion import to_completion
+from libs.translate.answer.completion import to_completion
+from libs.translate.answer.items import FATES, losses
+from libs.translate.answer.stream import ChunkStream, to_frame
 from libs.translate.errors import TranslationError
-from libs.translate.items import FATES, losses
 from libs.translate.sse import FrameParser
-from libs.translate.stream import ChunkStream, to_frame
 from tests.support.answers import Json, call, completed, custom, done, image, message, reasoning, response, text
 
 JSON = st.recursive(

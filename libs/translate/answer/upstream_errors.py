@@ -11,7 +11,7 @@ import msgspec
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire import halves
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody, UpstreamErrorEnvelope
-from libs.translate.paths import to_chat_param, to_chat_text
+from libs.translate.answer.paths import to_chat_param, to_chat_text
 
 # Wordings and codes by which an upstream says that it does not know the answer a request continues,
 # or cannot read its reasoning (docs/mapping.md#what-an-upstream-keeps).

@@ -6,8 +6,7 @@ import pytest
 from openai.types.chat import ChatCompletionDeleted, ChatCompletionStoreMessage
 
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.errors import UpstreamFailed
-from libs.translate.stored import (
+from libs.translate.answer.stored import (
     INPUT_ITEMS_DECODER,
     INSTRUCTIONS_DECODER,
     STORED_ENCODER,
@@ -15,6 +14,7 @@ from libs.translate.stored import (
     to_stored_completion,
     to_stored_messages,
 )
+from libs.translate.errors import UpstreamFailed
 from tests.support.answers import Json, call, custom, message, reasoning, response, token
 
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from libs.schemas.plan import StreamPlan
+from libs.translate.answer.stream import ChunkStream, to_frame
 from libs.translate.errors import UpstreamFailed
-from libs.translate.stream import ChunkStream, to_frame
 from tests.support.answers import (
     PLAN,
     Json,

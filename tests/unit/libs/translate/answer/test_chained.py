@@ -8,9 +8,9 @@ import pytest
 
 from libs.schemas.plan import CommitPlan, StreamPlan
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.chained import NotChained, check_chained
-from libs.translate.completion import to_completion
-from libs.translate.stream import ChunkStream
+from libs.translate.answer.chained import NotChained, check_chained
+from libs.translate.answer.completion import to_completion
+from libs.translate.answer.stream import ChunkStream
 from tests.support.answers import Json, added, completed, created, failed, feed, message, response, said, text
 
 DIGEST = "0a"

@@ -6,8 +6,8 @@ import msgspec
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import StreamEvent
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.completion import to_completion
-from libs.translate.fanout import FanOut, merge_completions
+from libs.translate.answer.completion import to_completion
+from libs.translate.answer.fanout import FanOut, merge_completions
 from tests.support.answers import Json, added, completed, created, event, message, response, text
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "output_tokens_details": {"reasoning_tokens": 1}}

@@ -14,9 +14,9 @@ from libs.schemas.records import Outcome
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.wire.events import ErrorEvent
 from libs.schemas.wire.output import Response, ResponseError
+from libs.translate.answer.items import call_ids, losses
+from libs.translate.answer.paths import to_chat_param, to_chat_text
 from libs.translate.errors import UpstreamFailed
-from libs.translate.items import call_ids, losses
-from libs.translate.paths import to_chat_param, to_chat_text
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 

@@ -11,10 +11,10 @@ from msgspec import Raw
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import Annotation, TokenLogprobOut
 from libs.schemas.wire.parts import NO_RAW
-from libs.translate.annotations import Citations, TextKey
-from libs.translate.logprobs import to_logprobs
-from libs.translate.spoken import Spoken
-from libs.translate.stop import StopFilter
+from libs.translate.answer.annotations import Citations, TextKey
+from libs.translate.answer.logprobs import to_logprobs
+from libs.translate.answer.spoken import Spoken
+from libs.translate.answer.stop import StopFilter
 
 SEPARATOR = "\n\n"  # between the texts of two messages
 

@@ -20,14 +20,14 @@ from libs.schemas.wire.completion import (
 )
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.output import Response
-from libs.translate.answer import Answer
-from libs.translate.chained import check_chained
+from libs.translate.answer.answer import Answer
+from libs.translate.answer.chained import check_chained
+from libs.translate.answer.finish import failed, finish_reason, is_unfinished, response_failure
+from libs.translate.answer.logprobs import to_choice_logprobs
+from libs.translate.answer.moderation import to_moderation
+from libs.translate.answer.usage import to_completion_usage
 from libs.translate.errors import UpstreamFailed
-from libs.translate.finish import failed, finish_reason, is_unfinished, response_failure
 from libs.translate.ids import completion_id
-from libs.translate.logprobs import to_choice_logprobs
-from libs.translate.moderation import to_moderation
-from libs.translate.usage import to_completion_usage
 
 COMPLETION_ENCODER = msgspec.json.Encoder()
 

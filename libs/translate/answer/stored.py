@@ -27,7 +27,7 @@ from libs.schemas.wire.input_items import InputItemList, InputItemPart, Instruct
 from libs.schemas.wire.output import Response
 from libs.schemas.wire.tolerant import TolerantDecoder
 from libs.schemas.wire.tool_types import TOOL_TYPES
-from libs.translate.completion import to_completion
+from libs.translate.answer.completion import to_completion
 
 INPUT_ITEMS_DECODER = TolerantDecoder(InputItemList)
 STORED_ENCODER = msgspec.json.Encoder()

@@ -27,16 +27,16 @@ from libs.schemas.wire.output import (
     decode_item,
 )
 from libs.schemas.wire.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
-from libs.translate import reasoning
+from libs.translate.answer import reasoning
+from libs.translate.answer.floor import Floor
+from libs.translate.answer.images import to_image
+from libs.translate.answer.items import FATES, Kind, kind_of, place
+from libs.translate.answer.logprobs import to_choice_logprobs
+from libs.translate.answer.reasoning import Reasoning
+from libs.translate.answer.spoken import Spoken
+from libs.translate.answer.text import Said, Text
+from libs.translate.answer.tool_calls import ToolCalls
 from libs.translate.errors import UpstreamFailed
-from libs.translate.floor import Floor
-from libs.translate.images import to_image
-from libs.translate.items import FATES, Kind, kind_of, place
-from libs.translate.logprobs import to_choice_logprobs
-from libs.translate.reasoning import Reasoning
-from libs.translate.spoken import Spoken
-from libs.translate.text import Said, Text
-from libs.translate.tool_calls import ToolCalls
 
 Choices = list[ChunkChoice]
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from libs.translate.logprobs import to_choice_logprobs, to_logprobs
+from libs.translate.answer.logprobs import to_choice_logprobs, to_logprobs
 from tests.support.answers import token
 
 

@@ -13,8 +13,8 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import StreamEvent
 from libs.schemas.wire.halves import whole
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.completion import to_completion
-from libs.translate.stream import ChunkStream, to_frame
+from libs.translate.answer.completion import to_completion
+from libs.translate.answer.stream import ChunkStream, to_frame
 from tests.support import answers
 from tests.support.answers import (
     PLAN,

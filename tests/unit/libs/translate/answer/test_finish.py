@@ -6,7 +6,7 @@ import pytest
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
-from libs.translate.finish import failure, finish_reason, response_failure
+from libs.translate.answer.finish import failure, finish_reason, response_failure
 from tests.support.answers import response
 
 

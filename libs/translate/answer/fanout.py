@@ -9,9 +9,9 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire import events
 from libs.schemas.wire.completion import ChatCompletion, CompletionUsage, ModerationOut
 from libs.schemas.wire.output import Response
-from libs.translate.moderation import merge_moderation, to_moderation
-from libs.translate.stream import Chunks, ChunkStream, finish_at
-from libs.translate.usage import sum_usage, to_completion_usage
+from libs.translate.answer.moderation import merge_moderation, to_moderation
+from libs.translate.answer.stream import Chunks, ChunkStream, finish_at
+from libs.translate.answer.usage import sum_usage, to_completion_usage
 
 
 class ChoiceStream(ChunkStream):

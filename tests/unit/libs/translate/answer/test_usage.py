@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 
 from libs.schemas.wire.output import ResponseUsage
-from libs.translate.usage import to_completion_usage
+from libs.translate.answer.usage import to_completion_usage
 
 TOTALS = {"input_tokens": 10, "output_tokens": 4, "total_tokens": 14}
 

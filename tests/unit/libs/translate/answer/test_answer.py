@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from libs.schemas.plan import ReasoningField, StreamPlan
+from libs.translate.answer.stream import ChunkStream
 from libs.translate.errors import UpstreamFailed
-from libs.translate.stream import ChunkStream
 from tests.support.answers import (
     PLAN,
     Json,

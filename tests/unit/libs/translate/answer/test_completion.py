@@ -5,7 +5,7 @@ import pytest
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.completion import to_completion
+from libs.translate.answer.completion import to_completion
 from libs.translate.errors import UpstreamFailed
 from tests.support.answers import Json, call, citation, message, reasoning, refusal, response
 

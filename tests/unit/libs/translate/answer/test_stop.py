@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.translate.stop import StopFilter
+from libs.translate.answer.stop import StopFilter
 
 
 def _cut(stops: list[str], *pieces: str) -> str:

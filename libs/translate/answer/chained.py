@@ -9,8 +9,8 @@ from msgspec import UNSET
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.output import Response
+from libs.translate.answer.finish import failed
 from libs.translate.errors import AnswerUnusable
-from libs.translate.finish import failed
 
 NOT_CHAINED = "upstream_not_chained"
 

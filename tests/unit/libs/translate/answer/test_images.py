@@ -1,7 +1,7 @@
 import pytest
 
 from libs.schemas.wire.output import ImageItem
-from libs.translate.images import to_image
+from libs.translate.answer.images import to_image
 
 
 @pytest.mark.parametrize(

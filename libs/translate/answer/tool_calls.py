@@ -9,8 +9,8 @@ import msgspec
 
 from libs.schemas.wire.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
 from libs.schemas.wire.output import ApprovalItem, CustomCallItem, FunctionCallItem
+from libs.translate.answer.spoken import Spoken
 from libs.translate.ids import APPROVAL
-from libs.translate.spoken import Spoken
 
 CallItem = FunctionCallItem | CustomCallItem | ApprovalItem
 

@@ -22,14 +22,14 @@ from libs.schemas.wire.completion import (
     ModerationOut,
 )
 from libs.schemas.wire.output import Response
-from libs.translate.answer import Answer, Choices
-from libs.translate.chained import check_chained
-from libs.translate.completion import sum_of
+from libs.translate.answer.answer import Answer, Choices
+from libs.translate.answer.chained import check_chained
+from libs.translate.answer.completion import sum_of
+from libs.translate.answer.finish import Ended, ended, event_failure, failed, finish_reason, response_failure
+from libs.translate.answer.moderation import to_moderation
+from libs.translate.answer.usage import to_completion_usage
 from libs.translate.errors import TranslationError
-from libs.translate.finish import Ended, ended, event_failure, failed, finish_reason, response_failure
 from libs.translate.ids import completion_id
-from libs.translate.moderation import to_moderation
-from libs.translate.usage import to_completion_usage
 
 DONE_FRAME = b"data: [DONE]\n\n"
 KEEPALIVE_FRAME = b": keep-alive\n\n"

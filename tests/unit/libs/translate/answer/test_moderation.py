@@ -6,7 +6,7 @@ import pytest
 
 from libs.schemas.wire.completion import ModerationOut
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.moderation import merge_moderation, to_moderation
+from libs.translate.answer.moderation import merge_moderation, to_moderation
 
 RESULT = {"type": "moderation_result", "model": "m", "flagged": False, "categories": {"hate": False}}
 ERROR = {"type": "error", "code": "timeout", "message": "Too slow."}

@@ -2,7 +2,7 @@ import pytest
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.translate.upstream_errors import is_stale, read_error, to_chat_error
+from libs.translate.answer.upstream_errors import is_stale, read_error, to_chat_error
 
 PLAN = StreamPlan(stream=True, items=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})
 

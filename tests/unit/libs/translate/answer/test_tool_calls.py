@@ -6,7 +6,7 @@ import pytest
 
 from libs.schemas.wire.completion import Delta
 from libs.schemas.wire.output import ApprovalItem, CustomCallItem, FunctionCallItem
-from libs.translate.tool_calls import CallItem, ToolCalls
+from libs.translate.answer.tool_calls import CallItem, ToolCalls
 
 LOOK = FunctionCallItem(call_id="call_1", name="look")
 QUERY = CustomCallItem(call_id="call_2", name="query")
