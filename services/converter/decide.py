@@ -14,8 +14,8 @@ from libs.schemas.bus.convert import Said
 from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.plan import Continuity
 from libs.schemas.wire.errors import ErrorBody
-from libs.translate import continuity
-from libs.translate.continuity import Decision, Newest
+from libs.translate.continuity import continuity
+from libs.translate.continuity.continuity import Decision, Newest
 from libs.translate.errors import TranslationError
 from libs.translate.ids import response_id
 from services.converter.recognise import Prepared, question

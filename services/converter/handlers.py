@@ -11,7 +11,7 @@ from libs.runtime.logs import Log
 from libs.schemas.bus.convert import ConvertReply, ConvertRequest, PlanUnsupported, Refused
 from libs.schemas.config import Config
 from libs.schemas.plan import PLAN_VERSION, Continuity
-from libs.translate import continuity
+from libs.translate.continuity import continuity
 from libs.translate.errors import NeedsNative, TranslationError
 from libs.translate.request import request
 from libs.translate.request.routing import route

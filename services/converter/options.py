@@ -4,8 +4,8 @@ import msgspec
 
 from libs.schemas.bus.convert import ConvertRequest, Said
 from libs.schemas.wire.chat import ChatRequest
-from libs.translate import fingerprint
-from libs.translate.continuity import Wish
+from libs.translate.continuity import fingerprint
+from libs.translate.continuity.continuity import Wish
 from libs.translate.request import naming
 from libs.translate.request.naming import Named
 from libs.translate.request.options import merged

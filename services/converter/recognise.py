@@ -5,8 +5,8 @@ from msgspec import UNSET
 
 from libs.schemas.bus.state import ResolveRequest, Wanted
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
-from libs.translate import continuity, fingerprint
-from libs.translate.continuity import Asked
+from libs.translate.continuity import continuity, fingerprint
+from libs.translate.continuity.continuity import Asked
 from libs.translate.request import tools
 from libs.translate.request.request import Translated
 from services.converter.options import Options

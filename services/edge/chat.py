@@ -17,8 +17,8 @@ from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
 from libs.schemas.wire.chat import ChatEnvelope, ParleyOptions
 from libs.translate.answer.chained import NotChained
-from libs.translate.continuity import BUSY
-from libs.translate.fingerprint import scope
+from libs.translate.continuity.continuity import BUSY
+from libs.translate.continuity.fingerprint import scope
 from libs.translate.lift import Skeleton
 from libs.translate.request.body import decode_body, is_given
 from libs.translate.request.native import to_mark

@@ -14,8 +14,8 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.records import Outcome
 from libs.schemas.wire.completion import AssistantMessage
 from libs.schemas.wire.output import Response
+from libs.translate.continuity.keeping import to_commit, withheld
 from libs.translate.errors import TranslationError
-from libs.translate.keeping import to_commit, withheld
 from services.edge import state
 from services.edge.deletion import delete_upstream
 from services.edge.edge import Edge, travels

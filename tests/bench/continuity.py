@@ -20,7 +20,7 @@ from libs.schemas.bus.state import CommitRequest, ResolveRequest, StateStatus, S
 from libs.schemas.config import Nats
 from libs.schemas.plan import PLAN_VERSION, StreamPlan
 from libs.schemas.subjects import COMMIT, CONVERT, RESOLVE, STATE_STATUS
-from libs.translate.keeping import to_commit
+from libs.translate.continuity.keeping import to_commit
 from tests.bench.answers import agent_output
 from tests.bench.conversing import ANSWER_BYTES, answers_in, conversation
 from tests.bench.jobs import FirstToken

@@ -9,7 +9,7 @@ from uuid import uuid4
 import openai
 import pytest
 
-from libs.translate import continuity
+from libs.translate.continuity import continuity
 from tests.support.cluster import Cluster
 from tests.support.dialogue import Dialogue
 from tests.support.queries import rows

@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from libs.runtime import metrics, settings
 from libs.schemas.config import ModelRule, Upstream
-from libs.translate import continuity
+from libs.translate.continuity import continuity
 from services.analytics.tables import TABLES
 from services.edge.app import create_app
 

@@ -24,10 +24,11 @@ from libs.schemas.config import Upstream
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire import halves
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.translate import fingerprint, ids
+from libs.translate import ids
 from libs.translate.answer import paths as chat_paths
 from libs.translate.answer import upstream_errors
 from libs.translate.answer.stop import StopFilter
+from libs.translate.continuity import fingerprint
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import MIN_BYTES, Skeleton, SpliceError, lift, placeholder, splice
 from libs.translate.request import naming, told
@@ -96,7 +97,7 @@ GLOBS = {
 # Function that searches or cuts in a loop, but no text of a client or an upstream -> what it goes over.
 ELSEWHERE = {
     "libs/runtime/settings.py:_override": "the environment",
-    "libs/translate/arguments.py:_split": "digests of our own",
+    "libs/translate/continuity/arguments.py:_split": "digests of our own",
     "libs/translate/answer/fanout.py:_interleaved": "a list of chunks",
     "libs/translate/answer/items.py:losses": "a list of items",
     "libs/translate/request/messages.py:_leading_run": "a list of messages",
@@ -235,7 +236,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         _tried(InvalidRequest)(lambda body: hide(_shelled(body))),
         _BODIES,
     ),
-    "libs/translate/fingerprint.py:_told": (
+    "libs/translate/continuity/fingerprint.py:_told": (
         "a tool's typed result",
         lambda given: fingerprint._told(*given),
         [_many, lambda size: (f"parley-lift:{NONCE}:" * (size // 45), _many(4096)[1])],

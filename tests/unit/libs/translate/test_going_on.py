@@ -10,10 +10,10 @@ from msgspec import Raw
 
 from libs.schemas.bus.state import CommitRequest, Found
 from libs.schemas.plan import CommitPlan
-from libs.translate import fingerprint
 from libs.translate.answer.completion import to_message
-from libs.translate.continuity import Asked, Decision, decide
-from libs.translate.keeping import to_commit
+from libs.translate.continuity import fingerprint
+from libs.translate.continuity.continuity import Asked, Decision, decide
+from libs.translate.continuity.keeping import to_commit
 from libs.translate.request.messages import to_input
 from tests.support import answers
 from tests.support.chats import Json, messages, tool, user

@@ -25,8 +25,8 @@ from libs.schemas.bus.convert import (
 from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, ResolveReply, ResolveRequest, Turn
 from libs.schemas.config import Config, Conversation, ModelRule, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity
-from libs.translate import continuity, fingerprint
-from libs.translate.arguments import outline
+from libs.translate.continuity import continuity, fingerprint
+from libs.translate.continuity.arguments import outline
 from services.converter.handlers import Converter
 from services.converter.recognise import MAX_ANSWERS
 from tests.support.chats import Json, assistant, calling, messages, system, tool, user

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, Turn
-from libs.translate import continuity, fingerprint
-from libs.translate.arguments import outline
-from libs.translate.continuity import Asked, Decision, Newest, decide, on_head
+from libs.translate.continuity import continuity, fingerprint
+from libs.translate.continuity.arguments import outline
+from libs.translate.continuity.continuity import Asked, Decision, Newest, decide, on_head
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.messages import Input, to_input
 from libs.translate.request.parts import Terms

@@ -14,11 +14,11 @@ from libs.schemas.plan import Continuity, Replayed
 from libs.schemas.wire.chat import Message
 from libs.schemas.wire.responses import InputItem
 from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
-from libs.translate import fingerprint, replay
-from libs.translate.arguments import agrees
+from libs.translate.continuity import fingerprint, replay
+from libs.translate.continuity.arguments import agrees
+from libs.translate.continuity.fingerprint import Answer, History
+from libs.translate.continuity.replay import Original
 from libs.translate.errors import InvalidRequest
-from libs.translate.fingerprint import Answer, History
-from libs.translate.replay import Original
 from libs.translate.request.messages import Input
 
 # Why a request goes the way it does; documented in the reference, counted, recorded and told.

@@ -9,9 +9,9 @@ from libs.schemas.bus.state import CommitRequest
 from libs.schemas.plan import CommitPlan, StreamPlan
 from libs.schemas.wire.completion import AssistantMessage, FunctionCallOut, ToolCallOut
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate import fingerprint
-from libs.translate.arguments import agrees
-from libs.translate.keeping import to_commit, withheld
+from libs.translate.continuity import fingerprint
+from libs.translate.continuity.arguments import agrees
+from libs.translate.continuity.keeping import to_commit, withheld
 from tests.support import answers
 from tests.support.chats import USER, Json, messages, tool
 

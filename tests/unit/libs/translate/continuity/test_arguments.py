@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from libs.translate.arguments import MAX_PARTS, agrees, canonical, outline
+from libs.translate.continuity.arguments import MAX_PARTS, agrees, canonical, outline
 
 WHOLE = '{"a":{"b":[1,{"c":"é","d":null}],"e":true},"f":"x"}'
 

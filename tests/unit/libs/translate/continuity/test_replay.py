@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from libs.translate import replay
+from libs.translate.continuity import replay
 from libs.translate.request.messages import Input
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, made_input, system, tool, user

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from libs.schemas.wire.chat import ContentPart, Message, ToolCall
 from libs.schemas.wire.completion import AssistantMessage, ToolCallOut
-from libs.translate.arguments import canonical
+from libs.translate.continuity.arguments import canonical
 from libs.translate.lift import MIN_BYTES
 
 VERSION = "1"  # of the canonical form; digests of different versions never meet

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from libs.schemas.wire.completion import AssistantMessage
 from libs.translate.answer.completion import to_message
-from libs.translate.fingerprint import Answer, History, after, answered, context, entry, history, scope
+from libs.translate.continuity.fingerprint import Answer, History, after, answered, context, entry, history, scope
 from libs.translate.lift import MIN_BYTES, lift
 from libs.translate.request.messages import to_input
 from libs.translate.request.parts import Terms
