@@ -16,12 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from libs.runtime import metrics
 from libs.runtime.health import Readiness
 from libs.schemas.wire.errors import ErrorBody
-from services.edge import failures, paths
+from services.edge import failures
 from services.edge.chat import ChatEndpoint
 from services.edge.conversations import PREFIX, ConversationsEndpoint
 from services.edge.convert import ConvertEndpoint
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange, error_body, new_request_id
+from services.edge.http import paths
+from services.edge.http.exchange import Exchange, error_body, new_request_id
 from services.edge.models import ModelsEndpoint
 from services.edge.relay import RelayEndpoint
 from services.edge.responses import ResponsesEndpoint

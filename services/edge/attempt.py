@@ -28,7 +28,7 @@ from services.edge import outcomes
 from services.edge.answers import Ending, Renderer, TypedRenderer, renderers, tell_differences
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
-from services.edge.exchange import Exchange, chat_error_frame
+from services.edge.http.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
 from services.edge.made import made
 from services.edge.marks import Mark

@@ -16,7 +16,7 @@ from libs.runtime.logs import Log
 from libs.schemas.records import CallRecord, Outcome, Record, Surface, cut
 from libs.schemas.wire.output import Response, ResponseUsage
 from libs.translate.answer.finish import Ended
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 
 log = Log("parley.edge")

@@ -15,7 +15,7 @@ from libs.translate.request.naming import check_name
 from services.edge import state
 from services.edge.deletion import delete_upstream
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 
 PREFIX = "/v1/parley/conversations"

@@ -8,8 +8,8 @@ from msgspec import Raw
 from libs.schemas.bus.convert import Native
 from libs.translate.lift import splice
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
-from services.edge.media import hidden, skeleton
+from services.edge.http.exchange import Exchange
+from services.edge.http.media import hidden, skeleton
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -5,9 +5,9 @@ import asyncio
 from libs.runtime.logs import Log
 from libs.schemas.bus.state import StoredResponse
 from libs.translate.errors import TranslationError
-from services.edge import paths
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
+from services.edge.http import paths
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 
 _DELETIONS = 8  # at once, of one conversation

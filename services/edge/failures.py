@@ -12,7 +12,7 @@ from libs.runtime.logs import Log
 from libs.schemas.wire.errors import ErrorBody
 from libs.translate.errors import TranslationError
 from services.edge.errors import KEY_REFUSED, StateUnavailable, UpstreamRefused
-from services.edge.exchange import Abort, ClientGone, Exchange
+from services.edge.http.exchange import Abort, ClientGone, Exchange
 
 RETRY_AFTER = {"retry-after": "1"}
 # Codes whose status says something else to a client than is true: whether a repetition helps.

@@ -9,7 +9,7 @@ from libs.runtime import tracing
 from libs.schemas.bus.convert import Converted, Refused
 from libs.schemas.records import HandoffRecord, cut
 from services.edge.calls import RecordSink, event_id
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 
 

@@ -19,7 +19,7 @@ from libs.translate.errors import TranslationError
 from services.edge import state
 from services.edge.deletion import delete_upstream
 from services.edge.edge import Edge, travels
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.marks import Mark
 from services.edge.tenants import Caller
 

@@ -20,7 +20,7 @@ from libs.schemas.wire.halves import read
 from libs.schemas.wire.output import Response
 from services.edge import owners, state
 from services.edge.edge import Edge, travels
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.id_kinds import ROUTED, Kind
 from services.edge.tenants import Caller
 

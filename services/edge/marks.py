@@ -20,7 +20,7 @@ from libs.translate.request.options import CONTINUITY_HEADER
 from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 
 MARKED_SECONDS = 0.25  # a call waits no longer for its mark, counted from its start: few answers begin sooner

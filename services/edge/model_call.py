@@ -21,7 +21,7 @@ from services.edge import calls
 from services.edge.answers import Renderer
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamRefused
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.polling import settled
 from services.edge.tenants import Caller
 from services.edge.upstream import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers

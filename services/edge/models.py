@@ -11,7 +11,7 @@ from libs.schemas.wire.halves import read
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 from services.edge.upstream import read_limited
 

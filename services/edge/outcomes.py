@@ -5,7 +5,7 @@ from libs.schemas.wire.output import Response
 from libs.translate.answer.chained import NotChained
 from libs.translate.errors import AnswerUnusable, TranslationError
 from services.edge.calls import Call
-from services.edge.exchange import Abort, Exchange
+from services.edge.http.exchange import Abort, Exchange
 
 _BY_CODE: dict[str, Outcome] = {
     "upstream_unreachable": "unreachable",

@@ -22,9 +22,9 @@ from libs.translate.errors import InvalidRequest
 from services.edge import named_ids, state
 from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
+from services.edge.http.media import text_too_large
 from services.edge.id_kinds import SHAREABLE, Kind
-from services.edge.media import text_too_large
 from services.edge.named_ids import PARENT, Named, Names
 from services.edge.tenants import Caller
 

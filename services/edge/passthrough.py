@@ -16,11 +16,12 @@ from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
-from services.edge import outcomes, paths
+from services.edge import outcomes
 from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamTruncated
-from services.edge.exchange import Exchange, chat_error_frame
+from services.edge.http import paths
+from services.edge.http.exchange import Exchange, chat_error_frame
 from services.edge.made import Made
 from services.edge.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.push import Pushed

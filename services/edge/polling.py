@@ -9,10 +9,10 @@ from libs.schemas.config import Upstream
 from libs.schemas.wire.halves import read
 from libs.translate.answer.finish import is_unfinished
 from libs.translate.errors import TranslationError
-from services.edge import paths
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamUnreachable
-from services.edge.exchange import Exchange
+from services.edge.http import paths
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 from services.edge.upstream import MAX_RESPONSE_BYTES, read_limited
 

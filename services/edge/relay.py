@@ -16,13 +16,14 @@ from libs.schemas.wire.halves import read
 from libs.translate.errors import TranslationError
 from libs.translate.request.body import decode_body
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge import named_ids, openai_paths, owners, paths
+from services.edge import named_ids, openai_paths, owners
 from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
-from services.edge.exchange import Exchange
+from services.edge.http import paths
+from services.edge.http.exchange import Exchange
+from services.edge.http.media import skeleton
 from services.edge.id_kinds import ROUTED, Kind
 from services.edge.made import Made, item_ids, made, release
-from services.edge.media import skeleton
 from services.edge.named_ids import Named, Names
 from services.edge.openai_paths import Place, Row
 from services.edge.passthrough import forwarded_headers, pass_through

@@ -14,9 +14,9 @@ from services.edge import calls, named_ids, owners
 from services.edge.calls import Call
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
+from services.edge.http.media import skeleton
 from services.edge.made import Made, made
-from services.edge.media import skeleton
 from services.edge.named_ids import Names
 from services.edge.passthrough import Tap, forwarded_headers, pass_through
 from services.edge.tap import BodyTap, StreamTap

@@ -9,8 +9,8 @@ from libs.translate.answer.upstream_errors import is_stale
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.request.options import PARENT_QUERY
 from services.edge.errors import UpstreamRefused
-from services.edge.exchange import Exchange
-from services.edge.said import Told
+from services.edge.http.exchange import Exchange
+from services.edge.http.said import Told
 
 _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGNORECASE)
 

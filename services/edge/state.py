@@ -15,7 +15,7 @@ from libs.schemas.bus.state import CommitRequest, DeleteRequest, StateStatus, St
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS, Subject
 from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 
 Req = TypeVar("Req")

@@ -17,7 +17,7 @@ from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT, MAX_MESSAGE_BYTES
 from services.edge import door, state
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 
 STATE_SECONDS = 1.0  # how long an answer of the state service is good for
 _TEXT = {"content-type": "text/plain"}

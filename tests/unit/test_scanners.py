@@ -36,8 +36,9 @@ from libs.translate.request.hide import hide
 from libs.translate.request.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
 from libs.translate.sse import FrameParser
 from services.analytics import read_only
-from services.edge import openai_paths, paths, stale
+from services.edge import openai_paths, stale
 from services.edge.errors import UpstreamKeyRefused
+from services.edge.http import paths
 from services.edge.own_key import OwnKey, StreamGuard
 
 parser: Any = importlib.import_module("re._parser")
@@ -74,7 +75,7 @@ EXPRESSIONS = {
     "libs/translate/answer/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
     "services/analytics/clickhouse.py:_NAME": "the configuration",
     "services/edge/conversations.py:_LIMIT": "a query parameter",
-    "services/edge/exchange.py:_SECONDS": "a header",
+    "services/edge/http/exchange.py:_SECONDS": "a header",
     "services/edge/folders.py:_NAME": "names of the edge's own files",
     "services/edge/outbox.py:_NAME": "names of the edge's own files",
     "services/edge/own_key.py:_FRAME_END": "an upstream's stream",
@@ -109,7 +110,7 @@ ELSEWHERE = {
     "services/edge/attempt.py:_end": "names of losses",
     "services/edge/answers.py:_end": "chunks",
     "services/edge/made.py:claim": "a list of ids",
-    "services/edge/media.py:skeleton": "the start of a body, once",
+    "services/edge/http/media.py:skeleton": "the start of a body, once",
     "services/edge/openai_paths.py:": "a table of its own",
     "services/edge/spool.py:_lines": "the edge's own files",
     "services/edge/upstream.py:_pieces": "a body, in large pieces",
@@ -281,7 +282,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda name: read_only._callable(name, {}),
         _repeated("mergestate", "simplestate", "if", "argmin", "statemergestate"),
     ),
-    "services/edge/paths.py:below": (
+    "services/edge/http/paths.py:below": (
         "a relayed path",
         _tried(InvalidRequest)(lambda raw: paths.below({"raw_path": raw, "path": "/v1/x", "method": "GET"})),
         _repeated(b"/", b"/a", b"%2F", b"%", b"/..", b"v1/", before=b"/v1/models/"),

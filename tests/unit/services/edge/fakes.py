@@ -14,8 +14,8 @@ from libs.schemas.config import Config, Upstream
 from libs.schemas.records import CallRecord, Record
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
-from services.edge.exchange import Exchange
-from services.edge.streams import Streams
+from services.edge.http.exchange import Exchange
+from services.edge.http.streams import Streams
 from services.edge.tenants import Caller, Tenants
 from services.edge.upstream import Upstreams
 

@@ -10,7 +10,7 @@ from libs.schemas.plan import MarkPlan
 from libs.schemas.subjects import MARK
 from services.edge import marks
 from services.edge.errors import StateUnavailable
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 from services.edge.marks import Mark
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
 

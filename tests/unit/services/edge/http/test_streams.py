@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from libs.schemas.config import Edge
-from services.edge.exchange import Exchange
-from services.edge.streams import Streams
+from services.edge.http.exchange import Exchange
+from services.edge.http.streams import Streams
 
 SETTINGS = Edge(keepalive_seconds=5, idle_timeout_seconds=60, write_timeout_seconds=30, first_byte_timeout_seconds=100)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.translate.errors import InvalidRequest
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 
 
 class Server:

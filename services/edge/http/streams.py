@@ -10,7 +10,7 @@ import time
 from libs.runtime import metrics
 from libs.schemas.config import Edge
 from libs.translate.answer.stream import KEEPALIVE_FRAME
-from services.edge.exchange import Exchange
+from services.edge.http.exchange import Exchange
 
 TICK_SECONDS = 1.0
 

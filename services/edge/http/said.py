@@ -11,7 +11,7 @@ from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.naming import check_name, without_control
 from libs.translate.request.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, NAME, OPTIONS, PARENT_QUERY, Option
-from services.edge.exchange import Exchange, repeated
+from services.edge.http.exchange import Exchange, repeated
 
 
 class Told(msgspec.Struct, frozen=True):

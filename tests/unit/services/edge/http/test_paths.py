@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from libs.translate.errors import InvalidRequest
-from services.edge import paths
+from services.edge.http import paths
 
 BASE = "http://up:1/base/v1"
 
