@@ -21,9 +21,9 @@ from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
 from services.edge import door
 from services.edge.app import create_app
+from services.edge.disk.outbox import Outbox
 from services.edge.edge import Edge
 from services.edge.http.streams import Streams
-from services.edge.outbox import Outbox
 from services.edge.publish import Publisher
 from services.edge.spool import Spool
 from services.edge.tenants import Tenants

@@ -18,7 +18,7 @@ from libs.runtime import metrics
 from libs.runtime.errors import StartError
 from libs.runtime.logs import Log
 from libs.schemas.records import RECORD_ENCODER, CallRecord, Record, kind
-from services.edge.folders import Folder, Folders
+from services.edge.disk.folders import Folder, Folders
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_SEGMENTS_OF_OPEN_CALLS = 4  # an older segment with nothing but open calls is written again and removed

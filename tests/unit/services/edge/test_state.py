@@ -10,8 +10,8 @@ from libs.schemas.bus.state import CommitReply, DeleteReply, DeleteRequest, Stat
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS
 from services.edge import state
 from services.edge.status import Status
+from tests.unit.services.edge.disk.test_outbox import commit
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
-from tests.unit.services.edge.test_outbox import commit
 
 COMMITTED = commit()
 

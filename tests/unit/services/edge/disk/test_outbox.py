@@ -17,8 +17,8 @@ from libs.runtime.call import Call
 from libs.runtime.errors import BusError, NoWorkers, RequestInvalid, WorkerFailed
 from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, Turn
 from libs.schemas.subjects import CLAIM, COMMIT
-from services.edge import outbox as module
-from services.edge.outbox import Outbox
+from services.edge.disk import outbox as module
+from services.edge.disk.outbox import Outbox
 from services.edge.spool import Spool
 from tests.support.poll import eventually
 from tests.unit.services.edge.test_spool import done

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from libs.runtime import metrics
 from libs.runtime.logs import Log
-from services.edge.descriptors import Descriptors
+from services.edge.disk.descriptors import Descriptors
 
 _LOCK = "lock"
 _NAME = re.compile(r"[0-9a-f]{32}")

@@ -28,7 +28,7 @@ from libs.runtime.errors import BusError, MessageTooLarge, RequestInvalid, Worke
 from libs.runtime.logs import Log
 from libs.runtime.sealing import Seals
 from libs.schemas.subjects import SUBJECTS, Subject
-from services.edge.folders import Folder, Folders
+from services.edge.disk.folders import Folder, Folders
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.25, 5.0
 MAX_IN_FLIGHT = 16
