@@ -29,11 +29,11 @@ from services.edge.attempt import Attempt
 from services.edge.edge import Edge
 from services.edge.errors import ConversionRefused
 from services.edge.failures import CONVERSATION_BUSY
-from services.edge.handoffs import tell
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
 from services.edge.http.said import find_name, to_header
 from services.edge.marks import Mark, begin
+from services.edge.records.handoffs import tell
 from services.edge.responses import relay_call
 from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller

@@ -4,8 +4,8 @@ from libs.schemas.records import Outcome
 from libs.schemas.wire.output import Response
 from libs.translate.answer.chained import NotChained
 from libs.translate.errors import AnswerUnusable, TranslationError
-from services.edge.calls import Call
 from services.edge.http.exchange import Abort, Exchange
+from services.edge.records.calls import Call
 
 _BY_CODE: dict[str, Outcome] = {
     "upstream_unreachable": "unreachable",

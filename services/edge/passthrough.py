@@ -17,7 +17,6 @@ from libs.schemas.wire.errors import ErrorBody
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
 from services.edge import outcomes
-from services.edge.calls import Call
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamTruncated
 from services.edge.http import paths
@@ -25,6 +24,7 @@ from services.edge.http.exchange import Exchange, chat_error_frame
 from services.edge.made import Made
 from services.edge.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.push import Pushed
+from services.edge.records.calls import Call
 from services.edge.tenants import Caller
 from services.edge.upstream import HOP_BY_HOP, read_beginning, relayed_headers
 

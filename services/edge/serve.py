@@ -24,8 +24,8 @@ from services.edge.app import create_app
 from services.edge.disk.outbox import Outbox
 from services.edge.edge import Edge
 from services.edge.http.streams import Streams
-from services.edge.publish import Publisher
-from services.edge.spool import Spool
+from services.edge.records.publish import Publisher
+from services.edge.records.spool import Spool
 from services.edge.tenants import Tenants
 from services.edge.upstream import Upstreams
 

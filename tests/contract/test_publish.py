@@ -15,12 +15,12 @@ from libs.runtime.bus import Bus
 from libs.runtime.jetstream import ensure_stream
 from libs.schemas.config import Nats
 from libs.schemas.subjects import RECORDS, REPUBLISHED_HEADER
-from services.edge import publish
-from services.edge.publish import Publisher
-from services.edge.spool import Spool
+from services.edge.records import publish
+from services.edge.records.publish import Publisher
+from services.edge.records.spool import Spool
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually
-from tests.unit.services.edge.test_spool import done, files, handoff, record, told
+from tests.unit.services.edge.records.test_spool import done, files, handoff, record, told
 
 REPOSITORY = Path(__file__).parents[2]
 SPOOL_BYTES = 64 * 1024 * 1024
@@ -160,8 +160,8 @@ async def test_a_killed_edges_records_are_published_marked_by_the_next(
     nats: NatsServer, bus: Bus, tmp_path: Path
 ) -> None:
     script = (
-        "import os\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
-        "from tests.unit.services.edge.test_spool import done, handoff, record\n"
+        "import os\nfrom pathlib import Path\nfrom services.edge.records.spool import Spool\n"
+        "from tests.unit.services.edge.records.test_spool import done, handoff, record\n"
         f"spool = Spool(Path({str(tmp_path / 'spool')!r}), {SPOOL_BYTES})\n"
         "for e in ('ended', 'running', 'published'): spool.open(record(e))\n"
         "for e in ('ended', 'published'): spool.close(done(e))\n"

@@ -112,7 +112,7 @@ ELSEWHERE = {
     "services/edge/made.py:claim": "a list of ids",
     "services/edge/http/media.py:skeleton": "the start of a body, once",
     "services/edge/openai_paths.py:": "a table of its own",
-    "services/edge/spool.py:_lines": "the edge's own files",
+    "services/edge/records/spool.py:_lines": "the edge's own files",
     "services/edge/upstream.py:_pieces": "a body, in large pieces",
 }
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from libs.schemas.records import CallRecord, Record
-from services.edge.calls import begin
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.http.exchange import Exchange
 from services.edge.made import Made
+from services.edge.records.calls import begin
 from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller
 from tests.unit.services.edge.fakes import CALLER, Client, Stage

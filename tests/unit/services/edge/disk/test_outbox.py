@@ -19,9 +19,9 @@ from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, Commit
 from libs.schemas.subjects import CLAIM, COMMIT
 from services.edge.disk import outbox as module
 from services.edge.disk.outbox import Outbox
-from services.edge.spool import Spool
+from services.edge.records.spool import Spool
 from tests.support.poll import eventually
-from tests.unit.services.edge.test_spool import done
+from tests.unit.services.edge.records.test_spool import done
 
 SECRET = b"s" * 32
 TENANT = "0a" * 16

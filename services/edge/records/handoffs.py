@@ -8,8 +8,8 @@ import time
 from libs.runtime import tracing
 from libs.schemas.bus.convert import Converted, Refused
 from libs.schemas.records import HandoffRecord, cut
-from services.edge.calls import RecordSink, event_id
 from services.edge.http.exchange import Exchange
+from services.edge.records.calls import RecordSink, event_id
 from services.edge.tenants import Caller
 
 

@@ -11,8 +11,8 @@ from libs.schemas.bus.convert import Converted
 from libs.schemas.plan import Continuity
 from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord, Record
 from libs.schemas.wire.output import Response
-from services.edge import calls, handoffs
 from services.edge.http.exchange import Exchange
+from services.edge.records import calls, handoffs
 from services.edge.tenants import Caller
 
 CALLER = Caller("tenant", "bearer", {})

@@ -10,7 +10,7 @@ import pytest
 from libs.runtime import metrics
 from libs.runtime.errors import StartError
 from libs.schemas.records import RECORD_DECODER, CallRecord, HandoffRecord
-from services.edge.spool import Spool
+from services.edge.records.spool import Spool
 
 LARGE = 1024**3
 
@@ -80,11 +80,11 @@ def dropped() -> float:
 def killed(root: Path, code: str) -> None:
     """Run `code`, which has `spool`, `record`, `done` and `handoff`, in a process that ends without a clean-up."""
     script = (
-        "import os\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
-        "from tests.unit.services.edge.test_spool import done, handoff, record\n"
+        "import os\nfrom pathlib import Path\nfrom services.edge.records.spool import Spool\n"
+        "from tests.unit.services.edge.records.test_spool import done, handoff, record\n"
         f"spool = Spool(Path({str(root)!r}), {LARGE})\n{code}\nos.kill(os.getpid(), 9)\n"
     )
-    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[4]).returncode == -9
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[5]).returncode == -9
 
 
 def test_closed_records_are_taken_in_order_and_as_they_were(spool: Spool) -> None:
@@ -366,8 +366,8 @@ def test_what_cannot_be_read_at_this_moment_is_not_forgotten(
 
 def test_without_a_descriptor_to_be_had_every_record_is_written_and_read(root: Path) -> None:
     script = (
-        "import os, resource\nfrom pathlib import Path\nfrom services.edge.spool import Spool\n"
-        "from tests.unit.services.edge.test_spool import dropped, done, record, taken\n"
+        "import os, resource\nfrom pathlib import Path\nfrom services.edge.records.spool import Spool\n"
+        "from tests.unit.services.edge.records.test_spool import dropped, done, record, taken\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
         f"spool = Spool(Path({str(root)!r}), {LARGE}, segment_bytes=1000)\n"
         "held = []\n"
@@ -378,7 +378,7 @@ def test_without_a_descriptor_to_be_had_every_record_is_written_and_read(root: P
         "for n in range(0, 200, 2): spool.acknowledge(f'e{n}')\n"
         "assert dropped() == 0\nos.kill(os.getpid(), 9)\n"
     )
-    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[4]).returncode == -9
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[5]).returncode == -9
     spool = Spool(root, LARGE)
     assert sorted(taken(spool)) == sorted((f"e{number}", "ok", True) for number in range(1, 200, 2))
     spool.release()

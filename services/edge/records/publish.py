@@ -17,7 +17,7 @@ from libs.runtime.errors import MessageTooLarge
 from libs.runtime.logs import Log
 from libs.schemas.records import CallRecord, Record, subject
 from libs.schemas.subjects import REPUBLISHED_HEADER
-from services.edge.spool import Spool, Waiting
+from services.edge.records.spool import Spool, Waiting
 
 MAX_IN_FLIGHT = 256
 ACK_SECONDS = 5.0
