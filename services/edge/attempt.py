@@ -34,10 +34,10 @@ from services.edge.made import made
 from services.edge.marks import Mark
 from services.edge.model_call import ModelCall
 from services.edge.owners import guarded
-from services.edge.push import Pushed, Take
 from services.edge.stale import Stale, find_stale
 from services.edge.tenants import Caller
-from services.edge.upstream import UPSTREAM_ERROR, error_headers
+from services.edge.upstreams.push import Pushed, Take
+from services.edge.upstreams.upstream import UPSTREAM_ERROR, error_headers
 
 DRAIN_SECONDS = 5.0  # for the usage of answers that a stop sequence ended
 

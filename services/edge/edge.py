@@ -28,8 +28,8 @@ from services.edge.http.said import read_said
 from services.edge.http.streams import Streams
 from services.edge.records.calls import RecordSink
 from services.edge.tenants import Caller, Tenants
-from services.edge.unchained import Unchained
-from services.edge.upstream import Upstreams
+from services.edge.upstreams.unchained import Unchained
+from services.edge.upstreams.upstream import Upstreams
 
 log = Log("parley.edge")
 

@@ -24,7 +24,7 @@ from services.edge.http.exchange import Exchange
 from services.edge.polling import settled
 from services.edge.records import calls
 from services.edge.tenants import Caller
-from services.edge.upstream import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
+from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
 
 
 class ModelCall:

@@ -13,7 +13,7 @@ from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable
 from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
-from services.edge.upstream import read_limited
+from services.edge.upstreams.upstream import read_limited
 
 _LIMIT = 4 * 1024 * 1024
 

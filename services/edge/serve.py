@@ -27,7 +27,7 @@ from services.edge.http.streams import Streams
 from services.edge.records.publish import Publisher
 from services.edge.records.spool import Spool
 from services.edge.tenants import Tenants
-from services.edge.upstream import Upstreams
+from services.edge.upstreams.upstream import Upstreams
 
 BACKGROUND_SECONDS = 5.0  # for commits that outlived their answers
 OUTBOX_SECONDS = 2.0  # for requests to the state service that did not get through; the rest stays on disk

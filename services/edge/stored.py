@@ -32,7 +32,7 @@ from services.edge.made import release
 from services.edge.model_call import decode_response
 from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.tenants import Caller
-from services.edge.upstream import MAX_RESPONSE_BYTES, read_limited, read_refusal
+from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, read_limited, read_refusal
 
 T = TypeVar("T")
 

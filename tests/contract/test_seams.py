@@ -26,7 +26,7 @@ from nats.js.errors import NotFoundError
 from libs.runtime.pulse import LEAST_STALL_SECONDS
 from libs.runtime.seams.nats import NatsClient, Received, stream_info
 from libs.runtime.seams.uvicorn import Message, Server, send_now
-from services.edge.aiohttp_seam import connector, put_back, telling
+from services.edge.upstreams.aiohttp_seam import connector, put_back, telling
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SEAMS = {
     "nats-py": "libs/runtime/seams/nats.py",
     "uvicorn": "libs/runtime/seams/uvicorn.py",
-    "aiohttp": "services/edge/aiohttp_seam.py",
+    "aiohttp": "services/edge/upstreams/aiohttp_seam.py",
 }
 
 

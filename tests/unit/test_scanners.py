@@ -39,7 +39,7 @@ from services.analytics import read_only
 from services.edge import openai_paths, stale
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.http import paths
-from services.edge.own_key import OwnKey, StreamGuard
+from services.edge.upstreams.own_key import OwnKey, StreamGuard
 
 parser: Any = importlib.import_module("re._parser")
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,8 +78,8 @@ EXPRESSIONS = {
     "services/edge/http/exchange.py:_SECONDS": "a header",
     "services/edge/disk/folders.py:_NAME": "names of the edge's own files",
     "services/edge/disk/outbox.py:_NAME": "names of the edge's own files",
-    "services/edge/own_key.py:_FRAME_END": "an upstream's stream",
-    "services/edge/own_key.py:_SAFE_CODE": "the code of an upstream's error",
+    "services/edge/upstreams/own_key.py:_FRAME_END": "an upstream's stream",
+    "services/edge/upstreams/own_key.py:_SAFE_CODE": "the code of an upstream's error",
     "services/edge/stale.py:_UNCHAINED": "the message of an upstream's error",
     "services/state/keys.py:_HEX": "digests in messages of the bus",
     "services/state/keys.py:_TENANT": "digests in messages of the bus",
@@ -113,7 +113,7 @@ ELSEWHERE = {
     "services/edge/http/media.py:skeleton": "the start of a body, once",
     "services/edge/openai_paths.py:": "a table of its own",
     "services/edge/records/spool.py:_lines": "the edge's own files",
-    "services/edge/upstream.py:_pieces": "a body, in large pieces",
+    "services/edge/upstreams/upstream.py:_pieces": "a body, in large pieces",
 }
 
 Make = Callable[[int], Any]
@@ -307,8 +307,8 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda path: openai_paths.why_refused(path.split("/")),
         _repeated("/", "/a", "organization/"),
     ),
-    "services/edge/own_key.py:feed": ("an upstream's stream, in small pieces", _guarded, _FAILURES),
-    "services/edge/own_key.py:_judged": ("an upstream's stream", _guarded_whole, _FAILURES),
+    "services/edge/upstreams/own_key.py:feed": ("an upstream's stream, in small pieces", _guarded, _FAILURES),
+    "services/edge/upstreams/own_key.py:_judged": ("an upstream's stream", _guarded_whole, _FAILURES),
     "services/edge/stale.py:_names": (
         "the message of an upstream's error",
         lambda text: stale._names(text, text[: len(text) // 2]),

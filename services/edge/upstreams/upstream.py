@@ -16,10 +16,10 @@ from libs.schemas.config import Edge, Upstream
 from libs.schemas.wire.errors import ErrorBody
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
-from services.edge.aiohttp_seam import connector, put_back
 from services.edge.errors import UpstreamMalformed, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
-from services.edge.own_key import OwnKey
 from services.edge.tenants import Caller, Tenants
+from services.edge.upstreams.aiohttp_seam import connector, put_back
+from services.edge.upstreams.own_key import OwnKey
 
 ERROR_BODY_LIMIT = 1024 * 1024
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # of a whole answer

@@ -10,7 +10,7 @@ from functools import partial
 
 import aiohttp
 
-from services.edge.aiohttp_seam import telling
+from services.edge.upstreams.aiohttp_seam import telling
 
 Take = Callable[[bytes], bool]
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from services.edge.aiohttp_seam import connector
-from services.edge.push import Pushed
+from services.edge.upstreams.aiohttp_seam import connector
+from services.edge.upstreams.push import Pushed
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"

@@ -7,7 +7,7 @@ import pytest
 from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody
 from services.edge.errors import UpstreamKeyRefused
-from services.edge.own_key import MAX_HELD_BYTES, OwnKey, StreamGuard
+from services.edge.upstreams.own_key import MAX_HELD_BYTES, OwnKey, StreamGuard
 
 KEY = "sk-own-9f3b7c21d8e64a50"
 
