@@ -30,10 +30,10 @@ from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
 from services.edge.http.exchange import Exchange, chat_error_frame
 from services.edge.keep import Keeper
-from services.edge.made import made
 from services.edge.marks import Mark
 from services.edge.model_call import ModelCall
-from services.edge.owners import guarded
+from services.edge.ownership.made import made
+from services.edge.ownership.owners import guarded
 from services.edge.stale import Stale, find_stale
 from services.edge.tenants import Caller
 from services.edge.upstreams.push import Pushed, Take

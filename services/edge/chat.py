@@ -24,7 +24,7 @@ from libs.translate.request.body import decode_body, is_given
 from libs.translate.request.native import to_mark
 from libs.translate.request.options import CONTINUITY_HEADER, merged
 from libs.translate.request.routing import MATCHED_CHARACTERS, Route, bypassed
-from services.edge import owners, state
+from services.edge import state
 from services.edge.attempt import Attempt
 from services.edge.edge import Edge
 from services.edge.errors import ConversionRefused
@@ -33,6 +33,7 @@ from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
 from services.edge.http.said import find_name, to_header
 from services.edge.marks import Mark, begin
+from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
 from services.edge.responses import relay_call
 from services.edge.stale import Stale, missing_parent, stale_entries

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from libs.runtime.errors import StartError
 from libs.runtime.logs import Log
 from libs.schemas.config import Config
-from services.edge.owners import guarded
+from services.edge.ownership.owners import guarded
 
 BACKLOG = 2048
 

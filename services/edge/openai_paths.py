@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from services.edge.id_kinds import Kind
+from services.edge.ownership.id_kinds import Kind
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from services.edge.edge import Edge
 from services.edge.errors import UpstreamTruncated
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange, chat_error_frame
-from services.edge.made import Made
+from services.edge.ownership.made import Made
 from services.edge.records.calls import Call
 from services.edge.tenants import Caller
 from services.edge.upstreams.own_key import INSPECTED_BYTES, OwnKey, StreamGuard

@@ -16,16 +16,17 @@ from libs.schemas.wire.halves import read
 from libs.translate.errors import TranslationError
 from libs.translate.request.body import decode_body
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge import named_ids, openai_paths, owners
+from services.edge import openai_paths
 from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import skeleton
-from services.edge.id_kinds import ROUTED, Kind
-from services.edge.made import Made, item_ids, made, release
-from services.edge.named_ids import Named, Names
 from services.edge.openai_paths import Place, Row
+from services.edge.ownership import named_ids, owners
+from services.edge.ownership.id_kinds import ROUTED, Kind
+from services.edge.ownership.made import Made, item_ids, made, release
+from services.edge.ownership.named_ids import Named, Names
 from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.tap import MAX_CLAIMED_BYTES
 from services.edge.tenants import Caller

@@ -12,7 +12,7 @@ from libs.schemas.wire.halves import UNREADABLE, read
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.translate.answer.finish import ended, event_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge.made import Made
+from services.edge.ownership.made import Made
 from services.edge.records.calls import Call
 
 MAX_BODY_BYTES = 16 * 1024 * 1024

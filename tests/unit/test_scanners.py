@@ -92,7 +92,7 @@ GLOBS = {
     "libs/translate/request/tool_choice.py:_hosted": "types of a client's tools",
     "libs/translate/request/tools.py:_is_hosted": "types of a client's tools",
     "libs/translate/request/tools.py:_check_hosted": "types of a client's tools",
-    "services/edge/owners.py:shared": "ids that a client names",
+    "services/edge/ownership/owners.py:shared": "ids that a client names",
 }
 
 # Function that searches or cuts in a loop, but no text of a client or an upstream -> what it goes over.
@@ -109,7 +109,7 @@ ELSEWHERE = {
     "services/analytics/migrate.py:statements": "the migrations",
     "services/edge/attempt.py:_end": "names of losses",
     "services/edge/answers.py:_end": "chunks",
-    "services/edge/made.py:claim": "a list of ids",
+    "services/edge/ownership/made.py:claim": "a list of ids",
     "services/edge/http/media.py:skeleton": "the start of a body, once",
     "services/edge/openai_paths.py:": "a table of its own",
     "services/edge/records/spool.py:_lines": "the edge's own files",

@@ -8,7 +8,7 @@ import pytest
 from libs.schemas.records import CallRecord, Record
 from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.http.exchange import Exchange
-from services.edge.made import Made
+from services.edge.ownership.made import Made
 from services.edge.records.calls import begin
 from services.edge.tap import BodyTap, StreamTap
 from services.edge.tenants import Caller

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from libs.translate.errors import InvalidRequest
-from services.edge import named_ids
-from services.edge.named_ids import Named
+from services.edge.ownership import named_ids
+from services.edge.ownership.named_ids import Named
 
 
 def names(body: Any, *, shareable: bool = True) -> set[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
 
 from libs.translate.errors import InvalidRequest
-from services.edge.id_kinds import Kind
+from services.edge.ownership.id_kinds import Kind
 
 PARENT, CONVERSATION = "previous_response_id", "conversation"
 MAX_IDS = 1024  # that one request may name

@@ -19,13 +19,14 @@ from libs.schemas.bus.state import ReadRequest
 from libs.schemas.config import Config, Upstream
 from libs.schemas.subjects import MAX_MESSAGE_BYTES, READ
 from libs.translate.errors import InvalidRequest
-from services.edge import named_ids, state
+from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import text_too_large
-from services.edge.id_kinds import SHAREABLE, Kind
-from services.edge.named_ids import PARENT, Named, Names
+from services.edge.ownership import named_ids
+from services.edge.ownership.id_kinds import SHAREABLE, Kind
+from services.edge.ownership.named_ids import PARENT, Named, Names
 from services.edge.tenants import Caller
 
 INLINE_BYTES = 32 * 1024  # a larger body is read in a thread: the worst of them take 10 ms

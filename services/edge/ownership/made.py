@@ -18,10 +18,11 @@ from libs.schemas.config import Upstream
 from libs.schemas.subjects import CLAIM, RELEASE, Subject
 from libs.schemas.wire.halves import read
 from libs.schemas.wire.output import Response
-from services.edge import owners, state
+from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.http.exchange import Exchange
-from services.edge.id_kinds import ROUTED, Kind
+from services.edge.ownership import owners
+from services.edge.ownership.id_kinds import ROUTED, Kind
 from services.edge.tenants import Caller
 
 MAX_CLAIMED = 256  # ids in one claim
