@@ -25,18 +25,18 @@ from libs.translate.request.native import to_mark
 from libs.translate.request.options import CONTINUITY_HEADER, merged
 from libs.translate.request.routing import MATCHED_CHARACTERS, Route, bypassed
 from services.edge import state
-from services.edge.attempt import Attempt
+from services.edge.answering.attempt import Attempt
+from services.edge.answering.marks import Mark, begin
+from services.edge.answering.stale import Stale, missing_parent, stale_entries
 from services.edge.edge import Edge
 from services.edge.errors import ConversionRefused
 from services.edge.failures import CONVERSATION_BUSY
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
 from services.edge.http.said import find_name, to_header
-from services.edge.marks import Mark, begin
 from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
 from services.edge.responses import relay_call
-from services.edge.stale import Stale, missing_parent, stale_entries
 from services.edge.tenants import Caller
 
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all

@@ -13,7 +13,7 @@ from libs.schemas.subjects import DELETE, LIST, READ
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.naming import check_name
 from services.edge import state
-from services.edge.deletion import delete_upstream
+from services.edge.answering.deletion import delete_upstream
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller

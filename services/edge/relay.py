@@ -17,6 +17,8 @@ from libs.translate.errors import TranslationError
 from libs.translate.request.body import decode_body
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge import openai_paths
+from services.edge.answering.passthrough import forwarded_headers, pass_through
+from services.edge.answering.tap import MAX_CLAIMED_BYTES
 from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
 from services.edge.http import paths
@@ -27,8 +29,6 @@ from services.edge.ownership import named_ids, owners
 from services.edge.ownership.id_kinds import ROUTED, Kind
 from services.edge.ownership.made import Made, item_ids, made, release
 from services.edge.ownership.named_ids import Named, Names
-from services.edge.passthrough import forwarded_headers, pass_through
-from services.edge.tap import MAX_CLAIMED_BYTES
 from services.edge.tenants import Caller
 
 _GOES_ON = (None, "queued", "in_progress")  # statuses of a response whose stream has not ended

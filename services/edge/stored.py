@@ -23,14 +23,14 @@ from libs.translate.answer.stored import (
 from libs.translate.answer.upstream_errors import read_error, to_chat_error
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.ids import response_id
+from services.edge.answering.model_call import decode_response
+from services.edge.answering.passthrough import forwarded_headers, pass_through
 from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable, UpstreamMalformed
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange
-from services.edge.model_call import decode_response
 from services.edge.ownership import owners
 from services.edge.ownership.made import release
-from services.edge.passthrough import forwarded_headers, pass_through
 from services.edge.tenants import Caller
 from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, read_limited, read_refusal
 

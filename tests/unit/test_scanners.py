@@ -36,7 +36,8 @@ from libs.translate.request.hide import hide
 from libs.translate.request.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
 from libs.translate.sse import FrameParser
 from services.analytics import read_only
-from services.edge import openai_paths, stale
+from services.edge import openai_paths
+from services.edge.answering import stale
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.http import paths
 from services.edge.upstreams.own_key import OwnKey, StreamGuard
@@ -80,7 +81,7 @@ EXPRESSIONS = {
     "services/edge/disk/outbox.py:_NAME": "names of the edge's own files",
     "services/edge/upstreams/own_key.py:_FRAME_END": "an upstream's stream",
     "services/edge/upstreams/own_key.py:_SAFE_CODE": "the code of an upstream's error",
-    "services/edge/stale.py:_UNCHAINED": "the message of an upstream's error",
+    "services/edge/answering/stale.py:_UNCHAINED": "the message of an upstream's error",
     "services/state/keys.py:_HEX": "digests in messages of the bus",
     "services/state/keys.py:_TENANT": "digests in messages of the bus",
 }
@@ -107,8 +108,8 @@ ELSEWHERE = {
     "libs/translate/answer/text.py:_more": "a list of log probabilities",
     "services/analytics/migrate.py:migrate": "names of the migrations' files",
     "services/analytics/migrate.py:statements": "the migrations",
-    "services/edge/attempt.py:_end": "names of losses",
-    "services/edge/answers.py:_end": "chunks",
+    "services/edge/answering/attempt.py:_end": "names of losses",
+    "services/edge/answering/answers.py:_end": "chunks",
     "services/edge/ownership/made.py:claim": "a list of ids",
     "services/edge/http/media.py:skeleton": "the start of a body, once",
     "services/edge/openai_paths.py:": "a table of its own",
@@ -309,7 +310,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
     ),
     "services/edge/upstreams/own_key.py:feed": ("an upstream's stream, in small pieces", _guarded, _FAILURES),
     "services/edge/upstreams/own_key.py:_judged": ("an upstream's stream", _guarded_whole, _FAILURES),
-    "services/edge/stale.py:_names": (
+    "services/edge/answering/stale.py:_names": (
         "the message of an upstream's error",
         lambda text: stale._names(text, text[: len(text) // 2]),
         _repeated("a", "ab", "a-", "a:"),

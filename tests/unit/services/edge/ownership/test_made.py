@@ -10,13 +10,13 @@ from libs.schemas.bus.state import ClaimReply, ClaimRequest, ReadReply, ReleaseR
 from libs.schemas.config import Upstream
 from libs.schemas.subjects import CLAIM, READ, RELEASE
 from libs.schemas.wire.output import Response
-from services.edge.chat_tap import ChatBodyTap, ChatStreamTap
+from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
+from services.edge.answering.tap import BodyTap, StreamTap
 from services.edge.claims import SIZE, Claims
 from services.edge.ownership import owners
 from services.edge.ownership.made import Made, made, release
-from services.edge.tap import BodyTap, StreamTap
+from tests.unit.services.edge.answering.test_tap import RESPONSE, Sink, call, chunk, frame
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
-from tests.unit.services.edge.test_tap import RESPONSE, Sink, call, chunk, frame
 
 FIRST = Upstream(name="one", base_url="http://1", key_env="K", shared_ids=["file-shared*"])
 SECOND = Upstream(name="two", base_url="http://2", auth="client")

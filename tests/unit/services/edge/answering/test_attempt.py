@@ -14,7 +14,8 @@ from libs.schemas.bus.state import CommitReply, CommitRequest
 from libs.schemas.plan import CommitPlan, Continuity, StreamPlan
 from libs.schemas.records import CallRecord
 from libs.schemas.subjects import COMMIT, CONVERT
-from services.edge import failures, polling
+from services.edge import failures
+from services.edge.answering import polling
 from services.edge.chat import ChatEndpoint
 from tests.support.answers import Json, call, custom, message, response
 from tests.unit.services.edge.fakes import CUT, PAUSE, Client, Stage
@@ -192,7 +193,7 @@ async def test_body_that_cannot_be_read_is_malformed(choices: int, body: bytes) 
 
 @choices
 async def test_body_over_the_limit_is_never_cut(monkeypatch: pytest.MonkeyPatch, choices: int) -> None:
-    monkeypatch.setattr("services.edge.model_call.MAX_RESPONSE_BYTES", 100)
+    monkeypatch.setattr("services.edge.answering.model_call.MAX_RESPONSE_BYTES", 100)
     got = await run([whole(message("Yes"))] * choices, choices)
     assert (got.status, got.json["error"]["code"]) == (502, "upstream_too_large")
 
@@ -329,7 +330,7 @@ async def test_stop_sequence_ends_a_choice_and_its_usage_still_comes(choices: in
 
 
 async def test_stopped_choices_whose_usage_never_comes_end_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.edge.attempt.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("services.edge.answering.attempt.DRAIN_SECONDS", 0.05)
     stopped = CREATED + TEXT + event("response.output_text.delta", output_index=0, content_index=0, delta=" END")
     for choices in (1, 2):
         got = await stream(

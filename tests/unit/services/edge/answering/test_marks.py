@@ -8,10 +8,10 @@ import pytest
 from libs.schemas.bus.state import MarkReply, MarkRequest
 from libs.schemas.plan import MarkPlan
 from libs.schemas.subjects import MARK
-from services.edge import marks
+from services.edge.answering import marks
+from services.edge.answering.marks import Mark
 from services.edge.errors import StateUnavailable
 from services.edge.http.exchange import Exchange
-from services.edge.marks import Mark
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
 
 PLAN = MarkPlan(scope="5c", conversation="c", asked="aa", start="bb")

@@ -24,17 +24,17 @@ from libs.translate.errors import AnswerUnusable, TranslationError
 from libs.translate.lift import Skeleton, splice
 from libs.translate.request.told import to_told
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge import outcomes
-from services.edge.answers import Ending, Renderer, TypedRenderer, renderers, tell_differences
+from services.edge.answering import outcomes
+from services.edge.answering.answers import Ending, Renderer, TypedRenderer, renderers, tell_differences
+from services.edge.answering.keep import Keeper
+from services.edge.answering.marks import Mark
+from services.edge.answering.model_call import ModelCall
+from services.edge.answering.stale import Stale, find_stale
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
 from services.edge.http.exchange import Exchange, chat_error_frame
-from services.edge.keep import Keeper
-from services.edge.marks import Mark
-from services.edge.model_call import ModelCall
 from services.edge.ownership.made import made
 from services.edge.ownership.owners import guarded
-from services.edge.stale import Stale, find_stale
 from services.edge.tenants import Caller
 from services.edge.upstreams.push import Pushed, Take
 from services.edge.upstreams.upstream import UPSTREAM_ERROR, error_headers

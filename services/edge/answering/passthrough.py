@@ -16,7 +16,7 @@ from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
-from services.edge import outcomes
+from services.edge.answering import outcomes
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamTruncated
 from services.edge.http import paths

@@ -13,10 +13,10 @@ from libs.schemas.wire.output import InputTokensDetails, OutputTokensDetails, Re
 from libs.translate.answer.finish import ended_natively
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.sse import FrameParser, FrameTooLarge
+from services.edge.answering.tap import MAX_BODY_BYTES
 from services.edge.ownership.id_kinds import Kind
 from services.edge.ownership.made import Made
 from services.edge.records.calls import Call
-from services.edge.tap import MAX_BODY_BYTES
 
 
 class _Usage(msgspec.Struct):

@@ -17,11 +17,11 @@ from libs.translate.answer.finish import is_unfinished
 from libs.translate.answer.upstream_errors import read_error, to_chat_error
 from libs.translate.errors import TranslationError
 from libs.translate.lift import total_bytes
-from services.edge.answers import Renderer
+from services.edge.answering.answers import Renderer
+from services.edge.answering.polling import settled
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamRefused
 from services.edge.http.exchange import Exchange
-from services.edge.polling import settled
 from services.edge.records import calls
 from services.edge.tenants import Caller
 from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers

@@ -17,10 +17,10 @@ from libs.schemas.wire.output import Response
 from libs.translate.continuity.keeping import to_commit, withheld
 from libs.translate.errors import TranslationError
 from services.edge import state
-from services.edge.deletion import delete_upstream
+from services.edge.answering.deletion import delete_upstream
+from services.edge.answering.marks import Mark
 from services.edge.edge import Edge, travels
 from services.edge.http.exchange import Exchange
-from services.edge.marks import Mark
 from services.edge.tenants import Caller
 
 log = Log("parley.edge")
