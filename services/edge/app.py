@@ -17,17 +17,17 @@ from libs.runtime import metrics
 from libs.runtime.health import Readiness
 from libs.schemas.wire.errors import ErrorBody
 from services.edge import failures
-from services.edge.chat import ChatEndpoint
-from services.edge.conversations import PREFIX, ConversationsEndpoint
-from services.edge.convert import ConvertEndpoint
 from services.edge.edge import Edge
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange, error_body, new_request_id
-from services.edge.models import ModelsEndpoint
-from services.edge.relay import RelayEndpoint
-from services.edge.responses import ResponsesEndpoint
-from services.edge.status import Status
-from services.edge.stored import PATH, StoredEndpoint
+from services.edge.surfaces.chat import ChatEndpoint
+from services.edge.surfaces.conversations import PREFIX, ConversationsEndpoint
+from services.edge.surfaces.convert import ConvertEndpoint
+from services.edge.surfaces.models import ModelsEndpoint
+from services.edge.surfaces.relay import RelayEndpoint
+from services.edge.surfaces.responses import ResponsesEndpoint
+from services.edge.surfaces.status import Status
+from services.edge.surfaces.stored import PATH, StoredEndpoint
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 

@@ -36,10 +36,10 @@ from libs.translate.request.hide import hide
 from libs.translate.request.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
 from libs.translate.sse import FrameParser
 from services.analytics import read_only
-from services.edge import openai_paths
 from services.edge.answering import stale
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.http import paths
+from services.edge.surfaces import openai_paths
 from services.edge.upstreams.own_key import OwnKey, StreamGuard
 
 parser: Any = importlib.import_module("re._parser")
@@ -75,7 +75,7 @@ EXPRESSIONS = {
     "libs/translate/answer/upstream_errors.py:_KEY_REFUSED": "the message of an upstream's error",
     "libs/translate/answer/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
     "services/analytics/clickhouse.py:_NAME": "the configuration",
-    "services/edge/conversations.py:_LIMIT": "a query parameter",
+    "services/edge/surfaces/conversations.py:_LIMIT": "a query parameter",
     "services/edge/http/exchange.py:_SECONDS": "a header",
     "services/edge/disk/folders.py:_NAME": "names of the edge's own files",
     "services/edge/disk/outbox.py:_NAME": "names of the edge's own files",
@@ -112,7 +112,7 @@ ELSEWHERE = {
     "services/edge/answering/answers.py:_end": "chunks",
     "services/edge/ownership/made.py:claim": "a list of ids",
     "services/edge/http/media.py:skeleton": "the start of a body, once",
-    "services/edge/openai_paths.py:": "a table of its own",
+    "services/edge/surfaces/openai_paths.py:": "a table of its own",
     "services/edge/records/spool.py:_lines": "the edge's own files",
     "services/edge/upstreams/upstream.py:_pieces": "a body, in large pieces",
 }
@@ -298,12 +298,12 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda data: halves.read_text(data, "x"),
         _repeated(b"\\ud83d", b"\\ude00", b"\\\\", b"\xed\xa0\x80", b"a", before=b'{"x":"', after=b'"}'),
     ),
-    "services/edge/openai_paths.py:segments": (
+    "services/edge/surfaces/openai_paths.py:segments": (
         "a relayed path",
         openai_paths.segments,
         _repeated("/", "/a", "%2F", "?"),
     ),
-    "services/edge/openai_paths.py:why_refused": (
+    "services/edge/surfaces/openai_paths.py:why_refused": (
         "a relayed path",
         lambda path: openai_paths.why_refused(path.split("/")),
         _repeated("/", "/a", "organization/"),

@@ -9,7 +9,7 @@ from libs.runtime.health import Readiness
 from libs.schemas.bus.state import CommitReply, DeleteReply, DeleteRequest, StateStatus
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS
 from services.edge import state
-from services.edge.status import Status
+from services.edge.surfaces.status import Status
 from tests.unit.services.edge.disk.test_outbox import commit
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
 

@@ -16,7 +16,7 @@ from libs.schemas.records import CallRecord
 from libs.schemas.subjects import COMMIT, CONVERT
 from services.edge import failures
 from services.edge.answering import polling
-from services.edge.chat import ChatEndpoint
+from services.edge.surfaces.chat import ChatEndpoint
 from tests.support.answers import Json, call, custom, message, response
 from tests.unit.services.edge.fakes import CUT, PAUSE, Client, Stage
 

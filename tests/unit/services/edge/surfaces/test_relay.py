@@ -9,7 +9,7 @@ from libs.schemas.bus.state import ReadReply
 from libs.schemas.config import Upstream
 from libs.schemas.subjects import READ
 from libs.translate.errors import TranslationError
-from services.edge.relay import RelayEndpoint
+from services.edge.surfaces.relay import RelayEndpoint
 from tests.unit.services.edge.fakes import Client, Stage
 
 CLIENT = [

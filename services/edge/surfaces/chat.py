@@ -36,7 +36,7 @@ from services.edge.http.media import hidden, skeleton
 from services.edge.http.said import find_name, to_header
 from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
-from services.edge.responses import relay_call
+from services.edge.surfaces.responses import relay_call
 from services.edge.tenants import Caller
 
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from services.edge import openai_paths
 from services.edge.app import CHAT_PATH, RESPONSES_PATH
-from services.edge.openai_paths import LISTED, ROWS, UNLISTED
+from services.edge.surfaces import openai_paths
+from services.edge.surfaces.openai_paths import LISTED, ROWS, UNLISTED
 
-REFERENCE = (Path(__file__).resolve().parents[4] / "API_REFERENCE.md").read_text(encoding="utf-8")
+REFERENCE = (Path(__file__).resolve().parents[5] / "API_REFERENCE.md").read_text(encoding="utf-8")
 _IN_SDK = re.compile(r'"(/[a-z_]+(?:/[a-z_{}]+)*)(?:\?beta=true)?"')
 # Served by Parley itself, or a WebSocket.
 SERVED = {"/models", CHAT_PATH.removeprefix("/v1"), RESPONSES_PATH.removeprefix("/v1"), "/realtime", "/live/sessions"}

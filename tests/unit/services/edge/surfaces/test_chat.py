@@ -15,7 +15,7 @@ from libs.schemas.records import CallRecord, HandoffRecord
 from libs.schemas.subjects import COMMIT, CONVERT, DELETE
 from libs.schemas.wire.errors import ErrorBody
 from services.edge import failures
-from services.edge.chat import ChatEndpoint
+from services.edge.surfaces.chat import ChatEndpoint
 from tests.unit.services.edge.fakes import PAUSE, UPSTREAMS, Client, Stage
 
 TURNS = [Replayed(entry="e1", ids=["rs_1"]), Replayed(entry="e2", ids=["rs_2"])]
