@@ -14,7 +14,7 @@ from libs.runtime.errors import StartError
 from libs.schemas.bus.convert import Said
 from libs.schemas.config import Upstream
 from libs.translate.errors import InvalidRequest, NeedsNative
-from libs.translate.request import request
+from libs.translate.request import translating
 from libs.translate.request.options import merged
 from libs.translate.request.routing import route
 from parley.failure import Failure
@@ -30,13 +30,13 @@ def command(file: IO[bytes]) -> None:
     body = file.read()
     try:
         upstreams = settings.load(os.environ).upstream or [_ANY]
-        parsed = request.parse(body)
+        parsed = translating.parse(body)
         way = route(upstreams, parsed.chat.model)
         if way.bridge == "bypass":
             click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions")
             return
         said = merged(Said(), parsed.chat.parley)
-        made = request.translate(parsed, model=way.model, profile=way.upstream, format_=said.format)
+        made = translating.translate(parsed, model=way.model, profile=way.upstream, format_=said.format)
     except StartError as error:
         raise Failure(str(error)) from None
     except NeedsNative as native:
@@ -45,6 +45,6 @@ def command(file: IO[bytes]) -> None:
     except InvalidRequest as refused:
         where = f" (param {refused.error.param})" if refused.error.param else ""
         raise Failure(f"{refused.status}{where}: {refused.error.message}") from None
-    click.echo(msgspec.json.format(request.encode(made.body, made.forwarded), indent=2).decode())
+    click.echo(msgspec.json.format(translating.encode(made.body, made.forwarded), indent=2).decode())
     left_out = ", ".join(made.dropped) or "nothing"
     click.echo(f"upstream: {way.upstream.name}\ndropped: {left_out}", err=True)

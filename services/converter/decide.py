@@ -14,8 +14,8 @@ from libs.schemas.bus.convert import Said
 from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.plan import Continuity
 from libs.schemas.wire.errors import ErrorBody
-from libs.translate.continuity import continuity
-from libs.translate.continuity.continuity import Decision, Newest
+from libs.translate.continuity import deciding
+from libs.translate.continuity.deciding import Decision, Newest
 from libs.translate.errors import TranslationError
 from libs.translate.ids import response_id
 from services.converter.recognise import Prepared, question
@@ -59,15 +59,15 @@ async def decide(prepared: Prepared, resolve: Resolve, replay_bytes: int, call: 
         return Decided(await _on_head(prepared, resolve, call))
     reason = _early_reason(prepared)
     if reason is not None:
-        return Decided(continuity.plain(prepared.asked, reason))
+        return Decided(deciding.plain(prepared.asked, reason))
     try:
         reply = await resolve(question(prepared, replay_bytes), call)
     except BusError as error:
         _note_unavailable(error, call)
-        return Decided(continuity.plain(prepared.asked, continuity.STATE_UNAVAILABLE))
+        return Decided(deciding.plain(prepared.asked, deciding.STATE_UNAVAILABLE))
     belongs = next((found.turn.conversation for found in reply.found), None)
     return Decided(
-        continuity.decide(prepared.asked, reply.found),
+        deciding.decide(prepared.asked, reply.found),
         prepared.options.named.name or belongs,
         any(found.turn.stored for found in reply.found),
     )
@@ -77,10 +77,10 @@ def _early_reason(prepared: Prepared) -> str | None:
     """Return why the state service need not be asked; None if it must."""
     options = prepared.options
     checks = (
-        (options.named.parent is not None, continuity.CLIENT_PARENT),
-        (options.off, continuity.OFF),
-        (options.request.mode == "plain", continuity.PLAIN_RETRY),
-        (not prepared.asked.history.answers, continuity.FIRST_TURN),
+        (options.named.parent is not None, deciding.CLIENT_PARENT),
+        (options.off, deciding.OFF),
+        (options.request.mode == "plain", deciding.PLAIN_RETRY),
+        (not prepared.asked.history.answers, deciding.FIRST_TURN),
     )
     return next((reason for holds, reason in checks if holds), None)
 
@@ -99,11 +99,11 @@ async def _on_head(prepared: Prepared, resolve: Resolve, call: Call) -> Decision
         reply = await resolve(ResolveRequest(scope=prepared.options.owner, head=name), call)
     except BusError as error:
         _note_unavailable(error, call)
-        raise Discontinued(503, _UNAVAILABLE, continuity.STATE_UNAVAILABLE) from None
+        raise Discontinued(503, _UNAVAILABLE, deciding.STATE_UNAVAILABLE) from None
     decided = _from_head(prepared, reply)
     if isinstance(decided, Decision):
         return decided
-    if decided == continuity.BUSY:
+    if decided == deciding.BUSY:
         raise Discontinued(409, _busy(name), decided)
     raise Discontinued(400, _not_continued(name, decided), decided)
 
@@ -111,9 +111,9 @@ async def _on_head(prepared: Prepared, resolve: Resolve, call: Call) -> Decision
 def _from_head(prepared: Prepared, reply: ResolveReply) -> Decision | str:
     """Return the decision, or the reason why nothing can be followed. Raises InvalidRequest."""
     if prepared.options.off:
-        return continuity.OFF
+        return deciding.OFF
     if reply.head is None:
-        return continuity.without_head(reply.open)
+        return deciding.without_head(reply.open)
     newest = Newest(
         head=reply.head,
         then=prepared.history(reply.head.turn.end),
@@ -121,7 +121,7 @@ def _from_head(prepared: Prepared, reply: ResolveReply) -> Decision | str:
         open=reply.open,
         after=_seen(prepared.options.said),
     )
-    return continuity.on_head(prepared.asked, newest, prepared.options.owner)
+    return deciding.on_head(prepared.asked, newest, prepared.options.owner)
 
 
 def _seen(said: Said) -> str | None:
@@ -134,15 +134,15 @@ def _refuses_new(prepared: Prepared) -> tuple[ErrorBody, str] | None:
     options = prepared.options
     said, upstream, named = options.said, options.way.upstream, options.named
     if said.unchained and (named.delta or options.chat.previous_response_id):
-        why, reason = "The upstream keeps nothing that could be continued.", continuity.UNCHAINED
+        why, reason = "The upstream keeps nothing that could be continued.", deciding.UNCHAINED
     elif options.off or not named.delta or said.continuity == "chain":
         return None
     elif said.continuity == "replay":
-        why, reason = "'x-parley-continuity: replay' has the whole history sent.", continuity.REPLAY_ONLY
+        why, reason = "'x-parley-continuity: replay' has the whole history sent.", deciding.REPLAY_ONLY
     elif upstream.continuity == "replay":
         why, reason = (
             f"'continuity = \"replay\"' of '{upstream.name}' has the whole history sent.",
-            continuity.REPLAY_ONLY,
+            deciding.REPLAY_ONLY,
         )
     else:
         return None

@@ -11,9 +11,9 @@ from libs.runtime.logs import Log
 from libs.schemas.bus.convert import ConvertReply, ConvertRequest, PlanUnsupported, Refused
 from libs.schemas.config import Config
 from libs.schemas.plan import PLAN_VERSION, Continuity
-from libs.translate.continuity import continuity
+from libs.translate.continuity import deciding
 from libs.translate.errors import NeedsNative, TranslationError
-from libs.translate.request import request
+from libs.translate.request import translating
 from libs.translate.request.routing import route
 from services.converter import options, plan
 from services.converter.decide import Discontinued, Resolve, decide
@@ -41,7 +41,7 @@ class Converter:
 
     async def _convert(self, asked: ConvertRequest, call: Call) -> ConvertReply:
         """Take the five steps. Raises TranslationError."""
-        parsed = request.parse(asked.body)
+        parsed = translating.parse(asked.body)
         chosen = options.read(asked, parsed.chat, route(self._config.upstream, parsed.chat.model))
         if chosen.way.bridge == "bypass":
             return plan.native(chosen, "model")
@@ -53,7 +53,7 @@ class Converter:
         try:
             decided = await decide(prepared, self._resolve, self._config.conversation.replay_bytes, call)
         except Discontinued as refused:
-            if refused.continuity.reason != continuity.BUSY:  # which the edge tells, when it has waited
+            if refused.continuity.reason != deciding.BUSY:  # which the edge tells, when it has waited
                 _tell(prepared, refused.continuity, call)
             return plan.refused(chosen, refused)
         converted = plan.converted(prepared, decided, call)

@@ -5,9 +5,9 @@ import msgspec
 from libs.schemas.bus.convert import ConvertRequest, Said
 from libs.schemas.wire.chat import ChatRequest
 from libs.translate.continuity import fingerprint
-from libs.translate.continuity.continuity import Wish
-from libs.translate.request import naming
-from libs.translate.request.naming import Named
+from libs.translate.continuity.deciding import Wish
+from libs.translate.request import named_conversation
+from libs.translate.request.named_conversation import Named
 from libs.translate.request.options import merged
 from libs.translate.request.routing import Route
 
@@ -39,7 +39,7 @@ def read(request: ConvertRequest, chat: ChatRequest, way: Route) -> Options:
     """Return what a request asks for. Raises InvalidRequest for names that exclude each other."""
     policy = way.upstream.continuity
     said = merged(_received(request, way), chat.parley)
-    chat, named = naming.name(chat, said)
+    chat, named = named_conversation.name(chat, said)
     account = request.accounts.get(way.upstream.name, "")
     return Options(
         request=request,

@@ -8,7 +8,7 @@ from libs.runtime.call import Call
 from libs.schemas.bus.convert import Converted, Native, Refused
 from libs.schemas.plan import CommitPlan, MarkPlan, StreamPlan
 from libs.schemas.records import cut
-from libs.translate.request import naming, request
+from libs.translate.request import named_conversation, translating
 from libs.translate.request.native import to_mark
 from services.converter.decide import Decided, Discontinued
 from services.converter.options import Options
@@ -27,7 +27,7 @@ def converted(prepared: Prepared, decided: Decided, call: Call) -> Converted:
         upstream=options.way.upstream.name,
         model=options.way.model,
         model_requested=cut(options.chat.model),
-        body=request.encode(body, translated.forwarded),
+        body=translating.encode(body, translated.forwarded),
         plan=_plan(prepared, decided, conversation),
         continuity=decision.continuity,
         conversation=conversation,
@@ -62,7 +62,7 @@ def refused(options: Options, refusal: Discontinued) -> Refused:
 
 def _token(call: Call) -> str:
     """Return the token of a conversation that has no name; the same for each try of a request."""
-    return naming.ISSUED + blake2b(call.request_id.encode(), digest_size=16).hexdigest()
+    return named_conversation.ISSUED + blake2b(call.request_id.encode(), digest_size=16).hexdigest()
 
 
 def _plan(prepared: Prepared, decided: Decided, conversation: str) -> StreamPlan:

@@ -5,10 +5,10 @@ from msgspec import UNSET
 
 from libs.schemas.bus.state import ResolveRequest, Wanted
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
-from libs.translate.continuity import continuity, fingerprint
-from libs.translate.continuity.continuity import Asked
+from libs.translate.continuity import deciding, fingerprint
+from libs.translate.continuity.deciding import Asked
 from libs.translate.request import tools
-from libs.translate.request.request import Translated
+from libs.translate.request.translating import Translated
 from services.converter.options import Options
 
 MAX_ANSWERS = 256  # of a history that are looked up, newest first
@@ -68,10 +68,10 @@ def question(prepared: Prepared, replay_bytes: int) -> ResolveRequest:
 def _no_chain(options: Options, made: Translated) -> str | None:
     """Return why the request cannot be chained, where that is known already."""
     if options.said.unchained:
-        return continuity.UNCHAINED
+        return deciding.UNCHAINED
     if made.plan.choices > 1:
-        return continuity.CHOICES
-    return None if made.body.store else continuity.STORE_FALSE
+        return deciding.CHOICES
+    return None if made.body.store else deciding.STORE_FALSE
 
 
 def _room(replay_bytes: int, body: bytes) -> int:

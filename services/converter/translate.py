@@ -2,15 +2,15 @@
 
 import msgspec
 
-from libs.translate.request import request
-from libs.translate.request.request import Parsed, Translated
+from libs.translate.request import translating
+from libs.translate.request.translating import Parsed, Translated
 from services.converter.options import Options
 
 
 def translate(parsed: Parsed, options: Options) -> Translated:
     """Return the upstream request. Raises InvalidRequest, NeedsNative."""
     named = options.named
-    return request.translate(
+    return translating.translate(
         msgspec.structs.replace(parsed, chat=options.chat),
         model=options.way.model,
         profile=options.way.upstream,

@@ -27,7 +27,7 @@ from services.edge.surfaces.models import ModelsEndpoint
 from services.edge.surfaces.relay import RelayEndpoint
 from services.edge.surfaces.responses import ResponsesEndpoint
 from services.edge.surfaces.status import Status
-from services.edge.surfaces.stored import PATH, StoredEndpoint
+from services.edge.surfaces.stored_completions import PATH, StoredEndpoint
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 

@@ -19,17 +19,17 @@ from libs.schemas.config import Config, Upstream
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT
 from libs.translate.lift import Skeleton
-from services.edge.claims import Claims
 from services.edge.disk.outbox import Outbox
 from services.edge.errors import ConversionRefused, Overloaded, UpstreamUnknown
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import text_too_large
-from services.edge.http.said import read_said
+from services.edge.http.options import read_said
 from services.edge.http.streams import Streams
+from services.edge.pending_claims import Claims
 from services.edge.records.calls import RecordSink
 from services.edge.tenants import Caller, Tenants
-from services.edge.upstreams.unchained import Unchained
-from services.edge.upstreams.upstream import Upstreams
+from services.edge.upstreams.client import Upstreams
+from services.edge.upstreams.not_chaining import Unchained
 
 log = Log("parley.edge")
 

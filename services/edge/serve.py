@@ -19,15 +19,15 @@ from libs.runtime.secret import load_secret
 from libs.runtime.service import first, raise_descriptor_limit, spare_collector, stop_event
 from libs.schemas.config import Config
 from libs.schemas.subjects import RECORDS
-from services.edge import door
+from services.edge import listening
 from services.edge.app import create_app
 from services.edge.disk.outbox import Outbox
 from services.edge.edge import Edge
 from services.edge.http.streams import Streams
-from services.edge.records.publish import Publisher
+from services.edge.records.publisher import Publisher
 from services.edge.records.spool import Spool
 from services.edge.tenants import Tenants
-from services.edge.upstreams.upstream import Upstreams
+from services.edge.upstreams.client import Upstreams
 
 BACKGROUND_SECONDS = 5.0  # for commits that outlived their answers
 OUTBOX_SECONDS = 2.0  # for requests to the state service that did not get through; the rest stays on disk
@@ -44,8 +44,8 @@ async def serve(config: Config, environ: Mapping[str, str]) -> int:
     raise_descriptor_limit()
     secret = load_secret(environ, config.secret.file)
     tenants = Tenants(secret, config.upstream, environ, config.tenant)
-    listener = door.listen(config)
-    door.warn(config)
+    listener = listening.listen(config)
+    listening.warn(config)
     bus = await Bus.connect(config.nats, "edge")
 
     async def ensure_records() -> None:

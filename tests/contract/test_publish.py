@@ -15,8 +15,8 @@ from libs.runtime.bus import Bus
 from libs.runtime.jetstream import ensure_stream
 from libs.schemas.config import Nats
 from libs.schemas.subjects import RECORDS, REPUBLISHED_HEADER
-from services.edge.records import publish
-from services.edge.records.publish import Publisher
+from services.edge.records import publisher as publish
+from services.edge.records.publisher import Publisher
 from services.edge.records.spool import Spool
 from tests.support.nats import NatsServer, running_nats
 from tests.support.poll import eventually

@@ -26,7 +26,7 @@ from libs.schemas.wire.events import (
 )
 from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.answer.completion import COMPLETION_ENCODER, to_completion
-from libs.translate.answer.items import losses
+from libs.translate.answer.item_fates import losses
 from libs.translate.answer.stream import DONE_FRAME, ChunkStream, to_frame
 from libs.translate.errors import UpstreamFailed
 from tests.support import golden, node_sdk, recordings

@@ -9,7 +9,7 @@ from uuid import uuid4
 import openai
 import pytest
 
-from libs.translate.continuity import continuity
+from libs.translate.continuity import deciding
 from tests.support.cluster import Cluster
 from tests.support.dialogue import Dialogue
 from tests.support.queries import rows
@@ -24,8 +24,8 @@ UNREASONED = "gpt-4o"  # a model without reasoning: of its answers nothing is wo
 # service would have to die, and what is not answered is refused by the translation, or with the delta. The edge alone
 # tells that a conversation is busy, and upstreams of their own that they do not chain.
 ELSEWHERE = {
-    *(continuity.EXPIRED, continuity.STATE_UNAVAILABLE, continuity.UNANSWERED_CALLS),
-    *(continuity.BUSY, continuity.UNCHAINED, continuity.REPLAY_ONLY),
+    *(deciding.EXPIRED, deciding.STATE_UNAVAILABLE, deciding.UNANSWERED_CALLS),
+    *(deciding.BUSY, deciding.UNCHAINED, deciding.REPLAY_ONLY),
 }
 
 
@@ -117,24 +117,24 @@ def _nothing_new(chat: Dialogue) -> None:
 
 # Whether the conversation has a name, what is said, and what is told of the last request.
 CASES: list[tuple[bool, Callable[[Dialogue], None], str, str]] = [
-    (True, _matched, "chain", continuity.MATCHED),
-    (False, _matched, "replay", continuity.MATCHED),
-    (True, _first_turn, "none", continuity.FIRST_TURN),
-    (False, _client_parent, "none", continuity.CLIENT_PARENT),
-    (True, _head, "chain", continuity.HEAD),
-    (True, _regenerated, "chain", continuity.REGENERATED),
-    (True, _off, "none", continuity.OFF),
-    (False, _no_match, "none", continuity.NO_MATCH),
-    (False, _nothing_kept, "none", continuity.NOTHING_KEPT),
-    (False, _plain_retry, "none", continuity.PLAIN_RETRY),
-    (True, _choices, "replay", continuity.CHOICES),
-    (True, _store_false, "replay", continuity.STORE_FALSE),
-    (True, _history_changed, "replay", continuity.HISTORY_CHANGED),
-    (True, _context_changed, "replay", continuity.CONTEXT_CHANGED),
-    (True, _arguments_changed, "none", continuity.ARGUMENTS_CHANGED),
-    (True, _not_a_parent, "replay", continuity.NOT_A_PARENT),
-    (True, _model_changed, "none", continuity.MODEL_CHANGED),
-    (True, _nothing_new, "replay", continuity.NOTHING_NEW),
+    (True, _matched, "chain", deciding.MATCHED),
+    (False, _matched, "replay", deciding.MATCHED),
+    (True, _first_turn, "none", deciding.FIRST_TURN),
+    (False, _client_parent, "none", deciding.CLIENT_PARENT),
+    (True, _head, "chain", deciding.HEAD),
+    (True, _regenerated, "chain", deciding.REGENERATED),
+    (True, _off, "none", deciding.OFF),
+    (False, _no_match, "none", deciding.NO_MATCH),
+    (False, _nothing_kept, "none", deciding.NOTHING_KEPT),
+    (False, _plain_retry, "none", deciding.PLAIN_RETRY),
+    (True, _choices, "replay", deciding.CHOICES),
+    (True, _store_false, "replay", deciding.STORE_FALSE),
+    (True, _history_changed, "replay", deciding.HISTORY_CHANGED),
+    (True, _context_changed, "replay", deciding.CONTEXT_CHANGED),
+    (True, _arguments_changed, "none", deciding.ARGUMENTS_CHANGED),
+    (True, _not_a_parent, "replay", deciding.NOT_A_PARENT),
+    (True, _model_changed, "none", deciding.MODEL_CHANGED),
+    (True, _nothing_new, "replay", deciding.NOTHING_NEW),
 ]
 
 
@@ -149,15 +149,15 @@ def _not_kept(chat: Dialogue) -> None:
 
 # What was said before a request that sends only what is new, what that says besides, and why it is refused.
 REFUSED: list[tuple[Callable[[Dialogue], None], dict[str, str], str]] = [
-    (_nobody, {}, continuity.NO_MATCH),
-    (_not_kept, {}, continuity.OPEN_CALL),
-    (_first_turn, {"x-parley-after": "chatcmpl-another"}, continuity.NOT_HEAD),
+    (_nobody, {}, deciding.NO_MATCH),
+    (_not_kept, {}, deciding.OPEN_CALL),
+    (_first_turn, {"x-parley-after": "chatcmpl-another"}, deciding.NOT_HEAD),
 ]
 
 
 def test_every_reason_has_its_case() -> None:
     told = {reason for *_, reason in CASES} | {reason for *_, reason in REFUSED}
-    assert told | ELSEWHERE == set(continuity.REASONS)
+    assert told | ELSEWHERE == set(deciding.REASONS)
 
 
 @pytest.mark.parametrize(("named", "talk", "mode", "reason"), CASES, ids=[f"{case[2]}-{case[3]}" for case in CASES])

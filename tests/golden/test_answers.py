@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from libs.schemas.wire.events import DECODERS, SILENT
-from libs.translate.answer.items import FATES
+from libs.translate.answer.item_fates import FATES
 from tests.support import golden
 
 ROWS: dict[str, dict[str, list[str]]] = tomllib.loads((golden.ROOT / "rows" / "answers.toml").read_text())

@@ -16,7 +16,7 @@ from openai.types.chat import completion_create_params
 from libs.schemas.config import Profile
 from libs.schemas.plan import StreamPlan
 from libs.translate.errors import InvalidRequest, NeedsNative
-from libs.translate.request.request import encode
+from libs.translate.request.translating import encode
 from simulator.checks.responses_request import to_request
 from tests.support import golden
 

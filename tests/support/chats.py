@@ -13,7 +13,7 @@ from libs.translate.errors import InvalidRequest
 from libs.translate.request.body import Reader
 from libs.translate.request.messages import Input, to_input
 from libs.translate.request.parts import Terms
-from libs.translate.request.request import Translated, encode, parse, translate
+from libs.translate.request.translating import Translated, encode, parse, translate
 
 Json = dict[str, Any]
 

@@ -35,7 +35,7 @@ from libs.translate.answer.finish import failed
 from libs.translate.answer.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, to_frame
 from libs.translate.errors import TranslationError, UpstreamFailed
 from libs.translate.request.options import merged
-from libs.translate.request.request import Translated, encode, parse, translate
+from libs.translate.request.translating import Translated, encode, parse, translate
 from libs.translate.sse import Frame, FrameParser
 
 ROOT = Path(__file__).resolve().parents[1] / "golden"

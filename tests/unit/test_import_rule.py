@@ -145,7 +145,7 @@ def test_every_folder_of_the_table_has_modules() -> None:
     [
         ("libs/schemas", "import time", ["time"]),
         ("libs/schemas", "from datetime import datetime", ["datetime.datetime"]),
-        ("libs/schemas", "import libs.translate.request.request", ["libs.translate.request.request"]),
+        ("libs/schemas", "import libs.translate.request.translating", ["libs.translate.request.translating"]),
         ("libs/translate", "from libs import runtime", ["libs.runtime"]),
         ("libs/translate", "from libs.runtime import metrics", ["libs.runtime.metrics"]),
         ("libs/translate", "import asyncio, re, os.path", ["asyncio", "os.path"]),

@@ -43,8 +43,8 @@ from libs.schemas.wire.output import OutputItem
 from libs.schemas.wire.parts import Part
 from libs.schemas.wire.responses import InputItem, InputPart, ResponsesRequest, ToolParam
 from libs.schemas.wire.tool_types import RESULT_FIELDS
-from libs.translate.answer import finish, paths
-from libs.translate.answer.items import FATES
+from libs.translate.answer import error_paths, finish
+from libs.translate.answer.item_fates import FATES
 from tests.support import golden
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text()
@@ -135,5 +135,5 @@ def test_every_finish_reason_and_what_makes_it_is_named() -> None:
 
 
 def test_every_path_that_errors_are_translated_from_is_named() -> None:
-    heads = {path.rpartition(".")[2] for path in (*paths._PATHS, *SHARED, *paths._INTERNAL_PATHS)}
+    heads = {path.rpartition(".")[2] for path in (*error_paths._PATHS, *SHARED, *error_paths._INTERNAL_PATHS)}
     assert unnamed(heads) == []

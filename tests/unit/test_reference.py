@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from libs.runtime import metrics, settings
 from libs.schemas.config import ModelRule, Upstream
-from libs.translate.continuity import continuity
+from libs.translate.continuity import deciding
 from services.analytics.tables import TABLES
 from services.edge.app import create_app
 
@@ -79,12 +79,12 @@ def test_reference_names_every_header_of_our_own() -> None:
 
 
 def test_reference_names_every_reason() -> None:
-    assert named(*continuity.REASONS) == []
+    assert named(*deciding.REASONS) == []
 
 
 def test_reasons_are_all_listed() -> None:
-    constants = {value for name, value in vars(continuity).items() if name.isupper() and isinstance(value, str)}
-    assert constants == set(continuity.REASONS)
+    constants = {value for name, value in vars(deciding).items() if name.isupper() and isinstance(value, str)}
+    assert constants == set(deciding.REASONS)
 
 
 def test_reference_names_every_error_code() -> None:

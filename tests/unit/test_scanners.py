@@ -22,21 +22,21 @@ import pytest
 from libs.runtime.masking import masked
 from libs.schemas.config import Upstream
 from libs.schemas.plan import StreamPlan
-from libs.schemas.wire import halves
+from libs.schemas.wire import surrogates
 from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate import ids
-from libs.translate.answer import paths as chat_paths
+from libs.translate.answer import error_paths as chat_paths
 from libs.translate.answer import upstream_errors
 from libs.translate.answer.stop import StopFilter
 from libs.translate.continuity import fingerprint
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import MIN_BYTES, Skeleton, SpliceError, lift, placeholder, splice
-from libs.translate.request import naming, told
-from libs.translate.request.hide import hide
+from libs.translate.request import dropped, named_conversation
 from libs.translate.request.models import _CHAT_ONLY, _NEVER_REASON, _NO_SAMPLING, _NO_SCHEMAS
+from libs.translate.request.secrets import hide
 from libs.translate.sse import FrameParser
 from services.analytics import read_only
-from services.edge.answering import stale
+from services.edge.answering import stale_turns
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.http import paths
 from services.edge.surfaces import openai_paths
@@ -53,24 +53,24 @@ EXPRESSIONS = {
     "libs/runtime/settings.py:_check_upstreams": "the configuration",
     "libs/runtime/masking.py:_RULES": "whatever is printed",
     "libs/runtime/settings.py:_BEARER": "the environment",
-    "libs/schemas/wire/halves.py:_LONE": "an upstream's JSON",
+    "libs/schemas/wire/surrogates.py:_LONE": "an upstream's JSON",
     "libs/translate/request/body.py:_FIELD": "what msgspec says of a client's JSON",
     "libs/translate/request/body.py:_EXPECTED": "what msgspec says of a client's JSON",
     "libs/translate/request/body.py:_MISSING": "what msgspec says of a client's JSON",
     "libs/translate/lift.py:_DATA_URL": "the first bytes of a long string of a client's JSON",
     "libs/translate/lift.py:_BASE64": "the first and last bytes of a long string of a client's JSON",
-    "libs/translate/request/naming.py:_CONTROL": "names and ids that a client gives",
+    "libs/translate/request/named_conversation.py:_CONTROL": "names and ids that a client gives",
     "libs/translate/request/parts.py:_BASE64": "the first characters of a client's file",
-    "libs/translate/answer/paths.py:_INPUT": "the parameter of an upstream's error",
-    "libs/translate/answer/paths.py:_TOOL": "the parameter of an upstream's error",
-    "libs/translate/answer/paths.py:_INNER": "the parameter of an upstream's error",
-    "libs/translate/answer/paths.py:_GRAMMAR": "the parameter of an upstream's error",
-    "libs/translate/answer/paths.py:_HEAD": "the parameter of an upstream's error",
-    "libs/translate/answer/paths.py:_QUOTED": "the message of an upstream's error",
-    "libs/translate/answer/paths.py:_BARE": "the message of an upstream's error",
-    "libs/translate/answer/paths.py:_NO_JSON": "the message of an upstream's error",
-    "libs/translate/request/told.py:_INDEX": "names of a client's fields",
-    "libs/translate/request/told.py:_UNSAFE": "names of a client's fields",
+    "libs/translate/answer/error_paths.py:_INPUT": "the parameter of an upstream's error",
+    "libs/translate/answer/error_paths.py:_TOOL": "the parameter of an upstream's error",
+    "libs/translate/answer/error_paths.py:_INNER": "the parameter of an upstream's error",
+    "libs/translate/answer/error_paths.py:_GRAMMAR": "the parameter of an upstream's error",
+    "libs/translate/answer/error_paths.py:_HEAD": "the parameter of an upstream's error",
+    "libs/translate/answer/error_paths.py:_QUOTED": "the message of an upstream's error",
+    "libs/translate/answer/error_paths.py:_BARE": "the message of an upstream's error",
+    "libs/translate/answer/error_paths.py:_NO_JSON": "the message of an upstream's error",
+    "libs/translate/request/dropped.py:_INDEX": "names of a client's fields",
+    "libs/translate/request/dropped.py:_UNSAFE": "names of a client's fields",
     "libs/translate/answer/upstream_errors.py:_STALE_WORDS": "the message of an upstream's error",
     "libs/translate/answer/upstream_errors.py:_KEY_REFUSED": "the message of an upstream's error",
     "libs/translate/answer/upstream_errors.py:_OF_KEY": "the message of an upstream's error",
@@ -81,7 +81,7 @@ EXPRESSIONS = {
     "services/edge/disk/outbox.py:_NAME": "names of the edge's own files",
     "services/edge/upstreams/own_key.py:_FRAME_END": "an upstream's stream",
     "services/edge/upstreams/own_key.py:_SAFE_CODE": "the code of an upstream's error",
-    "services/edge/answering/stale.py:_UNCHAINED": "the message of an upstream's error",
+    "services/edge/answering/stale_turns.py:_UNCHAINED": "the message of an upstream's error",
     "services/state/keys.py:_HEX": "digests in messages of the bus",
     "services/state/keys.py:_TENANT": "digests in messages of the bus",
 }
@@ -101,7 +101,7 @@ ELSEWHERE = {
     "libs/runtime/settings.py:_override": "the environment",
     "libs/translate/continuity/arguments.py:_split": "digests of our own",
     "libs/translate/answer/fanout.py:_interleaved": "a list of chunks",
-    "libs/translate/answer/items.py:losses": "a list of items",
+    "libs/translate/answer/item_fates.py:losses": "a list of items",
     "libs/translate/request/messages.py:_leading_run": "a list of messages",
     "libs/translate/request/parts.py:named": "a list of parts",
     "libs/translate/request/results.py:to_typed_result": "a table of fields",
@@ -109,12 +109,12 @@ ELSEWHERE = {
     "services/analytics/migrate.py:migrate": "names of the migrations' files",
     "services/analytics/migrate.py:statements": "the migrations",
     "services/edge/answering/attempt.py:_end": "names of losses",
-    "services/edge/answering/answers.py:_end": "chunks",
-    "services/edge/ownership/made.py:claim": "a list of ids",
+    "services/edge/answering/rendering.py:_end": "chunks",
+    "services/edge/ownership/claiming.py:claim": "a list of ids",
     "services/edge/http/media.py:skeleton": "the start of a body, once",
     "services/edge/surfaces/openai_paths.py:": "a table of its own",
     "services/edge/records/spool.py:_lines": "the edge's own files",
-    "services/edge/upstreams/upstream.py:_pieces": "a body, in large pieces",
+    "services/edge/upstreams/client.py:_pieces": "a body, in large pieces",
 }
 
 Make = Callable[[int], Any]
@@ -233,7 +233,7 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
             lambda size: (f"parley-lift:{NONCE}:".encode() + b"1" * size, _placed(64)[1]),
         ],
     ),
-    "libs/translate/request/hide.py:hide": (
+    "libs/translate/request/secrets.py:hide": (
         "a client's JSON",
         _tried(InvalidRequest)(lambda body: hide(_shelled(body))),
         _BODIES,
@@ -247,19 +247,19 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
     "libs/translate/sse.py:_parse_lines": ("an upstream's stream", lambda data: _fed(data, 1 << 30), _FRAMES),
     "libs/translate/sse.py:feed": ("an upstream's stream, in small pieces", lambda data: _fed(data, 7), _FRAMES),
     "libs/translate/answer/stop.py:feed": ("an upstream's text", _stopped, _repeated("a", "ab", "aab", "b")),
-    "libs/translate/answer/paths.py:to_chat_text": (
+    "libs/translate/answer/error_paths.py:to_chat_text": (
         "the message of an upstream's error",
         lambda text: chat_paths.to_chat_text(text, StreamPlan(stream=False)),
         _WORDS,
     ),
-    "libs/translate/answer/paths.py:_prefixed": (
+    "libs/translate/answer/error_paths.py:_prefixed": (
         "the parameter of an upstream's error",
         lambda text: chat_paths.to_chat_param(text, StreamPlan(stream=False, renames={"tools[0]": "tools[1]"})),
         _WORDS,
     ),
-    "libs/translate/request/told.py:to_told": (
+    "libs/translate/request/dropped.py:to_told": (
         "names of a client's fields",
-        lambda text: told.to_told([text, text + "[0]", *text.split(".")]),
+        lambda text: dropped.to_told([text, text + "[0]", *text.split(".")]),
         _repeated("[", "[1", "[1]", "\xe9", "a.", "[0].a."),
     ),
     "libs/translate/answer/upstream_errors.py:is_stale": (
@@ -267,9 +267,9 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda text: upstream_errors.is_stale(UpstreamErrorBody(message=text)),
         _WORDS,
     ),
-    "libs/translate/request/naming.py:check_name": (
+    "libs/translate/request/named_conversation.py:check_name": (
         "a name that a client gives",
-        _tried(InvalidRequest)(lambda text: naming.check_name(text, "x")),
+        _tried(InvalidRequest)(lambda text: named_conversation.check_name(text, "x")),
         _repeated("a", "\x00", "\x85"),
     ),
     "libs/translate/ids.py:response_id": ("an id in a path", ids.response_id, _repeated("chatcmpl-", "~", "resp_")),
@@ -293,9 +293,9 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         masked,
         _repeated("://", "a:", "a:b@", "?", "&password", "bearer ", "Bearer a", "sk-", "@", "a"),
     ),
-    "libs/schemas/wire/halves.py:read_text": (
+    "libs/schemas/wire/surrogates.py:read_text": (
         "an upstream's JSON",
-        lambda data: halves.read_text(data, "x"),
+        lambda data: surrogates.read_text(data, "x"),
         _repeated(b"\\ud83d", b"\\ude00", b"\\\\", b"\xed\xa0\x80", b"a", before=b'{"x":"', after=b'"}'),
     ),
     "services/edge/surfaces/openai_paths.py:segments": (
@@ -310,9 +310,9 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
     ),
     "services/edge/upstreams/own_key.py:feed": ("an upstream's stream, in small pieces", _guarded, _FAILURES),
     "services/edge/upstreams/own_key.py:_judged": ("an upstream's stream", _guarded_whole, _FAILURES),
-    "services/edge/answering/stale.py:_names": (
+    "services/edge/answering/stale_turns.py:_names": (
         "the message of an upstream's error",
-        lambda text: stale._names(text, text[: len(text) // 2]),
+        lambda text: stale_turns._names(text, text[: len(text) // 2]),
         _repeated("a", "ab", "a-", "a:"),
     ),
 }

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Raw
 
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.schemas.wire.halves import TORN, mended, read_text, sound
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.schemas.wire.parts import NO_RAW
+from libs.schemas.wire.surrogates import TORN, mended, read_text, sound
 from libs.schemas.wire.tool_types import SILENT_EVENTS
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from libs.schemas.wire.halves import TORN, decode
 from libs.schemas.wire.parts import NO_RAW, ReasoningText
+from libs.schemas.wire.surrogates import TORN, decode
 from libs.schemas.wire.tolerant import TolerantDecoder
 
 

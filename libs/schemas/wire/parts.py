@@ -7,7 +7,7 @@ cannot read fails a whole message (docs/mapping.md#content, #annotations, #log-p
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.wire.halves import TORN, decode
+from libs.schemas.wire.surrogates import TORN, decode
 from libs.schemas.wire.tolerant import TolerantDecoder
 
 NO_RAW = Raw()

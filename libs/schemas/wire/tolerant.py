@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Raw
 
-from libs.schemas.wire.halves import TORN, mended
+from libs.schemas.wire.surrogates import TORN, mended
 
 S = TypeVar("S", bound=msgspec.Struct)
 # What holds the answer itself, and what a client does with it.

@@ -20,8 +20,8 @@ from libs.schemas.wire.completion import (
 )
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.output import Response
-from libs.translate.answer.answer import Answer
-from libs.translate.answer.chained import check_chained
+from libs.translate.answer.chain_check import check_chained
+from libs.translate.answer.deltas import Answer
 from libs.translate.answer.finish import failed, finish_reason, is_unfinished, response_failure
 from libs.translate.answer.logprobs import to_choice_logprobs
 from libs.translate.answer.moderation import to_moderation

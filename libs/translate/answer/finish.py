@@ -14,8 +14,8 @@ from libs.schemas.records import Outcome
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.wire.events import ErrorEvent
 from libs.schemas.wire.output import Response, ResponseError
-from libs.translate.answer.items import call_ids, losses
-from libs.translate.answer.paths import to_chat_param, to_chat_text
+from libs.translate.answer.error_paths import to_chat_param, to_chat_text
+from libs.translate.answer.item_fates import call_ids, losses
 from libs.translate.errors import UpstreamFailed
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from libs.schemas.wire.completion import ModerationOut, ModerationResults
-from libs.schemas.wire.halves import UNREADABLE
 from libs.schemas.wire.output import Moderation
+from libs.schemas.wire.surrogates import UNREADABLE
 
 Side = ModerationResults | Raw | UnsetType
 

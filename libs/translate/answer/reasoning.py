@@ -5,7 +5,7 @@ from typing import Literal
 
 from libs.schemas.plan import ReasoningField
 from libs.schemas.wire.completion import Delta
-from libs.translate.answer.spoken import Spoken
+from libs.translate.answer.sent_text import Spoken
 
 PARAGRAPH = "\n\n"  # between parts of a summary, and between items
 

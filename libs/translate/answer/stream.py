@@ -22,9 +22,9 @@ from libs.schemas.wire.completion import (
     ModerationOut,
 )
 from libs.schemas.wire.output import Response
-from libs.translate.answer.answer import Answer, Choices
-from libs.translate.answer.chained import check_chained
+from libs.translate.answer.chain_check import check_chained
 from libs.translate.answer.completion import sum_of
+from libs.translate.answer.deltas import Answer, Choices
 from libs.translate.answer.finish import Ended, ended, event_failure, failed, finish_reason, response_failure
 from libs.translate.answer.moderation import to_moderation
 from libs.translate.answer.usage import to_completion_usage

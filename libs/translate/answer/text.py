@@ -13,7 +13,7 @@ from libs.schemas.wire.completion import Annotation, TokenLogprobOut
 from libs.schemas.wire.parts import NO_RAW
 from libs.translate.answer.annotations import Citations, TextKey
 from libs.translate.answer.logprobs import to_logprobs
-from libs.translate.answer.spoken import Spoken
+from libs.translate.answer.sent_text import Spoken
 from libs.translate.answer.stop import StopFilter
 
 SEPARATOR = "\n\n"  # between the texts of two messages

@@ -9,7 +9,7 @@ import msgspec
 
 from libs.schemas.wire.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
 from libs.schemas.wire.output import ApprovalItem, CustomCallItem, FunctionCallItem
-from libs.translate.answer.spoken import Spoken
+from libs.translate.answer.sent_text import Spoken
 from libs.translate.ids import APPROVAL
 
 CallItem = FunctionCallItem | CustomCallItem | ApprovalItem

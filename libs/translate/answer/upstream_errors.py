@@ -9,9 +9,9 @@ import re
 import msgspec
 
 from libs.schemas.plan import StreamPlan
-from libs.schemas.wire import halves
+from libs.schemas.wire import surrogates
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody, UpstreamErrorEnvelope
-from libs.translate.answer.paths import to_chat_param, to_chat_text
+from libs.translate.answer.error_paths import to_chat_param, to_chat_text
 
 # Wordings and codes by which an upstream says that it does not know the answer a request continues,
 # or cannot read its reasoning (docs/mapping.md#what-an-upstream-keeps).
@@ -64,7 +64,7 @@ _DETAIL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def read_error(body: bytes) -> UpstreamErrorBody:
     """Return what an error answer says, as far as it can be read."""
-    told = halves.read(_DECODER, body)
+    told = surrogates.read(_DECODER, body)
     if told is None:
         return UpstreamErrorBody(message=_detail(body))
     return UpstreamErrorBody(message=told.error) if isinstance(told.error, str) else told.error
@@ -72,7 +72,7 @@ def read_error(body: bytes) -> UpstreamErrorBody:
 
 def _detail(body: bytes) -> str | None:
     """The text of `{"detail": ...}` or `{"message": ...}`, which other frameworks send."""
-    tree = halves.read(_DETAIL, halves.sound(body)) or {}
+    tree = surrogates.read(_DETAIL, surrogates.sound(body)) or {}
     for key in ("detail", "message"):
         raw = bytes(tree.get(key, b""))
         if raw.startswith(b'"'):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from libs.schemas.wire.halves import UNREADABLE
+from libs.schemas.wire.surrogates import UNREADABLE
 
 _SIZE = 8
 MAX_PARTS = 128  # beyond it only the whole is compared

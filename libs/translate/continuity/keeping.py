@@ -8,8 +8,8 @@ from libs.schemas.bus.state import CommitRequest, KeptCall, Turn
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import AssistantMessage
 from libs.schemas.wire.output import Response
-from libs.translate.answer.answer import Answer
 from libs.translate.answer.completion import sum_of
+from libs.translate.answer.deltas import Answer
 from libs.translate.continuity import fingerprint, replay
 from libs.translate.continuity.arguments import outline
 

@@ -23,7 +23,7 @@ from libs.schemas.wire.responses import (
     InputItem,
     McpApprovalRequestIn,
 )
-from libs.translate.answer.items import FATES, PROGRAM
+from libs.translate.answer.item_fates import FATES, PROGRAM
 from libs.translate.request.messages import Input
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])

@@ -12,7 +12,7 @@ from msgspec import Raw
 from msgspec import inspect as shapes
 
 from libs.schemas.wire.chat import NO_RAW
-from libs.schemas.wire.halves import UNREADABLE
+from libs.schemas.wire.surrogates import UNREADABLE
 from libs.translate.errors import InvalidRequest, missing
 
 T = TypeVar("T")

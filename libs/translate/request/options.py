@@ -70,7 +70,7 @@ OPTIONS = (
     ),
     Option(field="after", header=AFTER_HEADER),
     Option(field="hint", setting="hint_headers", decides=False),
-    # In the body names stand in fields of their own: `naming.py` compares them with these.
+    # In the body names stand in fields of their own: `named_conversation.py` compares them with these.
     NAME,
     Option(field="previous_response_id", query=PARENT_QUERY),
 )

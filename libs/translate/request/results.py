@@ -10,7 +10,6 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from libs.schemas.wire.chat import ContentPart, Message, ToolCall
-from libs.schemas.wire.halves import UNREADABLE
 from libs.schemas.wire.responses import (
     CustomToolCallOutput,
     FunctionCallOutput,
@@ -19,6 +18,7 @@ from libs.schemas.wire.responses import (
     McpApprovalRequestIn,
     McpApprovalResponse,
 )
+from libs.schemas.wire.surrogates import UNREADABLE
 from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.request.body import NULL, decode_body, is_given

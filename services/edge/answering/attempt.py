@@ -15,29 +15,29 @@ import aiohttp
 
 from libs.runtime import metrics
 from libs.schemas.bus.convert import Converted
-from libs.translate.answer import items
-from libs.translate.answer.chained import NotChained, check_chained
+from libs.translate.answer import item_fates
+from libs.translate.answer.chain_check import NotChained, check_chained
 from libs.translate.answer.completion import COMPLETION_ENCODER, to_completion
 from libs.translate.answer.fanout import merge_completions
 from libs.translate.answer.finish import ended, response_failure
 from libs.translate.errors import AnswerUnusable, TranslationError
 from libs.translate.lift import Skeleton, splice
-from libs.translate.request.told import to_told
+from libs.translate.request.dropped import to_told
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.answering import outcomes
-from services.edge.answering.answers import Ending, Renderer, TypedRenderer, renderers, tell_differences
-from services.edge.answering.keep import Keeper
+from services.edge.answering.committing import Keeper
 from services.edge.answering.marks import Mark
 from services.edge.answering.model_call import ModelCall
-from services.edge.answering.stale import Stale, find_stale
+from services.edge.answering.rendering import Ending, Renderer, TypedRenderer, renderers, tell_differences
+from services.edge.answering.stale_turns import Stale, find_stale
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
 from services.edge.http.exchange import Exchange, chat_error_frame
-from services.edge.ownership.made import made
+from services.edge.ownership.claiming import made
 from services.edge.ownership.owners import guarded
 from services.edge.tenants import Caller
+from services.edge.upstreams.client import UPSTREAM_ERROR, error_headers
 from services.edge.upstreams.push import Pushed, Take
-from services.edge.upstreams.upstream import UPSTREAM_ERROR, error_headers
 
 DRAIN_SECONDS = 5.0  # for the usage of answers that a stop sequence ended
 
@@ -295,7 +295,7 @@ class Attempt:
         call.losses = ending.how.losses
         for lost in call.losses:
             what = lost.rpartition(".")[2]
-            metrics.ANSWER_LOSSES.labels(what if what in items.FATES else "other").inc()
+            metrics.ANSWER_LOSSES.labels(what if what in item_fates.FATES else "other").inc()
         call.record.answered(ending.how, ending.response)
         self._keeper.ended(ending.response, ending.output, ending.how.outcome, ending.said)
         if self._plan.format == "responses":

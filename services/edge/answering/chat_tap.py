@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.wire.halves import read
 from libs.schemas.wire.output import InputTokensDetails, OutputTokensDetails, Response, ResponseUsage
+from libs.schemas.wire.surrogates import read
 from libs.translate.answer.finish import ended_natively
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge.answering.tap import MAX_BODY_BYTES
+from services.edge.answering.response_tap import MAX_BODY_BYTES
+from services.edge.ownership.claiming import Made
 from services.edge.ownership.id_kinds import Kind
-from services.edge.ownership.made import Made
 from services.edge.records.calls import Call
 
 

@@ -11,20 +11,20 @@ import aiohttp
 
 from libs.schemas.bus.convert import Converted
 from libs.schemas.config import Upstream
-from libs.schemas.wire.halves import read, sound
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
+from libs.schemas.wire.surrogates import read, sound
 from libs.translate.answer.finish import is_unfinished
 from libs.translate.answer.upstream_errors import read_error, to_chat_error
 from libs.translate.errors import TranslationError
 from libs.translate.lift import total_bytes
-from services.edge.answering.answers import Renderer
 from services.edge.answering.polling import settled
+from services.edge.answering.rendering import Renderer
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamRefused
 from services.edge.http.exchange import Exchange
 from services.edge.records import calls
 from services.edge.tenants import Caller
-from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
+from services.edge.upstreams.client import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
 
 
 class ModelCall:

@@ -2,7 +2,7 @@
 
 from libs.schemas.records import Outcome
 from libs.schemas.wire.output import Response
-from libs.translate.answer.chained import NotChained
+from libs.translate.answer.chain_check import NotChained
 from libs.translate.errors import AnswerUnusable, TranslationError
 from services.edge.http.exchange import Abort, Exchange
 from services.edge.records.calls import Call

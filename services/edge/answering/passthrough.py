@@ -21,12 +21,12 @@ from services.edge.edge import Edge
 from services.edge.errors import UpstreamTruncated
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange, chat_error_frame
-from services.edge.ownership.made import Made
+from services.edge.ownership.claiming import Made
 from services.edge.records.calls import Call
 from services.edge.tenants import Caller
+from services.edge.upstreams.client import HOP_BY_HOP, read_beginning, relayed_headers
 from services.edge.upstreams.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.upstreams.push import Pushed
-from services.edge.upstreams.upstream import HOP_BY_HOP, read_beginning, relayed_headers
 
 # Ours to set, or none of the upstream's business.
 _NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "openai-organization", "openai-project", "traceparent"}

@@ -6,7 +6,7 @@ import msgspec
 
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
-from libs.schemas.wire.halves import read
+from libs.schemas.wire.surrogates import read
 from libs.translate.answer.finish import is_unfinished
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
@@ -14,7 +14,7 @@ from services.edge.errors import UpstreamMalformed, UpstreamUnreachable
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
-from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, read_limited
+from services.edge.upstreams.client import MAX_RESPONSE_BYTES, read_limited
 
 POLL_SECONDS = (0.5, 1.0, 2.0, 4.0)  # the last repeats
 MAX_FAILURES = 5  # in a row: the answer was paid for, and one bad moment of the upstream must not lose it

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from libs.schemas.subjects import MAX_MESSAGE_BYTES
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import Skeleton, lift
-from libs.translate.request.hide import hide, may_hide
+from libs.translate.request.secrets import hide, may_hide
 
 # A smaller body is scanned where it is: 64 KiB take some ten microseconds, a thread takes more.
 _INLINE_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 from yarl import URL
 
 from libs.translate.errors import InvalidRequest
-from libs.translate.request.naming import has_control
+from libs.translate.request.named_conversation import has_control
 
 MAX_ID_CHARACTERS = 512
 _BASE = "/v1"

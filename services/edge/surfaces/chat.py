@@ -16,8 +16,8 @@ from libs.schemas.bus.convert import Converted, Native, Said
 from libs.schemas.config import Upstream
 from libs.schemas.plan import MarkPlan
 from libs.schemas.wire.chat import ChatEnvelope, ParleyOptions
-from libs.translate.answer.chained import NotChained
-from libs.translate.continuity.continuity import BUSY
+from libs.translate.answer.chain_check import NotChained
+from libs.translate.continuity.deciding import BUSY
 from libs.translate.continuity.fingerprint import scope
 from libs.translate.lift import Skeleton
 from libs.translate.request.body import decode_body, is_given
@@ -27,13 +27,13 @@ from libs.translate.request.routing import MATCHED_CHARACTERS, Route, bypassed
 from services.edge import state
 from services.edge.answering.attempt import Attempt
 from services.edge.answering.marks import Mark, begin
-from services.edge.answering.stale import Stale, missing_parent, stale_entries
+from services.edge.answering.stale_turns import Stale, missing_parent, stale_entries
 from services.edge.edge import Edge
 from services.edge.errors import ConversionRefused
 from services.edge.failures import CONVERSATION_BUSY
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
-from services.edge.http.said import find_name, to_header
+from services.edge.http.options import find_name, to_header
 from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
 from services.edge.surfaces.responses import relay_call

@@ -11,7 +11,7 @@ from libs.runtime.logs import Log
 from libs.schemas.bus.state import ConversationInfo, DeleteRequest, ListRequest, ReadRequest
 from libs.schemas.subjects import DELETE, LIST, READ
 from libs.translate.errors import InvalidRequest
-from libs.translate.request.naming import check_name
+from libs.translate.request.named_conversation import check_name
 from services.edge import state
 from services.edge.answering.deletion import delete_upstream
 from services.edge.edge import Edge

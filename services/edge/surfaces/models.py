@@ -7,13 +7,13 @@ import msgspec
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.wire.chat import Model, ModelList
-from libs.schemas.wire.halves import read
+from libs.schemas.wire.surrogates import read
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable
 from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
-from services.edge.upstreams.upstream import read_limited
+from services.edge.upstreams.client import read_limited
 
 _LIMIT = 4 * 1024 * 1024
 

@@ -12,20 +12,20 @@ from msgspec import Raw
 
 from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody
-from libs.schemas.wire.halves import read
+from libs.schemas.wire.surrogates import read
 from libs.translate.errors import TranslationError
 from libs.translate.request.body import decode_body
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.answering.passthrough import forwarded_headers, pass_through
-from services.edge.answering.tap import MAX_CLAIMED_BYTES
+from services.edge.answering.response_tap import MAX_CLAIMED_BYTES
 from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import skeleton
 from services.edge.ownership import named_ids, owners
+from services.edge.ownership.claiming import Made, item_ids, made, release
 from services.edge.ownership.id_kinds import ROUTED, Kind
-from services.edge.ownership.made import Made, item_ids, made, release
 from services.edge.ownership.named_ids import Named, Names
 from services.edge.surfaces import openai_paths
 from services.edge.surfaces.openai_paths import Place, Row

@@ -12,12 +12,12 @@ from libs.translate.request.body import decode_body, is_given
 from libs.translate.request.routing import route
 from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.answering.passthrough import Tap, forwarded_headers, pass_through
-from services.edge.answering.tap import BodyTap, StreamTap
+from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import skeleton
 from services.edge.ownership import named_ids, owners
-from services.edge.ownership.made import Made, made
+from services.edge.ownership.claiming import Made, made
 from services.edge.ownership.named_ids import Names
 from services.edge.records import calls
 from services.edge.records.calls import Call

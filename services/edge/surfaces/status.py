@@ -15,7 +15,7 @@ from libs.schemas.bus.convert import ConvertRequest
 from libs.schemas.bus.state import StateStatus
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT, MAX_MESSAGE_BYTES
-from services.edge import door, state
+from services.edge import listening, state
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 
@@ -74,7 +74,7 @@ class Status:
                 "first_byte_timeout_seconds": config.edge.first_byte_timeout_seconds,
                 "grace_seconds": config.edge.grace_seconds,
             },
-            "door": door.report(config),
+            "door": listening.report(config),
             "state": kept,
             "upstreams": [
                 {

@@ -12,7 +12,7 @@ import msgspec
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
-from libs.schemas.wire.halves import read
+from libs.schemas.wire.surrogates import read
 from libs.translate.answer.upstream_errors import is_about_key, speaks_of_key
 from libs.translate.errors import TranslationError
 from services.edge.errors import KEY_REFUSED, UpstreamKeyRefused

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from libs.schemas.config import Profile
 from libs.translate.errors import InvalidRequest, NeedsNative
-from libs.translate.request.request import Translated, encode, parse, translate
+from libs.translate.request.translating import Translated, encode, parse, translate
 from tests.support.chats import Json
 
 TEXT = "<text>"  # stands for a text of its own, wherever it is

@@ -12,7 +12,7 @@ from libs.schemas.bus.state import CommitRequest, Found
 from libs.schemas.plan import CommitPlan
 from libs.translate.answer.completion import to_message
 from libs.translate.continuity import fingerprint
-from libs.translate.continuity.continuity import Asked, Decision, decide
+from libs.translate.continuity.deciding import Asked, Decision, decide
 from libs.translate.continuity.keeping import to_commit
 from libs.translate.request.messages import to_input
 from tests.support import answers

@@ -16,7 +16,7 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import DECODERS, TERMINAL, decode_event
 from libs.schemas.wire.output import RESPONSE_DECODER
 from libs.translate.answer.completion import to_completion
-from libs.translate.answer.items import FATES, losses
+from libs.translate.answer.item_fates import FATES, losses
 from libs.translate.answer.stream import ChunkStream, to_frame
 from libs.translate.errors import TranslationError
 from libs.translate.sse import FrameParser

@@ -25,7 +25,7 @@ from libs.schemas.bus.convert import (
 from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, ResolveReply, ResolveRequest, Turn
 from libs.schemas.config import Config, Conversation, ModelRule, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan, Continuity
-from libs.translate.continuity import continuity, fingerprint
+from libs.translate.continuity import deciding, fingerprint
 from libs.translate.continuity.arguments import outline
 from services.converter.handlers import Converter
 from services.converter.recognise import MAX_ANSWERS
@@ -184,7 +184,7 @@ async def test_upstream_that_chains_needs_no_name() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "fields", "stored"),
-    [(continuity.STORE_FALSE, {"store": False}, False), (continuity.CHOICES, {"n": 2}, False)],
+    [(deciding.STORE_FALSE, {"store": False}, False), (deciding.CHOICES, {"n": 2}, False)],
 )
 async def test_what_is_not_to_be_stored_is_replayed(reason: str, fields: Json, stored: bool) -> None:
     reply = await converted(State(known(items=ORIGINAL)), said=NAMED, **fields)
@@ -280,7 +280,7 @@ async def test_end_users_share_nothing(field: str) -> None:
 
 async def test_what_is_not_known_goes_plain() -> None:
     reply = await converted(State())
-    assert told(reply) == ("none", continuity.NO_MATCH, 0)
+    assert told(reply) == ("none", deciding.NO_MATCH, 0)
     assert len(sent(reply)["input"]) == 3
 
 
@@ -300,7 +300,7 @@ async def test_conversation_is_chained_for_its_name_alone_by_default() -> None:
 
 async def test_upstream_that_replays_only_gets_the_whole_history_of_a_named_conversation() -> None:
     reply = await converted(State(known(items=ORIGINAL)), said=NAMED, up=REPLAYS)
-    assert told(reply) == ("replay", continuity.MATCHED, 1)
+    assert told(reply) == ("replay", deciding.MATCHED, 1)
     assert sent(reply)["store"] is False and "previous_response_id" not in sent(reply)
     assert commit(reply).stored is False
     insisted = await converted(State(known()), said={**NAMED, "continuity": "chain"}, up=REPLAYS)
@@ -310,11 +310,11 @@ async def test_upstream_that_replays_only_gets_the_whole_history_of_a_named_conv
 @pytest.mark.parametrize(
     ("options", "said", "reason", "names"),
     [
-        ({"up": REPLAYS}, {}, continuity.REPLAY_ONLY, 'continuity = "replay"'),
-        ({}, {"continuity": "replay"}, continuity.REPLAY_ONLY, "x-parley-continuity: replay"),
-        ({"up": CHAINS}, {"continuity": "replay"}, continuity.REPLAY_ONLY, "x-parley-continuity: replay"),
-        ({}, IGNORED, continuity.UNCHAINED, "whole history"),
-        ({"up": CHAINS}, {**IGNORED, "continuity": "chain"}, continuity.UNCHAINED, "whole history"),
+        ({"up": REPLAYS}, {}, deciding.REPLAY_ONLY, 'continuity = "replay"'),
+        ({}, {"continuity": "replay"}, deciding.REPLAY_ONLY, "x-parley-continuity: replay"),
+        ({"up": CHAINS}, {"continuity": "replay"}, deciding.REPLAY_ONLY, "x-parley-continuity: replay"),
+        ({}, IGNORED, deciding.UNCHAINED, "whole history"),
+        ({"up": CHAINS}, {**IGNORED, "continuity": "chain"}, deciding.UNCHAINED, "whole history"),
     ],
 )
 async def test_what_is_only_new_is_refused_where_nothing_is_chained(
@@ -338,16 +338,16 @@ async def test_delta_is_chained_where_the_request_insists() -> None:
 async def test_upstream_that_ignored_a_parent_is_not_asked_to_store() -> None:
     for said in ({**NAMED, **IGNORED}, {**IGNORED, "continuity": "chain"}):
         reply = await converted(State(known(items=ORIGINAL)), said=said)
-        assert told(reply) == ("replay", continuity.UNCHAINED, 1)
+        assert told(reply) == ("replay", deciding.UNCHAINED, 1)
         assert sent(reply)["store"] is False
     reply = await converted(State(known(items=ORIGINAL)), said=IGNORED)
-    assert told(reply) == ("replay", continuity.MATCHED, 1)  # it would not have been chained
+    assert told(reply) == ("replay", deciding.MATCHED, 1)  # it would not have been chained
 
 
 async def test_upstream_that_ignored_a_parent_is_known_by_where_the_request_is_routed() -> None:
     """The edge names all that lately did; which of them serves a request is the converter's to know."""
     chosen = upstream(aliases={"m": "real"})
-    for at, reason in ((("a", "real"), continuity.UNCHAINED), (("a", "m"), continuity.MATCHED)):
+    for at, reason in ((("a", "real"), deciding.UNCHAINED), (("a", "m"), deciding.MATCHED)):
         state = State(known(items=ORIGINAL, model="real"))
         reply = await converted(state, said={**NAMED, "unchained_at": [("b", "real"), at]}, up=chosen)
         assert reply.continuity.reason == reason
@@ -364,14 +364,14 @@ async def test_parent_of_the_client_s_own_goes_up_but_not_where_it_was_ignored()
 # -- why the state service is not asked -------------------------------------------------------------
 
 EARLY: list[tuple[str, Json]] = [
-    (continuity.FIRST_TURN, {"turns": HISTORY[:2]}),
-    (continuity.FIRST_TURN, {"turns": HISTORY[:2], "said": NAMED}),
-    (continuity.PLAIN_RETRY, {"mode": "plain"}),
-    (continuity.CLIENT_PARENT, {"previous_response_id": "resp_0"}),
-    (continuity.CLIENT_PARENT, {"said": {"conversation": "conv_1"}}),
-    (continuity.OFF, {"up": upstream(continuity="off")}),
-    (continuity.OFF, {"said": {"continuity": "off"}}),
-    (continuity.OFF, {"up": upstream(continuity="off"), "said": {**NAMED, "continuity": "chain"}}),
+    (deciding.FIRST_TURN, {"turns": HISTORY[:2]}),
+    (deciding.FIRST_TURN, {"turns": HISTORY[:2], "said": NAMED}),
+    (deciding.PLAIN_RETRY, {"mode": "plain"}),
+    (deciding.CLIENT_PARENT, {"previous_response_id": "resp_0"}),
+    (deciding.CLIENT_PARENT, {"said": {"conversation": "conv_1"}}),
+    (deciding.OFF, {"up": upstream(continuity="off")}),
+    (deciding.OFF, {"said": {"continuity": "off"}}),
+    (deciding.OFF, {"up": upstream(continuity="off"), "said": {**NAMED, "continuity": "chain"}}),
 ]
 
 
@@ -385,16 +385,16 @@ async def test_nothing_is_asked_where_nothing_can_be_known(reason: str, options:
 
 async def test_whole_history_goes_plain_while_state_is_away() -> None:
     reply = await converted(None, said=NAMED)
-    assert told(reply) == ("none", continuity.STATE_UNAVAILABLE, 0)
+    assert told(reply) == ("none", deciding.STATE_UNAVAILABLE, 0)
     assert len(sent(reply)["input"]) == 3 and reply.whole
     assert commit(reply).parent
 
 
 async def test_the_converters_own_reasons_are_reached_here() -> None:
-    reached = {reason for reason, _ in EARLY} | {continuity.STATE_UNAVAILABLE}
+    reached = {reason for reason, _ in EARLY} | {deciding.STATE_UNAVAILABLE}
     assert reached == {
-        *(continuity.OFF, continuity.FIRST_TURN, continuity.CLIENT_PARENT),
-        *(continuity.STATE_UNAVAILABLE, continuity.PLAIN_RETRY),
+        *(deciding.OFF, deciding.FIRST_TURN, deciding.CLIENT_PARENT),
+        *(deciding.STATE_UNAVAILABLE, deciding.PLAIN_RETRY),
     }
 
 
@@ -483,7 +483,7 @@ async def test_what_is_new_goes_up_after_the_newest_turn() -> None:
     state = State(head=HeadTurns(turn=turn(calls=[KeptCall(id="c", name="look", outline=b"")])))
     reply = await converted(state, [tool("c")], said=DELTA)
     assert (state.asked[0].head, state.asked[0].turns) == ("c", [])
-    assert told(reply) == ("chain", continuity.HEAD, 1)
+    assert told(reply) == ("chain", deciding.HEAD, 1)
     assert sent(reply)["previous_response_id"] == reply.previous_response_id == "resp_1"
     assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
     assert (reply.whole, reply.conversation, sent(reply)["store"]) == (False, "c", True)
@@ -501,7 +501,7 @@ async def test_same_delta_again_takes_the_place_of_the_newest_turn() -> None:
     asked = fingerprint.history(messages(user("b")), 0, OWNER, {}, "f1").whole
     second = turn(start="f1", asked=asked, end="f2", response_id="resp_2")
     reply = await converted(State(head=HeadTurns(turn=second, before=first)), [user("b")], said=DELTA)
-    assert told(reply) == ("chain", continuity.REGENERATED, 1)
+    assert told(reply) == ("chain", deciding.REGENERATED, 1)
     assert sent(reply)["previous_response_id"] == "resp_1"
     assert (commit(reply).asked, commit(reply).start) == (asked, "f1")
 
@@ -510,7 +510,7 @@ async def test_first_turn_again_needs_no_parent() -> None:
     asked = fingerprint.history(messages(user("a")), 0, OWNER, {})
     head = HeadTurns(turn=turn(start=OWNER, asked=asked.whole))
     reply = await converted(State(head=head), [user("a")], said=DELTA)
-    assert told(reply) == ("none", continuity.REGENERATED, 0)
+    assert told(reply) == ("none", deciding.REGENERATED, 0)
     assert "previous_response_id" not in sent(reply)
     assert (commit(reply).asked, commit(reply).start) == (asked.whole, OWNER)
 
@@ -518,13 +518,13 @@ async def test_first_turn_again_needs_no_parent() -> None:
 @pytest.mark.parametrize(
     ("reason", "head", "options"),
     [
-        (continuity.NO_MATCH, None, {}),
-        (continuity.EXPIRED, turn(expires=1), {}),
-        (continuity.MODEL_CHANGED, turn(model="other"), {}),
-        (continuity.NOT_A_PARENT, turn(parent=False), {}),
-        (continuity.NOT_A_PARENT, turn(stored=False), {}),
-        (continuity.UNANSWERED_CALLS, turn(calls=[KeptCall(id="c", name="f", outline=b"")]), {}),
-        (continuity.OFF, turn(), {"up": upstream(continuity="off")}),
+        (deciding.NO_MATCH, None, {}),
+        (deciding.EXPIRED, turn(expires=1), {}),
+        (deciding.MODEL_CHANGED, turn(model="other"), {}),
+        (deciding.NOT_A_PARENT, turn(parent=False), {}),
+        (deciding.NOT_A_PARENT, turn(stored=False), {}),
+        (deciding.UNANSWERED_CALLS, turn(calls=[KeptCall(id="c", name="f", outline=b"")]), {}),
+        (deciding.OFF, turn(), {"up": upstream(continuity="off")}),
     ],
 )
 async def test_what_follows_nothing_known_is_refused(reason: str, head: Turn | None, options: Json) -> None:
@@ -542,13 +542,13 @@ async def test_conversation_that_is_busy_is_told_to_come_again_at_once() -> None
         state = State(head=head, open_=[LIVE])
         reply = await refused(state, [user("x")], said=DELTA)
         assert (reply.status, reply.error.code, reply.error.type) == (409, "conversation_busy", "invalid_request_error")
-        assert reply.continuity == Continuity(reason=continuity.BUSY)
+        assert reply.continuity == Continuity(reason=deciding.BUSY)
         assert len(state.asked) == 1
 
 
 @pytest.mark.parametrize(
     ("open_", "said", "reason"),
-    [([CUT], DELTA, continuity.OPEN_CALL), ([], {**DELTA, "after": "chatcmpl-9"}, continuity.NOT_HEAD)],
+    [([CUT], DELTA, deciding.OPEN_CALL), ([], {**DELTA, "after": "chatcmpl-9"}, deciding.NOT_HEAD)],
 )
 async def test_what_could_follow_an_older_turn_is_refused_at_once(
     open_: list[OpenCall], said: Json, reason: str
@@ -622,7 +622,7 @@ async def test_mark_of_what_is_new_asks_what_its_repetition_asks() -> None:
         )
     ]
     again = await converted(state, [user("Three")], said=DELTA)
-    assert told(again) == ("chain", continuity.REGENERATED, 1)
+    assert told(again) == ("chain", deciding.REGENERATED, 1)
     assert sent(again)["previous_response_id"] == before.response_id
 
 

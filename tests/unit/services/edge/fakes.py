@@ -17,7 +17,7 @@ from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.http.streams import Streams
 from services.edge.tenants import Caller, Tenants
-from services.edge.upstreams.upstream import Upstreams
+from services.edge.upstreams.client import Upstreams
 
 PAUSE = b"<PAUSE>"  # in a body: what follows is another read
 CUT = b"<CUT>"  # at the end of a body: the connection breaks there

@@ -8,7 +8,7 @@ import pytest
 from libs.schemas.wire import events, output
 from libs.schemas.wire.chat import CustomTool, FunctionTool, Message
 from libs.schemas.wire.tool_types import HOSTED, NESTED, RESULT_FIELDS, RUN_BY_CLIENT, TOOL_TYPES, Item, ToolType
-from libs.translate.answer.items import FATES
+from libs.translate.answer.item_fates import FATES
 
 REFERENCE = (Path(__file__).parents[5] / "API_REFERENCE.md").read_text()
 ITEMS = [(tool, item) for tool in TOOL_TYPES for item in tool.items]

@@ -6,7 +6,7 @@ import pytest
 
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.body import Reader
-from libs.translate.request.request import parse
+from libs.translate.request.translating import parse
 from tests.support.chats import USER, Json, body, calling, text, tool, user
 
 

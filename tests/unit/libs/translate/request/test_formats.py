@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from libs.schemas.config import Profile
-from libs.translate.request.request import parse, translate
+from libs.translate.request.translating import parse, translate
 from tests.support.chats import USER, Json, body, refusal, sent, system, translated, user
 
 SCHEMA: Json = {"type": "object", "properties": {"b": {}, "a": {}}}

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from libs.schemas.wire.events import TornDelta, decode_event
-from libs.schemas.wire.halves import decode, ends_in_half, mended, read_text, sound, whole
 from libs.schemas.wire.output import RESPONSE_DECODER, MessageItem, decode_item
 from libs.schemas.wire.parts import TextPart, decode_part
+from libs.schemas.wire.surrogates import decode, ends_in_half, mended, read_text, sound, whole
 
 HIGH, LOW, WAVE = "\ud83c", "\udf0a", "🌊"
 

@@ -8,7 +8,7 @@ See docs/mapping.md#whole-texts-and-deltas.
 
 from collections.abc import Iterator
 
-from libs.schemas.wire.halves import ends_in_half, whole
+from libs.schemas.wire.surrogates import ends_in_half, whole
 
 Key = tuple[int, int]  # output index, index of the part
 

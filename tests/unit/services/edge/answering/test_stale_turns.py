@@ -6,9 +6,9 @@ from libs.schemas.bus.convert import Converted, Said
 from libs.schemas.plan import Continuity, Replayed, StreamPlan
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
-from services.edge.answering.stale import Stale, find_stale, missing_parent, stale_entries
-from services.edge.http.said import Told
-from services.edge.upstreams.unchained import REMEMBERED_SECONDS, Unchained
+from services.edge.answering.stale_turns import Stale, find_stale, missing_parent, stale_entries
+from services.edge.http.options import Told
+from services.edge.upstreams.not_chaining import REMEMBERED_SECONDS, Unchained
 from tests.unit.services.edge.fakes import Client
 
 TURNS = [Replayed(entry="e1", ids=["rs_1", "fc_1"]), Replayed(entry="e2", ids=["rs_12"])]

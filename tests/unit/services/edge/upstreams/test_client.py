@@ -1,6 +1,6 @@
 """Which headers of an upstream the client gets to see."""
 
-from services.edge.upstreams.upstream import relayed_headers, told_headers
+from services.edge.upstreams.client import relayed_headers, told_headers
 
 THEIRS = {
     "Content-Type": "application/json",

@@ -4,13 +4,13 @@ import re
 
 from libs.schemas.bus.convert import Converted, Said
 from libs.schemas.wire.errors import UpstreamErrorBody
-from libs.translate.answer.chained import NotChained
+from libs.translate.answer.chain_check import NotChained
 from libs.translate.answer.upstream_errors import is_stale
 from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.request.options import PARENT_QUERY
 from services.edge.errors import UpstreamRefused
 from services.edge.http.exchange import Exchange
-from services.edge.http.said import Told
+from services.edge.http.options import Told
 
 _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGNORECASE)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from libs.translate.request.told import to_told
+from libs.translate.request.dropped import to_told
 from tests.support.chats import USER, assistant, translated
 
 

@@ -6,7 +6,7 @@ from libs.schemas.bus.convert import Said
 from libs.schemas.wire.chat import ChatRequest
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.body import is_given
-from libs.translate.request.naming import MAX_NAME_CHARACTERS, Named, name
+from libs.translate.request.named_conversation import MAX_NAME_CHARACTERS, Named, name
 from libs.translate.request.options import merged
 from tests.support.chats import Json, request
 

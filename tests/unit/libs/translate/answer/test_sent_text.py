@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import StreamEvent
-from libs.schemas.wire.halves import whole
 from libs.schemas.wire.output import RESPONSE_DECODER
+from libs.schemas.wire.surrogates import whole
 from libs.translate.answer.completion import to_completion
 from libs.translate.answer.stream import ChunkStream, to_frame
 from tests.support import answers

@@ -8,7 +8,7 @@ import pytest
 
 from libs.schemas.plan import CommitPlan, StreamPlan
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.translate.answer.chained import NotChained, check_chained
+from libs.translate.answer.chain_check import NotChained, check_chained
 from libs.translate.answer.completion import to_completion
 from libs.translate.answer.stream import ChunkStream
 from tests.support.answers import Json, added, completed, created, failed, feed, message, response, said, text

@@ -7,7 +7,7 @@ from openai.types.responses import ResponseOutputItem
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.output import UnknownItem, decode_item
-from libs.translate.answer.items import FATES, call_ids, kind_of, losses
+from libs.translate.answer.item_fates import FATES, call_ids, kind_of, losses
 from tests.support.answers import PLAN, Json, approval, call, citation, custom, image, message, reasoning, token
 
 

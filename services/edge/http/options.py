@@ -9,7 +9,7 @@ import msgspec
 from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
-from libs.translate.request.naming import check_name, without_control
+from libs.translate.request.named_conversation import check_name, without_control
 from libs.translate.request.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, NAME, OPTIONS, PARENT_QUERY, Option
 from services.edge.http.exchange import Exchange, repeated
 

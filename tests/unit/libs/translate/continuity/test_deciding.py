@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, Turn
-from libs.translate.continuity import continuity, fingerprint
+from libs.translate.continuity import deciding, fingerprint
 from libs.translate.continuity.arguments import outline
-from libs.translate.continuity.continuity import Asked, Decision, Newest, decide, on_head
+from libs.translate.continuity.deciding import Asked, Decision, Newest, decide, on_head
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.messages import Input, to_input
 from libs.translate.request.parts import Terms
@@ -142,19 +142,19 @@ HIDDEN = KeptCall(id="h", name="look", outline=outline("{}"))
 
 # What is asked, what is found of its newest answer, why it is not chained.
 REFUSALS: list[tuple[str, list[Json], dict[str, Any], dict[str, Any]]] = [
-    (continuity.CHOICES, HISTORY, {"no_chain": continuity.CHOICES}, {}),
-    (continuity.STORE_FALSE, HISTORY, {"no_chain": continuity.STORE_FALSE}, {}),
-    (continuity.HISTORY_CHANGED, HISTORY, {}, {"prefix": "of another history", "exact": False}),
-    (continuity.CONTEXT_CHANGED, HISTORY, {}, {"exact": False}),
-    (continuity.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [EDITED]}),
-    (continuity.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [RENAMED]}),
-    (continuity.ARGUMENTS_CHANGED, CALLS, {}, {"calls": []}),
-    (continuity.ARGUMENTS_CHANGED, HISTORY, {}, {"calls": [HIDDEN]}),
-    (continuity.NOT_A_PARENT, HISTORY, {}, {"parent": False}),
-    (continuity.NOT_A_PARENT, HISTORY, {}, {"stored": False}),
-    (continuity.EXPIRED, HISTORY, {}, {"expires": NOW}),
-    (continuity.MODEL_CHANGED, HISTORY, {}, {"model": "other"}),
-    (continuity.NOTHING_NEW, HISTORY[:3], {}, {}),
+    (deciding.CHOICES, HISTORY, {"no_chain": deciding.CHOICES}, {}),
+    (deciding.STORE_FALSE, HISTORY, {"no_chain": deciding.STORE_FALSE}, {}),
+    (deciding.HISTORY_CHANGED, HISTORY, {}, {"prefix": "of another history", "exact": False}),
+    (deciding.CONTEXT_CHANGED, HISTORY, {}, {"exact": False}),
+    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [EDITED]}),
+    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [RENAMED]}),
+    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"calls": []}),
+    (deciding.ARGUMENTS_CHANGED, HISTORY, {}, {"calls": [HIDDEN]}),
+    (deciding.NOT_A_PARENT, HISTORY, {}, {"parent": False}),
+    (deciding.NOT_A_PARENT, HISTORY, {}, {"stored": False}),
+    (deciding.EXPIRED, HISTORY, {}, {"expires": NOW}),
+    (deciding.MODEL_CHANGED, HISTORY, {}, {"model": "other"}),
+    (deciding.NOTHING_NEW, HISTORY[:3], {}, {}),
 ]
 
 
@@ -171,7 +171,7 @@ def test_what_may_not_be_chained_goes_up_whole(
 
 @pytest.mark.parametrize(
     ("reason", "turns", "fields", "turn"),
-    [each for each in REFUSALS if each[0] not in (continuity.ARGUMENTS_CHANGED, continuity.MODEL_CHANGED)],
+    [each for each in REFUSALS if each[0] not in (deciding.ARGUMENTS_CHANGED, deciding.MODEL_CHANGED)],
 )
 def test_what_may_not_be_chained_is_replayed_for_the_same_reason(
     reason: str, turns: list[Json], fields: dict[str, Any], turn: dict[str, Any]
@@ -185,32 +185,32 @@ def test_what_may_not_be_chained_is_replayed_for_the_same_reason(
 def test_a_newest_answer_that_is_not_known_is_a_changed_history() -> None:
     asked = _asked(LONGER)
     decision = decide(asked, [_found(asked, 1, items=_called())])
-    assert _told(decision) == ("replay", continuity.HISTORY_CHANGED, 1)
+    assert _told(decision) == ("replay", deciding.HISTORY_CHANGED, 1)
 
 
 def test_calls_without_results_among_what_is_new_are_unanswered() -> None:
     decoded = messages(USER, calling("c"), user("x"))  # as the translation itself would refuse
     history = fingerprint.history(decoded, 0, OWNER, {})
     asked = Asked(messages=decoded, made=Input(), history=history, context="ctx", model="m", wish="chain", now=NOW)
-    assert _told(decide(asked, [_found(asked)])) == ("none", continuity.UNANSWERED_CALLS, 0)
+    assert _told(decide(asked, [_found(asked)])) == ("none", deciding.UNANSWERED_CALLS, 0)
 
 
 @pytest.mark.parametrize("wish", ["chain", "replay"])
 def test_where_nothing_is_known_the_request_goes_up_as_it_is(wish: str) -> None:
     asked = _asked(LONGER, wish=wish)
     decision = decide(asked, [])
-    assert _told(decision) == ("none", continuity.NO_MATCH, 0)
+    assert _told(decision) == ("none", deciding.NO_MATCH, 0)
     assert decision.input == asked.made
 
 
 @pytest.mark.parametrize(
     ("reason", "turn"),
     [
-        (continuity.NOTHING_KEPT, {}),
-        (continuity.MODEL_CHANGED, {"model": "other", "items": _called()}),
-        (continuity.ARGUMENTS_CHANGED, {"calls": [EDITED], "items": _called()}),
-        (continuity.ARGUMENTS_CHANGED, {"items": [*_called(), answers.call("hidden")]}),
-        (continuity.ARGUMENTS_CHANGED, {"items": [_sealed(), answers.message("x")]}),
+        (deciding.NOTHING_KEPT, {}),
+        (deciding.MODEL_CHANGED, {"model": "other", "items": _called()}),
+        (deciding.ARGUMENTS_CHANGED, {"calls": [EDITED], "items": _called()}),
+        (deciding.ARGUMENTS_CHANGED, {"items": [*_called(), answers.call("hidden")]}),
+        (deciding.ARGUMENTS_CHANGED, {"items": [_sealed(), answers.message("x")]}),
     ],
 )
 def test_what_may_not_be_replayed_goes_up_as_the_client_wrote_it(reason: str, turn: dict[str, Any]) -> None:
@@ -313,7 +313,7 @@ SECOND = _turn(asked=_whole([user("b")], "aa"), start="aa", end="bb", response_i
 def test_what_is_new_follows_the_head() -> None:
     decision = _head([user("c")], HeadTurns(turn=SECOND, before=FIRST))
     assert isinstance(decision, Decision)
-    assert _told(decision) == ("chain", continuity.HEAD, 1)
+    assert _told(decision) == ("chain", deciding.HEAD, 1)
     assert (decision.parent, len(_sent(decision))) == (SECOND, 1)
     assert [(each.entry, each.ids) for each in decision.replayed] == [("2", ["resp_2"])]
 
@@ -321,20 +321,20 @@ def test_what_is_new_follows_the_head() -> None:
 def test_the_same_again_takes_the_place_of_the_head() -> None:
     decision = _head([user("b")], HeadTurns(turn=SECOND, before=FIRST))
     assert isinstance(decision, Decision)
-    assert (_told(decision), decision.parent) == (("chain", continuity.REGENERATED, 1), FIRST)
+    assert (_told(decision), decision.parent) == (("chain", deciding.REGENERATED, 1), FIRST)
 
 
 def test_the_first_again_has_no_parent() -> None:
     decision = _head([USER], HeadTurns(turn=FIRST))
     assert isinstance(decision, Decision)
-    assert (_told(decision), decision.parent) == (("none", continuity.REGENERATED, 0), None)
+    assert (_told(decision), decision.parent) == (("none", deciding.REGENERATED, 0), None)
 
 
 def test_results_follow_the_calls_of_the_head() -> None:
     head = HeadTurns(turn=msgspec.structs.replace(SECOND, calls=[HIDDEN]))
     decision = _head([tool("h")], head)
-    assert isinstance(decision, Decision) and decision.continuity.reason == continuity.HEAD
-    assert _head([user("c")], head) == continuity.UNANSWERED_CALLS
+    assert isinstance(decision, Decision) and decision.continuity.reason == deciding.HEAD
+    assert _head([user("c")], head) == deciding.UNANSWERED_CALLS
 
 
 @pytest.mark.parametrize("calls", [[HIDDEN], []], ids=["another call", "no call"])
@@ -372,18 +372,18 @@ def _open(number: int = 3, *, live: bool = True, start: str = "dd", asked: str =
 @pytest.mark.parametrize(
     ("open_", "expected"),
     [
-        ([_open()], continuity.BUSY),
-        ([_open(live=False)], continuity.OPEN_CALL),
-        ([_open(3), _open(4, live=False)], continuity.OPEN_CALL),
-        ([_open(3, live=False), _open(4)], continuity.BUSY),
+        ([_open()], deciding.BUSY),
+        ([_open(live=False)], deciding.OPEN_CALL),
+        ([_open(3), _open(4, live=False)], deciding.OPEN_CALL),
+        ([_open(3, live=False), _open(4)], deciding.BUSY),
         # The same question on the same parent: a retry.
         ([_open(**ON_HEAD)], SECOND),
         ([_open(**ON_HEAD, live=False)], SECOND),
         ([_open(**ON_HEAD), _open(4)], SECOND),
         ([_open(**ON_BEFORE)], FIRST),
         # The same question elsewhere, or another one here.
-        ([_open(start=SECOND.end)], continuity.BUSY),
-        ([_open(asked=ON_HEAD["asked"])], continuity.BUSY),
+        ([_open(start=SECOND.end)], deciding.BUSY),
+        ([_open(asked=ON_HEAD["asked"])], deciding.BUSY),
     ],
 )
 def test_open_call_stands_in_the_way_unless_it_asked_the_same(open_: list[OpenCall], expected: Turn | str) -> None:
@@ -392,22 +392,22 @@ def test_open_call_stands_in_the_way_unless_it_asked_the_same(open_: list[OpenCa
         assert decided == expected
     else:
         assert isinstance(decided, Decision)
-        assert (decided.parent, decided.continuity.reason) == (expected, continuity.REGENERATED)
+        assert (decided.parent, decided.continuity.reason) == (expected, deciding.REGENERATED)
 
 
 @pytest.mark.parametrize(
     ("asked", "after", "open_", "expected"),
     [
-        (NEW, "resp_2", [], (SECOND, continuity.HEAD)),
-        (NEW, "resp_2", [_open()], (SECOND, continuity.HEAD)),
-        (NEW, "resp_2", [_open(live=False)], (SECOND, continuity.HEAD)),
-        (NEW, "resp_2", [_open(**ON_HEAD)], (SECOND, continuity.REGENERATED)),
-        ([user("b")], "resp_2", [], (SECOND, continuity.HEAD)),  # the same words once more, after their answer
-        ([user("b")], "resp_1", [], (FIRST, continuity.REGENERATED)),
-        (NEW, "resp_1", [], continuity.NOT_HEAD),
-        (NEW, "resp_3", [], continuity.NOT_HEAD),
-        (NEW, "resp_3", [_open()], continuity.BUSY),
-        (NEW, "resp_3", [_open(live=False)], continuity.NOT_HEAD),
+        (NEW, "resp_2", [], (SECOND, deciding.HEAD)),
+        (NEW, "resp_2", [_open()], (SECOND, deciding.HEAD)),
+        (NEW, "resp_2", [_open(live=False)], (SECOND, deciding.HEAD)),
+        (NEW, "resp_2", [_open(**ON_HEAD)], (SECOND, deciding.REGENERATED)),
+        ([user("b")], "resp_2", [], (SECOND, deciding.HEAD)),  # the same words once more, after their answer
+        ([user("b")], "resp_1", [], (FIRST, deciding.REGENERATED)),
+        (NEW, "resp_1", [], deciding.NOT_HEAD),
+        (NEW, "resp_3", [], deciding.NOT_HEAD),
+        (NEW, "resp_3", [_open()], deciding.BUSY),
+        (NEW, "resp_3", [_open(live=False)], deciding.NOT_HEAD),
     ],
 )
 def test_client_may_say_which_answer_it_saw_last(
@@ -422,17 +422,17 @@ def test_client_may_say_which_answer_it_saw_last(
 
 
 def test_first_answer_under_way_is_waited_for() -> None:
-    told = [continuity.without_head(open_) for open_ in ([], [_open()], [_open(live=False)])]
-    assert told == [continuity.NO_MATCH, continuity.BUSY, continuity.OPEN_CALL]
+    told = [deciding.without_head(open_) for open_ in ([], [_open()], [_open(live=False)])]
+    assert told == [deciding.NO_MATCH, deciding.BUSY, deciding.OPEN_CALL]
 
 
 @pytest.mark.parametrize(
     ("reason", "fields"),
     [
-        (continuity.NOT_A_PARENT, {"parent": False}),
-        (continuity.NOT_A_PARENT, {"stored": False}),
-        (continuity.EXPIRED, {"expires": NOW}),
-        (continuity.MODEL_CHANGED, {"model": "other"}),
+        (deciding.NOT_A_PARENT, {"parent": False}),
+        (deciding.NOT_A_PARENT, {"stored": False}),
+        (deciding.EXPIRED, {"expires": NOW}),
+        (deciding.MODEL_CHANGED, {"model": "other"}),
     ],
 )
 def test_a_head_that_is_no_parent_is_not_followed(reason: str, fields: dict[str, Any]) -> None:
@@ -443,27 +443,27 @@ def test_a_head_that_is_no_parent_is_not_followed(reason: str, fields: dict[str,
 
 
 def test_the_same_again_without_what_it_followed_is_refused() -> None:
-    assert _head([user("b")], HeadTurns(turn=SECOND)) == continuity.NOT_A_PARENT
+    assert _head([user("b")], HeadTurns(turn=SECOND)) == deciding.NOT_A_PARENT
 
 
 # -- the table --------------------------------------------------------------------------------------
 
 # Reached by the tests here, besides those of REFUSALS.
 DECIDED = {
-    *(continuity.MATCHED, continuity.HEAD, continuity.REGENERATED, continuity.NO_MATCH),
-    *(continuity.NOTHING_KEPT, continuity.UNANSWERED_CALLS),
-    *(continuity.BUSY, continuity.OPEN_CALL, continuity.NOT_HEAD),
+    *(deciding.MATCHED, deciding.HEAD, deciding.REGENERATED, deciding.NO_MATCH),
+    *(deciding.NOTHING_KEPT, deciding.UNANSWERED_CALLS),
+    *(deciding.BUSY, deciding.OPEN_CALL, deciding.NOT_HEAD),
 }
 # The converter's own, reached in its tests.
 CONVERTERS = {
-    *(continuity.OFF, continuity.FIRST_TURN, continuity.CLIENT_PARENT),
-    *(continuity.STATE_UNAVAILABLE, continuity.PLAIN_RETRY),
-    *(continuity.UNCHAINED, continuity.REPLAY_ONLY),
+    *(deciding.OFF, deciding.FIRST_TURN, deciding.CLIENT_PARENT),
+    *(deciding.STATE_UNAVAILABLE, deciding.PLAIN_RETRY),
+    *(deciding.UNCHAINED, deciding.REPLAY_ONLY),
 }
 
 
 def test_every_reason_is_listed_once_and_reached() -> None:
-    codes = {value for name, value in vars(continuity).items() if name.isupper() and isinstance(value, str)}
-    assert codes == set(continuity.REASONS) and len(continuity.REASONS) == len(codes)
+    codes = {value for name, value in vars(deciding).items() if name.isupper() and isinstance(value, str)}
+    assert codes == set(deciding.REASONS) and len(deciding.REASONS) == len(codes)
     reached = {reason for reason, *_ in REFUSALS} | DECIDED | CONVERTERS
-    assert reached == set(continuity.REASONS)
+    assert reached == set(deciding.REASONS)

@@ -26,9 +26,9 @@ from libs.schemas.wire.events import (
     StreamEvent,
     decode_event,
 )
-from libs.schemas.wire.halves import UNREADABLE, read
 from libs.schemas.wire.output import Response
-from libs.translate.answer.chained import check_chained
+from libs.schemas.wire.surrogates import UNREADABLE, read
+from libs.translate.answer.chain_check import check_chained
 from libs.translate.answer.fanout import FanOut
 from libs.translate.answer.finish import Ended, ended, event_failure, response_failure
 from libs.translate.answer.stream import DONE_FRAME, KEEPALIVE_FRAME, Chunks, ChunkStream, finish_at, to_frame

@@ -14,7 +14,6 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire import events
 from libs.schemas.wire.completion import AudioOut, ChunkChoice, Delta, ImageOut
 from libs.schemas.wire.errors import ErrorBody
-from libs.schemas.wire.halves import REPLACEMENT
 from libs.schemas.wire.output import (
     ApprovalItem,
     CustomCallItem,
@@ -27,13 +26,14 @@ from libs.schemas.wire.output import (
     decode_item,
 )
 from libs.schemas.wire.parts import ReasoningPart, RefusalPart, TextPart, UnknownPart, decode_part
+from libs.schemas.wire.surrogates import REPLACEMENT
 from libs.translate.answer import reasoning
-from libs.translate.answer.floor import Floor
 from libs.translate.answer.images import to_image
-from libs.translate.answer.items import FATES, Kind, kind_of, place
+from libs.translate.answer.item_fates import FATES, Kind, kind_of, place
+from libs.translate.answer.item_order import Floor
 from libs.translate.answer.logprobs import to_choice_logprobs
 from libs.translate.answer.reasoning import Reasoning
-from libs.translate.answer.spoken import Spoken
+from libs.translate.answer.sent_text import Spoken
 from libs.translate.answer.text import Said, Text
 from libs.translate.answer.tool_calls import ToolCalls
 from libs.translate.errors import UpstreamFailed

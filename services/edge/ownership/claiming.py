@@ -16,8 +16,8 @@ from libs.runtime.logs import Log
 from libs.schemas.bus.state import ClaimRequest, ReleaseRequest
 from libs.schemas.config import Upstream
 from libs.schemas.subjects import CLAIM, RELEASE, Subject
-from libs.schemas.wire.halves import read
 from libs.schemas.wire.output import Response
+from libs.schemas.wire.surrogates import read
 from services.edge import state
 from services.edge.edge import Edge, travels
 from services.edge.http.exchange import Exchange

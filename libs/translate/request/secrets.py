@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from libs.schemas.bus.convert import Lifted
 from libs.schemas.wire.chat import NO_RAW
-from libs.schemas.wire.halves import UNREADABLE
+from libs.schemas.wire.surrogates import UNREADABLE
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import Skeleton, placeholder
 from libs.translate.request.body import decode_body, is_given

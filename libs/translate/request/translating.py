@@ -16,15 +16,15 @@ from libs.schemas.wire.chat import ChatRequest
 from libs.schemas.wire.responses import ResponsesRequest
 from libs.translate.errors import InvalidRequest, missing, unsupported
 from libs.translate.ids import APPROVAL
-from libs.translate.request import naming, policies
+from libs.translate.request import named_conversation, policies
 from libs.translate.request.assembly import Parts, lost, to_body, to_plan
 from libs.translate.request.body import Reader
+from libs.translate.request.dropped import to_told
 from libs.translate.request.formats import needs_json, sends_schema
 from libs.translate.request.legacy import uses_functions
 from libs.translate.request.limits import to_choices, to_output_limit, to_stops
 from libs.translate.request.messages import Input, to_input
 from libs.translate.request.parts import Terms
-from libs.translate.request.told import to_told
 from libs.translate.request.tool_choice import Choice, read_choice, to_tool_choice
 from libs.translate.request.tools import Tool, declares, read_tools, to_tools
 
@@ -82,7 +82,7 @@ def translate(
     refuses, and NeedsNative for what only the upstream's own chat endpoint can serve.
     """
     _check(parsed.chat)
-    continues = continues or naming.names_parent(parsed.chat)
+    continues = continues or named_conversation.names_parent(parsed.chat)
     kept = policies.apply(parsed.chat, parsed.unknown, profile, format_)
     chat = kept.chat
     as_schema = sends_schema(chat, profile.json_object, model)

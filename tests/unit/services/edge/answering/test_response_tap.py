@@ -7,9 +7,9 @@ import pytest
 
 from libs.schemas.records import CallRecord, Record
 from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
-from services.edge.answering.tap import BodyTap, StreamTap
+from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.http.exchange import Exchange
-from services.edge.ownership.made import Made
+from services.edge.ownership.claiming import Made
 from services.edge.records.calls import begin
 from services.edge.tenants import Caller
 from tests.unit.services.edge.fakes import CALLER, Client, Stage

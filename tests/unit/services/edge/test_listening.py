@@ -7,7 +7,7 @@ import pytest
 
 from libs.runtime.errors import StartError
 from libs.schemas.config import Config, Edge, Upstream
-from services.edge import door
+from services.edge import listening
 
 OWN = Upstream(name="ours", base_url="http://o", auth="key", key_env="K")
 THEIRS = Upstream(name="theirs", base_url="http://t", auth="client")
@@ -43,9 +43,9 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 def test_own_key_is_not_served_beyond_this_machine_unless_told_so(host: str) -> None:
     for upstreams in ([OWN], [THEIRS, OWN]):
         with pytest.raises(StartError, match="edge.open"):
-            door.listen(config(host, *upstreams))
-        door.listen(config(host, *upstreams, is_open=True)).close()
-    door.listen(config(host, THEIRS)).close()
+            listening.listen(config(host, *upstreams))
+        listening.listen(config(host, *upstreams, is_open=True)).close()
+    listening.listen(config(host, THEIRS)).close()
 
 
 def test_name_of_this_machine_is_judged_by_its_address() -> None:
@@ -55,10 +55,10 @@ def test_name_of_this_machine_is_judged_by_its_address() -> None:
     except OSError:
         pytest.skip("this machine's name resolves to nothing")
     if address.startswith("127."):
-        door.listen(config(name, OWN)).close()
+        listening.listen(config(name, OWN)).close()
     else:
         with pytest.raises(StartError, match="edge.open"):
-            door.listen(config(name, OWN))
+            listening.listen(config(name, OWN))
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_name_of_this_machine_is_judged_by_its_address() -> None:
     ],
 )
 def test_own_key_is_served_on_this_machine(host: str) -> None:
-    with door.listen(config(host, OWN)) as listener:
+    with listening.listen(config(host, OWN)) as listener:
         assert listener.getsockname()[1] > 0
 
 
 def test_refusal_names_the_upstreams_and_no_address_that_cannot_be_had() -> None:
     with pytest.raises(StartError, match="own key of ours"):
-        door.listen(config("0.0.0.0", THEIRS, OWN))
+        listening.listen(config("0.0.0.0", THEIRS, OWN))
     with pytest.raises(StartError, match="cannot listen on 192.0.2.1"):
-        door.listen(config("192.0.2.1", OWN, is_open=True))
+        listening.listen(config("192.0.2.1", OWN, is_open=True))
 
 
 def test_status_tells_of_the_door() -> None:
-    assert door.report(config("127.0.0.1", THEIRS, is_open=True)) == {"mode": "pass-through", "open": True}
-    assert door.report(config("127.0.0.1", OWN)) == {"mode": "open", "open": False}
-    told = door.report(config("0.0.0.0", OWN, is_open=True))
+    assert listening.report(config("127.0.0.1", THEIRS, is_open=True)) == {"mode": "pass-through", "open": True}
+    assert listening.report(config("127.0.0.1", OWN)) == {"mode": "open", "open": False}
+    told = listening.report(config("0.0.0.0", OWN, is_open=True))
     assert told["mode"] == "open" and "own key of ours" in told["warning"]
     assert msgspec.json.encode(told)

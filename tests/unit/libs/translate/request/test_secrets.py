@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from libs.translate.errors import InvalidRequest
 from libs.translate.lift import Skeleton, lift, splice
-from libs.translate.request import hide as hide_module
-from libs.translate.request.hide import hide
+from libs.translate.request import secrets as hide_module
+from libs.translate.request.secrets import hide
 from tests.unit.libs.translate.test_lift import DATA_URL, NONCE
 
 SECRET = "s3cr3t"

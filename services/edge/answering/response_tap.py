@@ -8,11 +8,11 @@ from msgspec import Raw
 from libs.runtime import metrics
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.events import ErrorEvent, OutputItemDone, ResponseCreated, StreamEvent, decode_event
-from libs.schemas.wire.halves import UNREADABLE, read
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
+from libs.schemas.wire.surrogates import UNREADABLE, read
 from libs.translate.answer.finish import ended, event_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge.ownership.made import Made
+from services.edge.ownership.claiming import Made
 from services.edge.records.calls import Call
 
 MAX_BODY_BYTES = 16 * 1024 * 1024

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from libs.schemas.config import Profile
 from libs.schemas.wire.responses import Reasoning
 from libs.translate.request.assembly import ENCRYPTED_REASONING
-from libs.translate.request.request import encode, parse, translate
+from libs.translate.request.translating import encode, parse, translate
 from tests.support.chats import (
     USER,
     Json,

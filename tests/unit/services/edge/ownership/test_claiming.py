@@ -11,11 +11,11 @@ from libs.schemas.config import Upstream
 from libs.schemas.subjects import CLAIM, READ, RELEASE
 from libs.schemas.wire.output import Response
 from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
-from services.edge.answering.tap import BodyTap, StreamTap
-from services.edge.claims import SIZE, Claims
+from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership import owners
-from services.edge.ownership.made import Made, made, release
-from tests.unit.services.edge.answering.test_tap import RESPONSE, Sink, call, chunk, frame
+from services.edge.ownership.claiming import Made, made, release
+from services.edge.pending_claims import SIZE, Claims
+from tests.unit.services.edge.answering.test_response_tap import RESPONSE, Sink, call, chunk, frame
 from tests.unit.services.edge.fakes import CALLER, Client, Stage
 
 FIRST = Upstream(name="one", base_url="http://1", key_env="K", shared_ids=["file-shared*"])

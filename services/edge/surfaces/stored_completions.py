@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from libs.schemas.config import Upstream
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import ErrorBody
-from libs.schemas.wire.halves import Decodes, read
+from libs.schemas.wire.surrogates import Decodes, read
 from libs.translate.answer.stored import (
     INPUT_ITEMS_DECODER,
     INSTRUCTIONS_DECODER,
@@ -30,9 +30,9 @@ from services.edge.errors import StateUnavailable, UpstreamMalformed
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.ownership import owners
-from services.edge.ownership.made import release
+from services.edge.ownership.claiming import release
 from services.edge.tenants import Caller
-from services.edge.upstreams.upstream import MAX_RESPONSE_BYTES, read_limited, read_refusal
+from services.edge.upstreams.client import MAX_RESPONSE_BYTES, read_limited, read_refusal
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from libs.schemas.plan import StreamPlan
-from libs.translate.answer.paths import to_chat_param, to_chat_text
+from libs.translate.answer.error_paths import to_chat_param, to_chat_text
 from tests.support.chats import USER, Json, system, text, translated, user
 
 PLAN = StreamPlan(stream=True, items=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})

@@ -8,7 +8,7 @@ from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from services.edge.http.exchange import Exchange
-from services.edge.http.said import read_said, to_header
+from services.edge.http.options import read_said, to_header
 from tests.unit.services.edge.fakes import Client
 
 
