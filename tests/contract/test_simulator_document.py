@@ -22,5 +22,6 @@ def test_a_document_without_a_table_is_an_error() -> None:
 
 def test_the_document_names_every_room_from_the_top_down_and_a_file_in_each() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .* \| `(\w+)/(\w+\.py)` \|$", PATH.read_text(), re.MULTILINE)
-    assert [room for room, _, _ in rows] == list(reversed(ROOMS["simulator"]))
+    rooms = [room for room in ROOMS["simulator"] if (SIMULATOR / room).is_dir()]
+    assert [room for room, _, _ in rows] == rooms[::-1]
     assert [room for room, folder, file in rows if room != folder or not (SIMULATOR / folder / file).is_file()] == []

@@ -41,9 +41,49 @@ RULES = {
     # The simulator must not share a mistake with what it tests.
     "simulator": Rule(drivers=("msgspec", "starlette", "uvicorn")),
 }
-# The rooms of a package, lowest first, with the other rooms each imports. A row names only rows above it, so no circle
-# is possible. No room imports the modules that stand beside the rooms; these may import every room.
+# The rooms of a package and the modules beside them, lowest first, with the others that each imports. A row names only
+# rows above it, so no circle is possible. docs/architecture.md#packages shows the same.
 ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "libs/schemas": {
+        "plan": (),
+        "wire": ("plan",),
+        "config": ("plan", "wire"),
+        "bus": ("plan", "wire", "config"),
+        "subjects": ("bus",),
+        "records": ("subjects",),
+    },
+    # `request` and `answer` never import each other.
+    "libs/translate": {
+        "errors": (),
+        "ids": (),
+        "lift": (),
+        "sse": (),
+        "request": ("errors", "ids", "lift"),
+        "answer": ("errors", "ids"),
+        "continuity": ("errors", "lift", "request", "answer"),
+    },
+    "services/edge": {
+        "errors": (),
+        "tenants": (),
+        "pending_claims": (),
+        "disk": (),
+        "http": (),
+        "failures": ("errors", "http"),
+        "records": ("tenants", "disk", "http"),
+        "upstreams": ("errors", "tenants"),
+        "edge": ("errors", "tenants", "pending_claims", "disk", "http", "records", "upstreams"),
+        "state": ("errors", "tenants", "http", "edge"),
+        "ownership": ("errors", "tenants", "http", "edge", "state"),
+        "listening": ("ownership",),
+        "answering": ("errors", "tenants", "http", "records", "upstreams", "edge", "state", "ownership"),
+        "surfaces": (
+            *("errors", "tenants", "http", "failures", "records", "upstreams", "edge", "state"),
+            *("ownership", "listening", "answering"),
+        ),
+        "app": ("http", "failures", "edge", "surfaces"),
+        "serve": ("tenants", "disk", "http", "records", "upstreams", "edge", "listening", "app"),
+        "__main__": ("serve",),
+    },
     "simulator": {
         "wire": (),
         "rules": ("wire",),
@@ -53,8 +93,11 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "context": ("wire", "rules", "checks", "kept"),
         "output": ("wire", "context"),
         "scripts": ("wire", "rules", "http", "checks", "context", "output"),
+        "document": ("rules", "checks", "scripts"),
         "play": ("wire", "http", "checks", "output", "scripts"),
         "endpoints": ("wire", "rules", "http", "checks", "kept", "context", "output", "scripts", "play"),
+        "app": ("wire", "rules", "http", "endpoints"),
+        "__main__": ("app",),
     },
 }
 
@@ -71,9 +114,21 @@ def violations(source: str, folder: str) -> list[str]:
 
 
 def rooms_imported(source: str, package: str, room: str) -> set[str]:
-    """Return which other rooms, or modules beside the rooms, of its package a module of `room` imports."""
-    names = (name.split(".") for name in _imported(ast.parse(source)))
-    return {name[1] if name[1:] else package for name in names if name[0] == package} - {room}
+    """Return which other rooms, or modules beside them, of its package a module of `room` imports."""
+    itself = package.replace("/", ".")
+    names = (name for name in _imported(ast.parse(source)) if f"{name}.".startswith(f"{itself}."))
+    return {name.removeprefix(itself).lstrip(".").partition(".")[0] or itself for name in names} - {room}
+
+
+def rooms_shown(page: str, package: str) -> dict[str, tuple[str, ...]]:
+    """Return the rows of a page's table of a package."""
+    _, _, section = page.partition(f"### `{package}`\n")
+    rows: dict[str, tuple[str, ...]] = {}
+    for line in section.partition("\n#")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            rows[cells[0].strip("`")] = tuple(name.strip("` ") for name in cells[2].split(",") if name.strip())
+    return rows
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
@@ -108,17 +163,30 @@ def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
 
 
 @pytest.mark.parametrize(("package", "room"), [(package, room) for package, rows in ROOMS.items() for room in rows])
-def test_a_room_imports_the_rooms_of_its_row_and_no_others(package: str, room: str) -> None:
-    sources = [path.read_text() for path in (ROOT / package / room).rglob("*.py")]
+def test_a_room_imports_those_of_its_row_and_no_others(package: str, room: str) -> None:
+    paths = [ROOT / package / f"{room}.py", *(ROOT / package / room).rglob("*.py")]
+    sources = [path.read_text() for path in paths if path.is_file()]
     assert set().union(*(rooms_imported(source, package, room) for source in sources)) == set(ROOMS[package][room])
 
 
 @pytest.mark.parametrize("package", ROOMS)
 def test_the_table_has_every_room_and_lets_none_import_a_later_one(package: str) -> None:
     rows = ROOMS[package]
-    assert {path.parent.name for path in (ROOT / package).glob("*/*.py")} == set(rows)
+    found = (path.relative_to(ROOT / package).parts[0] for path in (ROOT / package).rglob("*.py"))
+    assert {name.removesuffix(".py") for name in found} == set(rows)
     order = list(rows)
     assert [room for room, row in rows.items() if not set(row) <= set(order[: order.index(room)])] == []
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_the_page_shows_the_table(package: str) -> None:
+    shown = rooms_shown((ROOT / "docs/architecture.md").read_text(), package)
+    assert shown == ROOMS[package] and list(shown) == list(ROOMS[package])
+
+
+def test_a_request_and_its_answer_are_translated_apart() -> None:
+    rows = ROOMS["libs/translate"]
+    assert "answer" not in rows["request"] and "request" not in rows["answer"]
 
 
 @pytest.mark.parametrize(
