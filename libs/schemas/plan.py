@@ -49,7 +49,7 @@ class CommitPlan(msgspec.Struct, frozen=True, kw_only=True):
     context: str
     conversation: str
     upstream: str
-    account: str
+    account: str = ""  # not used: an edge of the release before cannot read a plan without it
     model: str
     parent: bool = False
     stored: bool = False
@@ -77,21 +77,19 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     the client's `n`, `stop` its stop sequences (docs/mapping.md#several-choices, #stop-sequences). `functions` says
     that the client speaks the legacy form of tool calls (docs/mapping.md#legacy-functions), `logprobs` that it asked
     for them (docs/mapping.md#log-probabilities), `structured` that the answer's text must be JSON and nothing else
-    (docs/mapping.md#content). `forced_tool` says that one named tool was forced (docs/mapping.md#finish-reasons).
+    (docs/mapping.md#content).
     `replayed` are the kept turns that the request goes on from, by replay or by chaining. `delta` says that the
     request holds only what is new, and `mark` where the call is marked as open, if anything could follow it. `parent`
     is the response that the request goes on from, as it is sent upstream; with `only_new` the messages mean nothing
     without it.
     """
 
-    version: int = PLAN_VERSION
     stream: bool
     format: Format = "chat"
     include_usage: bool = False
     structured: bool = False
     logprobs: bool = False
     functions: bool = False
-    forced_tool: bool = False
     reasoning_field: ReasoningField = "reasoning_content"
     choices: int = 1
     stop: list[str] = []

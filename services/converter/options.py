@@ -15,8 +15,7 @@ from libs.translate.request.routing import Route
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """A request with all that it asks for; `chat` holds those of its names that go upstream.
 
-    `account` and `owner` are digests: of the credentials at the upstream, and of whose the conversation is. With
-    `off` the request is not continued.
+    `owner` is the digest of whose the conversation is. With `off` the request is not continued.
     """
 
     request: ConvertRequest
@@ -26,7 +25,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     way: Route
     off: bool
     wish: Wish
-    account: str
     owner: str
 
     @property
@@ -49,7 +47,6 @@ def read(request: ConvertRequest, chat: ChatRequest, way: Route) -> Options:
         way=way,
         off=policy == "off" or said.continuity == "off",
         wish="chain" if _wants_chain(said, policy, named) else "replay",
-        account=account,
         owner=fingerprint.scope(request.tenant, account, chat.safety_identifier or chat.user or ""),
     )
 

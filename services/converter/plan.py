@@ -92,7 +92,6 @@ def _commit(prepared: Prepared, decided: Decided, conversation: str) -> CommitPl
         context=prepared.asked.context,
         conversation=conversation,
         upstream=options.way.upstream.name,
-        account=options.account,
         model=options.way.model,
         # Nothing could tell later what stands before what the client's own parent names.
         parent=translated.plan.choices == 1 and options.named.parent is None,

@@ -21,19 +21,19 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """An answered turn. No text is kept in it. Times in Unix seconds.
 
     `prefix` is the digest of the history that ends with the answer, `end` the same with its arguments,
-    from which the next one goes on; the other digests are those of the `CommitPlan`.
+    from which the next one goes on; `asked` and `start` are those of the `CommitPlan`.
     """
 
     entry: str
     response_id: str
     upstream: str
-    account: str
+    account: str = ""  # not used, like `context`: a state service of the release before cannot read a turn without it
     model: str
     prefix: str
     end: str
     asked: str
     start: str
-    context: str
+    context: str = ""
     conversation: str
     parent: bool
     stored: bool

@@ -15,7 +15,6 @@ from libs.translate.request.formats import is_structured, to_text
 from libs.translate.request.limits import OutputLimit, to_top_logprobs
 from libs.translate.request.messages import INSTRUCTION_SEPARATOR, Input
 from libs.translate.request.models import may_reason, takes_no_sampling
-from libs.translate.request.tool_choice import forces_one
 from libs.translate.request.tools import Tools
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
@@ -85,7 +84,6 @@ def to_plan(parts: Parts) -> StreamPlan:
         structured=is_structured(chat),
         logprobs=bool(chat.logprobs),
         functions=parts.legacy,
-        forced_tool=forces_one(parts.choice),
         reasoning_field=parts.profile.reasoning_field,
         choices=parts.choices,
         stop=parts.stops,

@@ -65,11 +65,6 @@ def to_tool_choice(
     return _hosted(choice, profile)
 
 
-def forces_one(choice: ToolChoiceParam | UnsetType) -> bool:
-    """Whether one named tool must be called (docs/mapping.md#finish-reasons)."""
-    return isinstance(choice, ToolRef)
-
-
 def _word(choice: str, where: str, words: Sequence[str]) -> str:
     if choice not in words:
         raise unexpected(choice, where, words)

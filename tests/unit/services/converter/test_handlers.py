@@ -463,7 +463,7 @@ async def test_plan_names_where_the_turn_is_to_be_kept() -> None:
     reply = await converted(state, said=NAMED)
     assert commit(reply).scope == state.asked[0].scope == OWNER
     assert (commit(reply).conversation, commit(reply).upstream) == ("c", "a")
-    assert (commit(reply).account, commit(reply).model) == ("acc", "m")
+    assert commit(reply).model == "m"
     entry = fingerprint.entry(known().turn.prefix, commit(reply).context)
     assert state.asked[0].turns[0].entry == entry
 

@@ -126,11 +126,6 @@ def test_the_legacy_form_tells_the_first_call_alone() -> None:
     assert [delta["function_call"].get("name") for delta in deltas(made)] == ["look", None]
 
 
-def test_a_forced_tool_ends_like_any_other() -> None:
-    made = chunks(done(0, call()), completed(call()), plan=StreamPlan(stream=True, forced_tool=True))
-    assert _finish(made) == "tool_calls"
-
-
 # -- reasoning --------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,6 @@ COMMIT = CommitPlan(
     context="ctx",
     conversation="c",
     upstream="up",
-    account="acc",
     model="m",
     parent=True,
 )
@@ -85,14 +84,8 @@ def test_an_answer_with_reasoning_is_kept_as_it_came() -> None:
     kept = _commit(*output)
     assert [json.loads(item) for item in kept.items] == output
     turn = kept.turn
-    assert (kept.scope, turn.response_id, turn.upstream, turn.account, turn.model) == (
-        OWNER,
-        "resp_1",
-        "up",
-        "acc",
-        "m",
-    )
-    assert (turn.asked, turn.start, turn.context, turn.conversation) == (ASKED.whole, ASKED.start, "ctx", "c")
+    assert (kept.scope, turn.response_id, turn.upstream, turn.model) == (OWNER, "resp_1", "up", "m")
+    assert (turn.asked, turn.start, turn.conversation) == (ASKED.whole, ASKED.start, "c")
     assert (turn.calls, turn.created, turn.expires) == ([], 1000, 1020)
 
 

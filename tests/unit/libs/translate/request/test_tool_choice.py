@@ -73,18 +73,6 @@ def test_a_search_counts_as_a_tool() -> None:
     assert sent(web_search_options={}, tool_choice="required")["tool_choice"] == "required"
 
 
-@pytest.mark.parametrize(
-    ("choice", "forced"),
-    [
-        ("required", False),
-        ({"type": "function", "function": {"name": "look"}}, True),
-        ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [_function()]}}, False),
-    ],
-)
-def test_the_plan_knows_whether_one_tool_was_forced(choice: Any, forced: bool) -> None:
-    assert translated(tools=[_function()], tool_choice=choice).plan.forced_tool is forced
-
-
 def test_an_unknown_key_of_a_choice_is_told() -> None:
     choice = {"type": "function", "function": {"name": "look"}, "vendor": 1}
     assert translated(tools=[_function()], tool_choice=choice).dropped == ["tool_choice.vendor"]

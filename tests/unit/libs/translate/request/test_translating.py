@@ -279,12 +279,8 @@ def test_what_is_asked_of_parley_itself_never_goes_up() -> None:
 
 
 def test_the_plan_says_how_the_answer_is_to_be_told() -> None:
-    tools = [TOOL]
-    choice = {"type": "function", "function": {"name": "look"}}
-    made = translated(
-        tools=tools, tool_choice=choice, response_format={"type": "json_schema", "json_schema": {"name": "x"}}
-    )
-    assert (made.plan.forced_tool, made.plan.structured, made.plan.functions) == (True, True, False)
+    made = translated(tools=[TOOL], response_format={"type": "json_schema", "json_schema": {"name": "x"}})
+    assert (made.plan.structured, made.plan.functions) == (True, False)
     made = translated(functions=[{"name": "look"}], profile=Profile(reasoning_field="none"))
     assert (made.plan.functions, made.plan.reasoning_field) == (True, "none")
     assert translated(format_="responses").plan.format == "responses"
