@@ -9,27 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from deploy.local.child import Child, ChildFailed
+from libs.runtime.backoff import Backoff
 
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 WELL_AFTER_SECONDS = 30.0
 
 Say = Callable[[str], None]
-
-
-class Backoff:
-    """How long to wait before each restart of one child."""
-
-    def __init__(self) -> None:
-        self._next = FIRST_DELAY_SECONDS
-
-    def after(self, well_seconds: float) -> float:
-        """Return the delay in seconds before the next start of a child that was ready for `well_seconds`."""
-        if well_seconds >= WELL_AFTER_SECONDS:
-            self._next = FIRST_DELAY_SECONDS
-        delay = self._next
-        self._next = min(2 * delay, LONGEST_DELAY_SECONDS)
-        return delay
 
 
 class Supervisor:
@@ -71,11 +57,13 @@ class Supervisor:
         self._say(f"  {child.name:<12} ready after {child.age_seconds:4.1f} s, port {child.port}")
 
     async def _keep(self, child: Child) -> None:
-        backoff = Backoff()
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         while True:
             await child.wait()
-            delay = backoff.after(child.well_seconds)
-            self._say(f"{_clock()} {child.name} {child.end()}; starting it again in {delay:g} s (see {child.log})")
+            if child.well_seconds >= WELL_AFTER_SECONDS:
+                backoff.reset()
+            delay = backoff.next()
+            self._say(f"{_clock()} {child.name} {child.end()}; starting it again in {delay:.2g} s (see {child.log})")
             await asyncio.sleep(delay)
             await self._restart(child)
 

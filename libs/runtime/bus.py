@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from libs.runtime import metrics
+from libs.runtime.backoff import Backoff
 from libs.runtime.call import Call, to_headers
 from libs.runtime.connection import Connection
 from libs.runtime.errors import (
@@ -43,7 +44,7 @@ from libs.schemas.subjects import (
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
 
-RETRY_DELAYS_SECONDS = (0.05, 0.15, 0.3)  # between tries that found no worker; the last repeats
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.05, 0.3  # between tries that found no worker
 DOWN_PATIENCE_SECONDS = 2.0  # how long a call waits for a lost connection to come back
 OFFER_SECONDS = 1.0
 _NO_RESPONDERS = "503"
@@ -158,7 +159,7 @@ class Bus:
 
     async def _call_with_retries(self, subject: Subject[Any, Any], payload: bytes, call: Call) -> Msg:
         started = time.monotonic()
-        tries, at = 0, subject.name
+        at, backoff = subject.name, Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
                 return await self._try(subject, at, payload, call)
@@ -170,11 +171,10 @@ class Bus:
             except (NoWorkers, WorkerBusy, BusDown) as error:
                 if isinstance(error, BusDown) and not subject.idempotent:
                     raise
-                delay = RETRY_DELAYS_SECONDS[min(tries, len(RETRY_DELAYS_SECONDS) - 1)]
+                delay = backoff.next()
                 patience = DOWN_PATIENCE_SECONDS if isinstance(error, BusDown) else subject.patience_seconds
                 if time.monotonic() - started + delay > patience:
                     raise
-                tries += 1
                 await asyncio.sleep(delay)
 
     async def _offer(self, subject: Subject[Any, Any]) -> str:

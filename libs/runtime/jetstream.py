@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
+from libs.runtime.backoff import Backoff
 from libs.runtime.bus import Bus
 from libs.runtime.errors import BusDown, BusError, StartError
 from libs.runtime.seams.nats import stream_info
@@ -24,7 +25,7 @@ from libs.schemas.subjects import Bucket, JsStream
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 _EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
-RETRY_SECONDS = 0.5
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 1.0
 
 BATCH_KEYS = 1000  # the server refuses more than 1024 subjects with 413
 _END_OF_BATCH = "204"
@@ -92,14 +93,14 @@ async def prepared(prepare: Callable[[], Awaitable[None]], timeout_seconds: floa
 
     Raises StartError when it still fails after `timeout_seconds`.
     """
-    ends = time.monotonic() + timeout_seconds
+    ends, backoff = time.monotonic() + timeout_seconds, Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
     while True:
         try:
             return await prepare()
         except (nats.errors.Error, APIError, OSError, TimeoutError) as error:
             if time.monotonic() > ends:
                 raise StartError(f"JetStream is not available: {error or type(error).__name__}") from None
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(backoff.next())
 
 
 class KeyValue:

@@ -6,6 +6,8 @@ Texts of other libraries' errors may hold a credential: each line is masked befo
 import logging
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 
 import msgspec
@@ -72,16 +74,39 @@ class Log:
 
     def info(self, event: str, **fields: object) -> None:
         """Log what an operator wants to see on a normal day."""
-        self._logger.info(event, extra={_FIELDS: fields})
+        self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Log what was handled, yet tells of trouble."""
-        self._logger.warning(event, extra={_FIELDS: fields})
+        self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
         """Log what somebody must look at."""
-        self._logger.error(event, extra={_FIELDS: fields})
+        self._write(logging.ERROR, event, fields)
 
     def exception(self, event: str, **fields: object) -> None:
         """Log the exception being handled, with its traceback."""
-        self._logger.error(event, extra={_FIELDS: fields}, exc_info=True)
+        self._write(logging.ERROR, event, fields, exc_info=True)
+
+    def _write(self, level: int, event: str, fields: dict[str, object], *, exc_info: bool = False) -> None:
+        self._logger.log(level, event, extra={_FIELDS: fields}, exc_info=exc_info)
+
+
+class RareLog(Log):
+    """Writes at most one line of each event in `seconds`; the next one says as `suppressed` how many were left out."""
+
+    def __init__(self, name: str, seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(name)
+        self._seconds = seconds
+        self._clock = clock
+        self._silent_until: dict[str, float] = {}
+        self._suppressed: Counter[str] = Counter()
+
+    def _write(self, level: int, event: str, fields: dict[str, object], *, exc_info: bool = False) -> None:
+        now = self._clock()
+        if now < self._silent_until.get(event, now):
+            self._suppressed[event] += 1
+            return
+        self._silent_until[event] = now + self._seconds
+        suppressed = self._suppressed.pop(event, 0)
+        super()._write(level, event, {**fields, "suppressed": suppressed} if suppressed else fields, exc_info=exc_info)

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from libs.runtime import metrics
+from libs.runtime.backoff import Backoff
 from libs.runtime.logs import Log
 from libs.schemas.config import Analytics
 from services.analytics.batch import Batch
@@ -26,8 +27,7 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 1.0  # how long a fetch waits when there is nothing: also how soon a stop is seen
 MAX_BATCH_ROWS = 10_000  # one block, far under ClickHouse's own limit
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 10.0  # between tries of ClickHouse, doubling
-RESTART_SECONDS = 1.0  # between tries of JetStream
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 10.0  # between tries of ClickHouse, and of JetStream
 
 log = Log("parley.analytics.consumer")
 
@@ -54,7 +54,7 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish what was fetched. Raises LeaseLost."""
-        started = False
+        started, backoff = False, Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while not stop.is_set():
             self._lease.check()
             try:
@@ -62,11 +62,12 @@ class Consumer:
                     await self._start()
                     started = True
                 await self._step()
+                backoff.reset()
             except (Gap, *NATS_ERRORS) as error:
                 log.warning("stream_restarted", reason=str(error) or type(error).__name__)
                 self._batch.take()  # fetched again from the cursor on
                 started = False
-                await asyncio.sleep(0 if isinstance(error, Gap) else RESTART_SECONDS)
+                await asyncio.sleep(0 if isinstance(error, Gap) else backoff.next())
         await self._flush()
 
     async def _step(self) -> None:
@@ -122,7 +123,7 @@ class Consumer:
 
     async def _persist(self, action: Callable[[], Awaitable[T]]) -> T:
         """Repeat until ClickHouse confirms. The same rows and token each time: never another batch."""
-        delay = FIRST_RETRY_SECONDS
+        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             await self._lease.confirm()
             try:
@@ -130,9 +131,9 @@ class Consumer:
             except WriterError as error:
                 self.well = False
                 metrics.INSERT_FAILURES.inc()
-                log.error("clickhouse_failed", error=str(error), retry_seconds=delay)
+                delay = backoff.next()
+                log.error("clickhouse_failed", error=str(error), retry_seconds=round(delay, 3))
                 await asyncio.sleep(delay)
-                delay = min(2 * delay, LAST_RETRY_SECONDS)
             else:
                 self.well = True
                 return result

@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from libs.runtime.backoff import Backoff
 from libs.runtime.jetstream import KeyValue, RevisionConflict
 from libs.runtime.logs import Log
 from services.analytics.source import NATS_ERRORS
 
 KEY = "records"
-RETRY_SECONDS = 0.5
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 1.0  # a lease is short: it must be written soon
 _ENCODER = msgspec.json.Encoder()  # an operator may want to read it
 
 log = Log("parley.analytics.lease")
@@ -97,7 +98,7 @@ class Lease:
 
     async def _write(self, cursor: Cursor) -> None:
         """Write until it is known to have happened: a write without an answer is read back."""
-        value = _ENCODER.encode(cursor)
+        value, backoff = _ENCODER.encode(cursor), Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             self.check()
             try:
@@ -108,7 +109,7 @@ class Lease:
             except NATS_ERRORS as error:
                 self.well = False
                 log.warning("cursor_write_failed", error=str(error) or type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(backoff.next())
             if await self._happened(cursor):
                 break
         self.cursor, self._written, self.well = cursor, self._clock(), True

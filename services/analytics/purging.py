@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from libs.runtime import metrics
-from libs.runtime.logs import Log
+from libs.runtime.logs import Log, RareLog
 from services.analytics.lease import Cursor, Lease
 from services.analytics.rows import to_rows
 from services.analytics.source import NATS_ERRORS, Source
@@ -19,7 +19,6 @@ from services.analytics.source import NATS_ERRORS, Source
 PURGE_SECONDS = 2.0  # between two purges: each is one write of the cursor and one of the stream
 PRESSED = 0.5  # how full the stream may be, of its bytes, before it lets go of what could not be put aside
 MAX_HELD = 1000
-COMPLAINT_SECONDS = 60.0
 
 log = Log("parley.analytics.purging")
 
@@ -33,7 +32,7 @@ class Purging:
         self._clock = clock
         self._purged = 1  # all sequences before this one are gone
         self._last = clock()
-        self._complained = -COMPLAINT_SECONDS
+        self._rarely = RareLog("parley.analytics.purging", clock=clock)
 
     def restart(self) -> None:
         """The stream may be another."""
@@ -55,9 +54,7 @@ class Purging:
         try:
             await self._purge(before)
         except NATS_ERRORS as error:
-            if self._clock() - self._complained >= COMPLAINT_SECONDS:
-                self._complained = self._clock()
-                log.warning("purge_failed", error=str(error) or type(error).__name__)
+            self._rarely.warning("purge_failed", error=str(error) or type(error).__name__)
 
     async def hold(self, seq: int) -> None:
         """Keep a dead record in the stream, for it could not be put aside."""

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
 from libs.runtime import metrics
+from libs.runtime.backoff import Backoff
 from libs.runtime.engines import check_clickhouse
 from libs.runtime.jetstream import KeyValue, ensure_bucket
 from libs.runtime.logs import Log
@@ -20,7 +21,7 @@ from services.analytics.source import NATS_ERRORS, Source
 from services.analytics.writer import Writer, WriterError
 
 JETSTREAM_SECONDS = 2.0
-RETRY_SECONDS = 1.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 5.0
 
 log = Log("parley.analytics")
 
@@ -39,6 +40,7 @@ class Instance:
         self._lease: Lease | None = None
         self._consumer: Consumer | None = None
         self._serving = False
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
 
     async def ready(self) -> bool:
         """Whether it stands by, or is active with a database and a cursor that take what they are given."""
@@ -76,7 +78,7 @@ class Instance:
                 log.warning("jetstream_away", error=str(error) or type(error).__name__)
             except Exception:  # the process loop: the next term may go better, and standing still never does
                 log.exception("term_failed")
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._backoff.next())
 
     async def _term(self) -> None:
         """Hold the lease once: from waiting for it until it is lost or given back."""
@@ -95,6 +97,7 @@ class Instance:
             stack.push_async_callback(source.close)
             self._consumer = Consumer(self._config.analytics, lease, source, writer)
             await self._serve()
+            self._backoff.reset()
             await self._consumer.run(self._stop)
 
     async def _serve(self) -> None:

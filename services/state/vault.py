@@ -3,14 +3,13 @@
 What does not open is counted, logged and absent: a changed secret loses conversations, and breaks none.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from libs.runtime import metrics
-from libs.runtime.logs import Log
+from libs.runtime.logs import RareLog
 from libs.runtime.sealing import Seals
 from services.state.cache import Cache
 from services.state.keys import immutable
@@ -21,8 +20,6 @@ T = TypeVar("T")
 Tell = Callable[[Sequence[str]], Awaitable[None]]
 
 LOG_SECONDS = 10.0
-
-log = Log("parley.state")
 
 
 class Versioned(NamedTuple):
@@ -42,7 +39,7 @@ class Vault:
         self._seals = seals
         self._cache = cache
         self._tell = tell
-        self._log_again = 0.0
+        self._rarely = RareLog("parley.state", LOG_SECONDS)
 
     async def read(self, wanted: dict[str, msgspec.msgpack.Decoder[T]]) -> dict[str, T]:
         """Return the records of the keys `wanted`, in one batch at most; what is absent has none."""
@@ -119,8 +116,6 @@ class Vault:
         except msgspec.DecodeError:
             reason = "shape"
         metrics.STATE_UNSEALABLE.inc()
-        now = time.monotonic()
-        if now >= self._log_again:  # after a change of the secret it may be every value there is
-            self._log_again = now + LOG_SECONDS
-            log.warning("unsealable", kind=key.split(".")[1], reason=reason)
+        # After a change of the secret it may be every value there is.
+        self._rarely.warning("unsealable", kind=key.split(".")[1], reason=reason)
         return None

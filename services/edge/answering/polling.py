@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from libs.runtime.backoff import Backoff
 from libs.runtime.logs import Log
 from libs.schemas.config import Upstream
 from libs.schemas.wire.surrogates import read
@@ -16,7 +17,7 @@ from services.edge.http.exchange import Exchange
 from services.edge.tenants import Caller
 from services.edge.upstreams.client import MAX_RESPONSE_BYTES, read_limited
 
-POLL_SECONDS = (0.5, 1.0, 2.0, 4.0)  # the last repeats
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.5, 4.0
 MAX_FAILURES = 5  # in a row: the answer was paid for, and one bad moment of the upstream must not lose it
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -40,10 +41,9 @@ async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Ca
     segment = paths.to_segment(response_id, slashes=True)
     if segment is None:
         raise UpstreamMalformed
-    path, tries, failures = f"/responses/{segment}", 0, 0
+    path, backoff, failures = f"/responses/{segment}", Backoff(FIRST_POLL_SECONDS, LAST_POLL_SECONDS), 0
     while True:
-        await asyncio.sleep(POLL_SECONDS[min(tries, len(POLL_SECONDS) - 1)])
-        tries += 1
+        await asyncio.sleep(backoff.next())
         try:
             async with edge.upstreams.request(upstream, "GET", path, headers=headers) as answer:
                 transient = answer.status in _TRANSIENT

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import heapq
 import os
-import random
 import re
 import time
 from collections.abc import Mapping
@@ -22,10 +21,11 @@ from uuid import uuid4
 import msgspec
 
 from libs.runtime import metrics
+from libs.runtime.backoff import Backoff
 from libs.runtime.bus import Bus
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError, MessageTooLarge, RequestInvalid, WorkerFailed
-from libs.runtime.logs import Log
+from libs.runtime.logs import Log, RareLog
 from libs.runtime.sealing import Seals
 from libs.schemas.subjects import SUBJECTS, Subject
 from services.edge.disk.folders import Folder, Folders
@@ -35,7 +35,6 @@ MAX_IN_FLIGHT = 16
 SWEEP_SECONDS = 1.0  # between looks for what has expired
 FORGOTTEN_SECONDS = 60.0  # how long a deletion is remembered: longer than any request to the state service lasts
 SHARE = 0.5  # of the spool's limit: commits may hold much, and must leave room for records
-COMPLAINT_SECONDS = 60.0
 _SUFFIX, _DRAFT = ".sealed", ".part"
 _NAME = re.compile(r"[^./]+\.[0-9a-f]{32}\.[0-9]{1,12}\.[0-9a-f]{32}")
 _SUBJECTS: Mapping[str, Subject[Any, Any]] = {subject.name: subject for subject in SUBJECTS}
@@ -71,7 +70,7 @@ class _Entry:
         self.whose = (tenant, conversation)
         self.expires = int(expires)
         self.due = 0.0
-        self.delay = FIRST_RETRY_SECONDS
+        self.backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self.over = False
 
     def __lt__(self, other: "_Entry") -> bool:
@@ -101,7 +100,7 @@ class Outbox:
         self._bytes = 0
         self._away = False  # the state service, as the newest tries have it
         self._swept = 0.0
-        self._complained = -COMPLAINT_SECONDS
+        self._rarely = RareLog("parley.edge.outbox")
         for folder in list(folders.adopted):
             self._adopt(folder)
         if self._entries:
@@ -142,19 +141,19 @@ class Outbox:
         size = self._bytes + len(sealed)
         if size > self._folders.max_bytes * SHARE or not self._folders.room(len(sealed)):
             _count("full")
-            self._complain("outbox_full", bytes=self._bytes, spool_bytes=self._folders.bytes)
+            self._rarely.error("outbox_full", bytes=self._bytes, spool_bytes=self._folders.bytes)
             return False
         try:
             entry = _Entry(self._folders.own, name, len(sealed))
             self._write(entry.path, sealed)
         except (OSError, ValueError) as error:  # ValueError: a tenant that cannot stand in a name
             _count("broken")
-            self._complain("outbox_broken", error=str(error))
+            self._rarely.error("outbox_broken", error=str(error))
             return False
         _count("kept")
         self._add(entry)
         if sending is None or sending.done():
-            self._put(entry, time.monotonic() + _jitter(FIRST_RETRY_SECONDS))
+            self._put(entry, time.monotonic() + entry.backoff.next())
         else:
             sending.add_done_callback(lambda task: self._first_try_ended(entry, task))
         return True
@@ -234,17 +233,16 @@ class Outbox:
                 await self._send(entry, kept)
         except Exception as error:  # whatever it is, it must not end the sending of the others
             if not isinstance(error, BusError):
-                self._complain("outbox_failed", error=type(error).__name__)
+                self._rarely.error("outbox_failed", error=type(error).__name__)
             self._away = self._away or not isinstance(error, WorkerFailed)
         if entry.name in self._entries:
-            self._put(entry, time.monotonic() + _jitter(entry.delay))
-            entry.delay = min(2 * entry.delay, LAST_RETRY_SECONDS)
+            self._put(entry, time.monotonic() + entry.backoff.next())
 
     async def _send(self, entry: _Entry, kept: _Kept) -> None:
         """Send once; return with the entry ended, or because nothing knows its subject. Raises BusError."""
         subject = _SUBJECTS.get(kept.subject)
         if subject is None:  # a newer release's: this one waits for it with the file
-            self._complain("outbox_subject_unknown", subject=kept.subject)
+            self._rarely.error("outbox_subject_unknown", subject=kept.subject)
             return
         call = Call(tenant=kept.tenant, request_id=kept.request_id, traceparent=kept.traceparent)
         try:
@@ -257,7 +255,7 @@ class Outbox:
 
     def _first_try_ended(self, entry: _Entry, task: asyncio.Task[Any]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._put(entry, time.monotonic() + _jitter(FIRST_RETRY_SECONDS))
+            self._put(entry, time.monotonic() + entry.backoff.next())
         else:
             self._answered(entry, task.result())
 
@@ -276,7 +274,8 @@ class Outbox:
     def _all_due(self) -> None:
         now = time.monotonic()
         for entry in self._heap:
-            entry.due, entry.delay = now, FIRST_RETRY_SECONDS
+            entry.due = now
+            entry.backoff.reset()
         self._wake.set()
 
     # -- what is where ------------------------------------------------------------------------------
@@ -352,22 +351,12 @@ class Outbox:
         try:
             entry.path.unlink(missing_ok=True)
         except OSError as error:
-            self._complain("outbox_broken", error=str(error))
+            self._rarely.error("outbox_broken", error=str(error))
         self._folders.finished(entry.folder)
 
     def _digest(self, tenant: str, conversation: str | None) -> str:
         said = f"{tenant}\0{conversation or ''}".encode()
         return blake2b(said, key=self._secret, digest_size=16, person=b"parley-outbox").hexdigest()
-
-    def _complain(self, event: str, **fields: object) -> None:
-        now = time.monotonic()
-        if now - self._complained >= COMPLAINT_SECONDS:
-            self._complained = now
-            log.error(event, **fields)
-
-
-def _jitter(seconds: float) -> float:
-    return seconds * random.uniform(0.5, 1.0)
 
 
 def _count(result: str) -> None:

@@ -5,16 +5,15 @@ its second try on it says so, and the consumer looks it up.
 """
 
 import asyncio
-import random
-import time
 from contextlib import suppress
 
 from nats.errors import Error as NatsError
 
 from libs.runtime import metrics
+from libs.runtime.backoff import Backoff
 from libs.runtime.bus import Bus
 from libs.runtime.errors import MessageTooLarge
-from libs.runtime.logs import Log
+from libs.runtime.logs import Log, RareLog
 from libs.schemas.records import CallRecord, Record, subject
 from libs.schemas.subjects import REPUBLISHED_HEADER
 from services.edge.records.spool import Spool, Waiting
@@ -23,7 +22,6 @@ MAX_IN_FLIGHT = 256
 ACK_SECONDS = 5.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 UNREADABLE_SECONDS = 1.0  # between looks at what could not be read
-COMPLAINT_SECONDS = 60.0
 
 log = Log("parley.edge.publish")
 
@@ -39,7 +37,7 @@ class Publisher:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
-        self._complained = -COMPLAINT_SECONDS
+        self._rarely = RareLog("parley.edge.publish")
 
     def open(self, record: CallRecord) -> None:
         """Keep what is to be reported should this process die during the call."""
@@ -98,7 +96,7 @@ class Publisher:
         self._spool.acknowledge(waiting.event_id)
 
     async def _until_taken(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
-        delay = FIRST_RETRY_SECONDS
+        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             if self._bus.connected:  # else each try would be a complaint
                 try:
@@ -107,12 +105,6 @@ class Publisher:
                 except (NatsError, OSError, TimeoutError) as error:
                     # It may be in the stream: the answer alone may have been lost.
                     headers[REPUBLISHED_HEADER] = "1"
-                    self._complain(str(error) or type(error).__name__)
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-            delay = min(2 * delay, LAST_RETRY_SECONDS)
-
-    def _complain(self, error: str) -> None:
-        now = time.monotonic()
-        if now - self._complained >= COMPLAINT_SECONDS:
-            self._complained = now
-            log.warning("publish_failed", error=error, waiting=self._spool.waiting)
+                    reason = str(error) or type(error).__name__
+                    self._rarely.warning("publish_failed", error=reason, waiting=self._spool.waiting)
+            await asyncio.sleep(backoff.next())

@@ -7,7 +7,6 @@ Called on the event loop: nothing here waits or raises.
 
 import errno
 import os
-import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,12 @@ import msgspec
 
 from libs.runtime import metrics
 from libs.runtime.errors import StartError
-from libs.runtime.logs import Log
+from libs.runtime.logs import Log, RareLog
 from libs.schemas.records import RECORD_ENCODER, CallRecord, Record, kind
 from services.edge.disk.folders import Folder, Folders
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_SEGMENTS_OF_OPEN_CALLS = 4  # an older segment with nothing but open calls is written again and removed
-COMPLAINT_SECONDS = 60.0
 _OPEN, _CLOSE, _ACK = b'{"open":', b'{"close":', b'{"ack":'
 _END = b"}\n"
 
@@ -90,7 +88,7 @@ class Spool:
         self._queue: deque[str] = deque()  # closed, not acknowledged, not being published
         self._broken = False  # the newest segment may end in half a line
         self._next_segment = 1
-        self._complained = -COMPLAINT_SECONDS
+        self._rarely = RareLog("parley.edge.spool")
         self._own: deque[_Segment] = deque()
         self._adopted: dict[Folder, deque[_Segment]] = {}
         try:
@@ -147,12 +145,12 @@ class Spool:
             try:
                 data = self._read(place)
             except OSError as error:
-                self._complain("spool_broken", error=str(error))
+                self._rarely.error("spool_broken", error=str(error))
                 self._queue.append(event_id)
                 continue
             if data is not None:
                 return Waiting(event_id=event_id, kind=place.kind, data=data, recovered=place.recovered)
-            self._complain("spool_broken", error="a segment was cut")
+            self._rarely.error("spool_broken", error="a segment was cut")
             metrics.SPOOL_DROPPED.inc()
             self._forget(event_id)
         return None
@@ -171,7 +169,7 @@ class Spool:
         data = RECORD_ENCODER.encode(record)
         line = mark + data + _END
         if not self.folders.room(len(line)):
-            self._complain("spool_full", bytes=self.folders.bytes)
+            self._rarely.error("spool_full", bytes=self.folders.bytes)
             return False
         if not self._write(line):
             return False
@@ -185,7 +183,7 @@ class Spool:
         try:
             self._add_line(self._segment(len(line)), line)
         except OSError as error:
-            self._complain("spool_broken", error=str(error))
+            self._rarely.error("spool_broken", error=str(error))
             return False
         return True
 
@@ -199,7 +197,7 @@ class Spool:
         except OSError as error:
             if self._broken:
                 raise
-            self._complain("spool_broken", error=str(error))
+            self._rarely.error("spool_broken", error=str(error))
             return newest  # a long file is better than a lost record
 
     def _add_line(self, segment: _Segment, line: bytes) -> None:
@@ -247,7 +245,7 @@ class Spool:
                 offset = newest.size - len(_END) - len(data)
                 self._put(event_id, msgspec.structs.replace(place, segment=newest, offset=offset))
         except OSError as error:  # they stay where they are
-            self._complain("spool_broken", error=str(error))
+            self._rarely.error("spool_broken", error=str(error))
 
     # -- what is where ------------------------------------------------------------------------------
 
@@ -285,19 +283,13 @@ class Spool:
         try:
             segment.path.unlink(missing_ok=True)
         except OSError as error:
-            self._complain("spool_broken", error=str(error))
+            self._rarely.error("spool_broken", error=str(error))
         self.folders.descriptors.close(segment.file)
 
     def _read(self, place: _Place) -> bytes | None:
         """Return a record's JSON; None where the file has less than it had. Raises OSError."""
         data = os.pread(place.segment.file, place.length, place.offset)
         return data if len(data) == place.length else None
-
-    def _complain(self, event: str, **fields: object) -> None:
-        now = time.monotonic()
-        if now - self._complained >= COMPLAINT_SECONDS:
-            self._complained = now
-            log.error(event, **fields)
 
     # -- recovery -----------------------------------------------------------------------------------
 

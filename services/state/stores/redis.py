@@ -17,12 +17,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from libs.runtime.backoff import Backoff
 from libs.runtime.errors import StartError
 from services.state.keys import listed
 from services.state.stores.base import Conflict, Entry, StoreDown, Totals
 
 TIMEOUT_SECONDS = 1.0
 MAX_CONNECTIONS = 32
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.05, 0.5  # between tries of the first connection
 _REVISION_BYTES = 8
 _ANY = b"any"
 
@@ -164,7 +166,7 @@ def _index(prefix: str) -> str:
 
 
 async def _await_server(client: "Redis", timeout_seconds: float) -> None:
-    last = "no answer"
+    last, backoff = "no answer", Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
     try:
         async with asyncio.timeout(timeout_seconds):
             while True:
@@ -173,7 +175,7 @@ async def _await_server(client: "Redis", timeout_seconds: float) -> None:
                     return
                 except (RedisError, OSError) as error:
                     last = str(error) or type(error).__name__
-                    await asyncio.sleep(min(0.2, timeout_seconds / 4))
+                    await asyncio.sleep(backoff.next())
     except TimeoutError:
         raise StartError(f"no connection to Redis (state.redis_url): {last}") from None
 

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ import pytest
 
 from deploy.local import supervisor as module
 from deploy.local.child import Child, ChildFailed, Spec
-from deploy.local.supervisor import Backoff, Supervisor
+from deploy.local.supervisor import Supervisor
 from tests.support.children import DEADLINE_SECONDS, alive, fake, told
 
 
@@ -50,14 +51,10 @@ async def supervising(tmp_path: Path, *stages: list[Spec]) -> AsyncIterator[tupl
     assert not any(child.running for child in supervisor.children)
 
 
-def test_back_off_doubles_to_its_limit() -> None:
-    backoff = Backoff()
-    assert [backoff.after(0) for _ in range(8)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
-
-
-def test_back_off_starts_again_after_a_child_was_well() -> None:
-    backoff = Backoff()
-    assert [backoff.after(29.9), backoff.after(29.9), backoff.after(30.0)] == [0.2, 0.4, 0.2]
+def delays(terminal: Terminal) -> list[float]:
+    """The delays before the restarts of `a`, in seconds, as they were said."""
+    said = re.compile(r" a was killed by SIGKILL; starting it again in (\S+) s ")
+    return [float(found[1]) for line in terminal.lines if (found := said.search(line))]
 
 
 async def test_a_stage_starts_when_the_one_before_is_ready(tmp_path: Path) -> None:
@@ -92,21 +89,28 @@ async def test_a_dead_child_is_started_again_and_said_so(tmp_path: Path) -> None
         await until(lambda: terminal.changes == 1, "the child is ready again")
         (child,) = supervisor.children
         assert child.pid == told(events, "started")[1][1] != first_pid
-        assert terminal.said("a was killed by SIGKILL; starting it again in 0.2 s")
+        assert [0.1 <= delay <= 0.2 for delay in delays(terminal)] == [True]
         assert terminal.said("a is ready again")
 
 
+@pytest.mark.parametrize(
+    ("well_after_seconds", "longest"),
+    [(30.0, [0.01, 0.02, 0.04, 0.08]), (0.0, [0.01, 0.01, 0.01, 0.01])],
+    ids=["keeps dying", "was well each time"],
+)
 async def test_a_child_that_keeps_dying_is_started_ever_more_slowly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, well_after_seconds: float, longest: list[float]
 ) -> None:
     monkeypatch.setattr(module, "FIRST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(module, "WELL_AFTER_SECONDS", well_after_seconds)
     async with supervising(tmp_path, [fake("a", tmp_path / "events")]) as (supervisor, terminal):
         await supervisor.start()
         (child,) = supervisor.children
-        for restarts, delay in enumerate(("0.01", "0.02", "0.04", "0.08"), start=1):
+        for restarts in range(1, 5):
             await child.kill()
             await until(lambda: terminal.changes == restarts, f"restart {restarts}")  # noqa: B023 - awaited here
-            assert terminal.said(f"a was killed by SIGKILL; starting it again in {delay} s")
+        waited = delays(terminal)
+    assert [0.5 * most <= delay <= most for delay, most in zip(waited, longest, strict=True)] == [True] * 4
 
 
 async def test_a_restarted_child_keeps_its_port(tmp_path: Path) -> None:

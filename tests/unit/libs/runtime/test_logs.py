@@ -43,6 +43,27 @@ def test_exception_is_one_line_with_its_traceback(capsys: pytest.CaptureFixture[
     assert "ValueError: oops" in json.loads(text)["exception"]
 
 
+def test_rare_line_is_written_once_in_its_time_and_the_next_counts_what_was_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.setup("edge")
+    now = 5.0
+    rare = logs.RareLog("parley.test", 60.0, lambda: now)
+    for event in ("full", "full", "broken", "full"):
+        rare.error(event, bytes=7)
+    now = 64.9
+    rare.error("full")
+    now = 65.0
+    rare.error("full")
+    rare.error("full")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line.get("suppressed"), line.get("bytes")) for line in lines] == [
+        ("full", None, 7),
+        ("broken", None, 7),
+        ("full", 3, None),
+    ]
+
+
 def test_credential_is_masked_wherever_a_long_text_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     logs.setup("edge")
     for room in range(0, 40):

@@ -145,7 +145,6 @@ def fail() -> None:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(module, "RESTART_SECONDS", 0.0)
 
 
 async def consumed(source: FakeSource, lease: FakeLease, writer: FakeWriter, rows: int = 3) -> Consumer:

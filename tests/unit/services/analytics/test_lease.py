@@ -118,7 +118,7 @@ async def test_a_write_that_timed_out_and_did_happen_is_not_taken_for_anothers()
 
 
 async def test_a_bucket_that_takes_nothing_is_told_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(module, "FIRST_RETRY_SECONDS", 0.01)
     bucket = Bucket()
     lease = await held(bucket)
     seen = []

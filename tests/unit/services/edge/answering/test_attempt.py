@@ -124,7 +124,7 @@ def told(encoded: str) -> bytes:
 async def test_answer_that_the_upstream_still_works_on_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, choices: int
 ) -> None:
-    monkeypatch.setattr(polling, "POLL_SECONDS", (0.001,))
+    monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.001)
     queued = [whole(status="queued")] * choices
     polls = [whole(status="in_progress"), (503, b"")] * choices + [whole(message("Yes"))] * choices
     got = await run([*queued, *polls], choices)
@@ -133,7 +133,7 @@ async def test_answer_that_the_upstream_still_works_on_is_waited_for(
 
 
 async def test_upstream_that_cannot_be_asked_again_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "POLL_SECONDS", (0.001,))
+    monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.001)
     got = await run([whole(status="queued"), *[(503, b"")] * 9])
     assert (got.status, got.json["error"]["code"]) == (502, "upstream_unreachable")
     assert len(got.asked) == 1 + polling.MAX_FAILURES

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from libs.runtime import metrics
+from libs.runtime.backoff import Backoff
 from libs.runtime.call import Call
 from libs.runtime.errors import BusError, NoWorkers, RequestInvalid, WorkerFailed
 from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, Turn
 from libs.schemas.subjects import CLAIM, COMMIT
-from services.edge.disk import outbox as module
 from services.edge.disk.outbox import Outbox
 from services.edge.records.spool import Spool
 from tests.support.poll import eventually
@@ -164,13 +164,12 @@ async def test_nothing_is_tried_without_a_connection(root: Path) -> None:
     await stage.end()
 
 
-async def test_one_that_got_in_makes_all_others_due(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LAST_RETRY_SECONDS", 60.0)
-    stage = Stage(root, Bus(*[NoWorkers("none")] * 12, CommitReply()))
+async def test_one_that_got_in_makes_all_others_due(root: Path) -> None:
+    stage = Stage(root, Bus(*[NoWorkers("none")] * 10, CommitReply()))
     for number in range(8):
         assert stage.keep(f"c{number}")
     for entry in list(stage.outbox._entries.values())[1:]:
-        entry.delay = 60.0
+        entry.backoff = Backoff(60.0, 60.0)
     await stage.outbox.start()
     await gone(root)
     await stage.end()
