@@ -81,8 +81,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         """Return the conversion of a chat body, or that the upstream must answer it natively.
 
         `mode` and `token` are those of `ConvertRequest`.
-        Raises ConversionRefused or InvalidRequest for what the client must hear, Overloaded when nobody converts,
-        and UpstreamUnknown.
+        Raises ConversionRefused or InvalidRequest for what the client must hear, Overloaded when nobody converts.
         """
         asked = ConvertRequest(
             plan_version=PLAN_VERSION,
@@ -107,7 +106,6 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(reply, PlanUnsupported):
             log.error("plan_unsupported", ours=PLAN_VERSION, theirs=reply.supported)
             raise Overloaded
-        self.upstream(reply.upstream)  # before anything is done that would be in vain
         return reply
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from libs.runtime import metrics
 from libs.schemas.bus.state import HeadTurns, KeptCall, OpenCall, Turn
 from libs.schemas.plan import Continuity
 from libs.translate.continuity import deciding, fingerprint
@@ -214,6 +215,14 @@ async def test_conversation_that_is_busy_is_told_to_come_again_at_once() -> None
         assert (reply.status, reply.error.code, reply.error.type) == (409, "conversation_busy", "invalid_request_error")
         assert reply.continuity == Continuity(reason=deciding.BUSY)
         assert len(state.asked) == 1
+
+
+async def test_what_may_soon_go_on_is_no_decision_yet() -> None:
+    """The edge tries again, and counts what comes of it at the end."""
+    counted = metrics.CONTINUITY.labels("none", deciding.BUSY)._value
+    before = counted.get()
+    await refused(State(head=HeadTurns(turn=turn()), open_=[LIVE]), [user("x")], said=DELTA)
+    assert counted.get() == before
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ class LiveUpstreams(Upstreams):
         self.bodies = bodies
         self.statuses = statuses
         self.asked: list[tuple[str, str, str]] = []
+        self.sent: list[bytes] = []  # the bodies, as they came
         self._server: asyncio.Server | None = None
         self._starting = asyncio.Lock()
         self._answers: dict[str, tuple[int, bytes]] = {}
@@ -94,7 +95,7 @@ class LiveUpstreams(Upstreams):
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).lower():
                 length = re.search(rb"content-length: (\d+)", head)
-                await reader.readexactly(int(length[1]) if length else 0)
+                self.sent.append(await reader.readexactly(int(length[1]) if length else 0))
                 number = re.search(rb"x-number: (\d+)", head)
                 assert number is not None
                 await self._answer(writer, *self._answers[number[1].decode()])

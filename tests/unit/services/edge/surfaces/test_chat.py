@@ -308,6 +308,7 @@ async def test_native_call_goes_where_the_converter_says() -> None:
     status, _, client = await chat(stage)
     assert (status, client.headers["x-parley-native"]) == (200, "seed")
     assert stage.upstreams.asked == [("two", "POST", "/chat/completions")]
+    assert [json.loads(body)["model"] for body in stage.upstreams.sent] == ["real"]
     assert [record.upstream for record in calls_of(stage)] == ["two"]
 
 
