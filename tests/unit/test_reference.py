@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from libs.runtime import metrics, settings
-from libs.schemas.config import ModelRule, Upstream
+from libs.schemas.config import Config, ModelRule, Tenant, Upstream
 from libs.translate.continuity import deciding
 from services.analytics.tables import TABLES
 from services.edge.app import create_app
@@ -54,17 +54,39 @@ def named(*names: str) -> list[str]:
     return [name for name in names if f"`{name}`" not in REFERENCE]
 
 
-def test_reference_names_every_setting_with_its_variable_and_default() -> None:
-    for variable, section, field in settings.variables():
-        assert re.search(rf"\| `{section}\.{field}` \| `{variable}` \| ", REFERENCE), f"{section}.{field}"
-        default = next(known for known in msgspec.structs.fields(settings.SECTIONS[section]) if known.name == field)
-        if default.default not in (msgspec.NODEFAULT, ""):
-            shown = str(default.default).lower() if isinstance(default.default, bool) else default.default
-            assert f"| `{section}.{field}` | `{variable}` | `{shown}` |" in REFERENCE
+def rows_after(mark: str) -> list[list[str]]:
+    """Return the cells of the rows of the first table after `mark`."""
+    table = re.search(r"\| [^\n]*\n\|---[^\n]*\n((?:\|[^\n]*\n)+)", REFERENCE[REFERENCE.index(mark) :])
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
 
 
-def test_reference_names_every_field_of_an_upstream() -> None:
-    assert named(*(field for field in Upstream.__struct_fields__)) == []
+def shown(value: object) -> str:
+    """The cell of a default, as the reference has it."""
+    if value in (msgspec.NODEFAULT, ""):
+        return "empty"
+    if isinstance(value, list):
+        return f"`{','.join(value)}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def test_reference_has_the_settings_with_their_variables_and_defaults_and_no_others() -> None:
+    config = Config()
+    assert sorted(row[:3] for row in rows_after("## Settings")) == sorted(
+        [f"`{section}.{field}`", f"`{variable}`", shown(getattr(getattr(config, section), field))]
+        for variable, section, field in settings.variables()
+    )
+
+
+@pytest.mark.parametrize(("mark", "struct"), [("Each `[[tenant]]`", Tenant), ("Each `[[upstream]]`", Upstream)])
+def test_reference_has_the_fields_of_a_list_in_the_configuration_and_no_others(
+    mark: str, struct: type[msgspec.Struct]
+) -> None:
+    fields = [name for row in rows_after(mark) for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(fields) == sorted(struct.__struct_fields__)
+
+
+def test_reference_names_every_field_of_a_rule_for_models() -> None:
     assert all(field in REFERENCE for field in ModelRule.__struct_fields__)
 
 
@@ -92,17 +114,10 @@ def test_reference_names_every_error_code() -> None:
     assert named(*codes()) == []
 
 
-def rows_after(mark: str) -> list[list[str]]:
-    """Return the cells of the rows of the first table after `mark`."""
-    table = re.search(r"\| [^\n]*\n\|---[^\n]*\n((?:\|[^\n]*\n)+)", REFERENCE[REFERENCE.index(mark) :])
-    assert table is not None
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
-
-
 @pytest.mark.parametrize("table", TABLES)
 def test_reference_has_the_columns_of_each_table_and_no_others(table: str) -> None:
-    shown = [name for row in rows_after(f"the table `{table}`") for name in re.findall(r"`(\w+)`", row[0])]
-    assert sorted(shown) == sorted([*TABLES[table], "ingest_ts"])
+    columns = [name for row in rows_after(f"the table `{table}`") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(columns) == sorted([*TABLES[table], "ingest_ts"])
 
 
 def test_reference_has_the_metrics_with_their_labels_and_meanings_and_no_others() -> None:
