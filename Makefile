@@ -102,6 +102,14 @@ profile: install ## Show where the edge spends its time; PROFILE=calls looks at 
 faults: install ## Break a cluster on purpose and count what holds; FAULTS="walk --seed 7" or --quick narrows it
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
+.PHONY: mutants
+mutants: install ## Change the code a little and list the changes that no unit test notices; MUTANTS="libs.translate.*" narrows it
+	@nice $(BIN)/python -m tests.mutants $(MUTANTS)
+
+.PHONY: mutants-lock
+mutants-lock: install ## Write the lock of the mutation tester anew from its pin
+	@$(BIN)/python -m tests.mutants lock
+
 .PHONY: clean
 clean: ## Remove caches and build output; .venv and var stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
