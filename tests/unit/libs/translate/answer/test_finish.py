@@ -5,9 +5,18 @@ import pytest
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import UpstreamErrorBody
+from libs.schemas.wire.events import ErrorEvent
 from libs.schemas.wire.output import RESPONSE_DECODER, Response
-from libs.translate.answer.finish import failure, finish_reason, response_failure
-from tests.support.answers import response
+from libs.translate.answer.finish import (
+    Ended,
+    ended,
+    ended_natively,
+    event_failure,
+    failure,
+    finish_reason,
+    response_failure,
+)
+from tests.support.answers import Json, call, message, response
 
 
 def _response(**fields: Any) -> Response:
@@ -105,3 +114,106 @@ def test_with_the_plan_a_failure_names_the_clients_fields() -> None:
 
 def test_a_failed_response_without_error_is_the_upstreams_fault() -> None:
     assert response_failure(_response(status="failed")).status == 500
+
+
+def test_a_failed_response_keeps_all_that_its_error_says() -> None:
+    plan = StreamPlan(stream=False, items=[0, 3])
+    error = {"code": "invalid_prompt", "message": "input[1] is bad.", "type": "bad", "param": "input[1]"}
+    made = _response(status="failed", error=error)
+    failed = response_failure(made, plan)
+    assert (failed.error.code, failed.error.type) == ("invalid_prompt", "bad")
+    assert (failed.error.param, failed.error.message) == ("messages[3]", "messages[3] is bad.")
+    assert failed.response is made
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ErrorEvent(code="invalid_prompt", message="input[1] is bad.", param="input[1]"),
+        ErrorEvent(error=UpstreamErrorBody(code="invalid_prompt", message="input[1] is bad.", param="input[1]")),
+    ],
+)
+def test_an_error_event_means_the_same_flat_and_nested(event: ErrorEvent) -> None:
+    failed = event_failure(event, StreamPlan(stream=True, items=[0, 3]))
+    assert (failed.status, failed.error.code) == (400, "invalid_prompt")
+    assert (failed.error.param, failed.error.message) == ("messages[3]", "messages[3] is bad.")
+
+
+def test_an_error_event_may_be_a_bare_text() -> None:
+    failed = event_failure(ErrorEvent(error="input[1] is bad."), StreamPlan(stream=True, items=[0, 3]))
+    assert (failed.status, failed.error.code, failed.error.message) == (500, None, "messages[3] is bad.")
+
+
+def _ended(*items: Json, plan: StreamPlan | None = None, cut_after: int | None = None, **fields: Any) -> Ended:
+    made = _response(**fields, output=list(items))
+    return ended(made, made.output, plan, cut_after=cut_after)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "reason"),
+    [
+        ("completed", "ok", "stop"),
+        ("incomplete", "incomplete", "length"),
+        ("queued", "ok", ""),
+        ("in_progress", "ok", ""),
+        ("failed", "failed", ""),
+        ("cancelled", "failed", ""),
+        (None, "ok", "stop"),
+    ],
+)
+def test_each_status_has_its_outcome(status: str | None, outcome: str, reason: str) -> None:
+    answer = _ended(message("Hi"), status=status)
+    assert (answer.outcome, answer.finish_reason, answer.tool_calls) == (outcome, reason, 0)
+
+
+@pytest.mark.parametrize(("code", "told"), [("server_error", "server_error"), (1301, "1301"), (None, None)])
+def test_a_failed_answer_ends_with_the_code_of_the_upstream(code: Any, told: str | None) -> None:
+    answer = _ended(status="failed", error={"code": code, "message": "No."})
+    assert (answer.outcome, answer.error_code) == ("failed", told)
+
+
+def test_an_answer_that_came_in_spite_of_an_error_did_not_fail() -> None:
+    answer = _ended(message("Hi"), status="completed", error={"code": "odd", "message": "No."})
+    assert (answer.outcome, answer.finish_reason, answer.error_code) == ("ok", "stop", "odd")
+
+
+def test_an_error_with_nothing_else_is_a_failure() -> None:
+    assert _ended(status=None, error={"code": "odd", "message": "No."}).outcome == "failed"
+
+
+def test_the_calls_of_an_answer_are_counted() -> None:
+    answer = _ended(call("call_1"), call("call_2"), status="completed")
+    assert (answer.finish_reason, answer.tool_calls) == ("tool_calls", 2)
+
+
+def test_the_legacy_form_ends_with_its_own_reason() -> None:
+    answer = _ended(call(), status="completed", plan=StreamPlan(stream=False, functions=True))
+    assert answer.finish_reason == "function_call"
+
+
+@pytest.mark.parametrize(("calls_before", "reason"), [(0, "stop"), (1, "tool_calls")])
+def test_what_comes_after_a_stop_sequence_does_not_count(calls_before: int, reason: str) -> None:
+    answer = _ended(call("call_1"), message("Hi"), call("call_2"), status="incomplete", cut_after=calls_before)
+    assert (answer.outcome, answer.finish_reason, answer.tool_calls) == ("ok", reason, calls_before)
+
+
+def test_only_a_chat_answer_loses_items() -> None:
+    search = {"type": "web_search_call", "id": "ws_1"}
+    assert _ended(search, status="completed", plan=StreamPlan(stream=False)).losses == ["output[0].web_search_call"]
+    assert _ended(search, status="completed").losses == ()
+
+
+@pytest.mark.parametrize(
+    ("reasons", "outcome", "reason"),
+    [
+        (["stop"], "ok", "stop"),
+        (["length"], "incomplete", "length"),
+        (["content_filter"], "incomplete", "content_filter"),
+        (["stop", "length"], "incomplete", "stop"),
+        (["", "tool_calls"], "ok", "tool_calls"),
+        ([], "ok", ""),
+    ],
+)
+def test_an_answer_of_the_chat_endpoint_ended_as_its_choices_say(reasons: list[str], outcome: str, reason: str) -> None:
+    answer = ended_natively(reasons, 2)
+    assert (answer.outcome, answer.finish_reason, answer.tool_calls) == (outcome, reason, 2)
