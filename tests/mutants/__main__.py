@@ -12,13 +12,17 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -26,6 +30,7 @@ PLACE = ROOT / "var" / "mutants"
 ENVIRONMENT = PLACE / "environment"
 COPY = PLACE / "copy"
 LOCK = HERE / "requirements.txt"
+ACCEPTED = HERE / "accepted.toml"
 _UV = str(Path(sys.executable).parent / "uv")
 
 # What is changed, and the tests that must notice.
@@ -110,8 +115,28 @@ def results(patterns: Sequence[str], step: int) -> tuple[dict[str, str], dict[st
     return found["verdicts"], found["lines"]
 
 
-def report(found: Mapping[str, str], changed: Mapping[str, Sequence[str]]) -> str:
-    """Return what the tests noticed: a line for each module, then each survivor."""
+class Reason(NamedTuple):
+    """Why some changes are let live: those in modules that `where` names whose lines `lines` is found in."""
+
+    where: str
+    lines: str
+    why: str
+
+
+def reasons() -> list[Reason]:
+    """Return the rows of accepted.toml."""
+    return [Reason(**row) for row in tomllib.loads(ACCEPTED.read_text())["accepted"]]
+
+
+def why(name: str, lines: Sequence[str], accepted: Sequence[Reason]) -> str:
+    """Return why a survivor may live, "" where nothing says so."""
+    text = "\n".join(lines)
+    fitting = (one.why for one in accepted if fnmatch(name, f"{one.where}.*") and re.search(one.lines, text))
+    return next(fitting, "")
+
+
+def report(found: Mapping[str, str], changed: Mapping[str, Sequence[str]], accepted: Sequence[Reason] = ()) -> str:
+    """Return what the tests noticed: a line for each module, then each survivor, with why it may live."""
     modules: dict[str, Counter[str]] = {}
     for name, verdict in found.items():
         modules.setdefault(name.rpartition(".")[0], Counter())[verdict] += 1
@@ -121,9 +146,11 @@ def report(found: Mapping[str, str], changed: Mapping[str, Sequence[str]]) -> st
     lines += [f"{module:{width}} {_columns(counted)}" for module, counted in sorted(modules.items())]
     lines.append(f"{'':{width}} {_columns(total)}")
     alive = total["survived"] + total["no test"]
-    lines.append(f"{alive} of {total.total()} survive: {100 * alive / max(total.total(), 1):.1f} %")
+    known = sum(why(name, changed[name], accepted) != "" for name in changed)
+    share = 100 * alive / max(total.total(), 1)
+    lines.append(f"{alive} of {total.total()} survive: {share:.1f} %; for {known} of them accepted.toml says why")
     for name in sorted(changed):
-        lines += ["", f"{name}: {found[name]}", *changed[name]]
+        lines += ["", f"{name}: {why(name, changed[name], accepted) or found[name]}", *changed[name]]
     return "\n".join(lines)
 
 
@@ -156,7 +183,7 @@ def main() -> None:
         return
     install()
     copy()
-    print(report(*results(told.patterns, told.sample)))
+    print(report(*results(told.patterns, told.sample), reasons()))
 
 
 if __name__ == "__main__":
