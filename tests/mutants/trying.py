@@ -6,6 +6,7 @@ each reaches; then a fork for each change runs the tests that reach the changed 
 one fails.
 """
 
+import gc
 import json
 import os
 import pickle
@@ -51,6 +52,8 @@ class Trying:
         if session.testsfailed:
             raise session.Interrupted("a test file cannot be imported")
         self._measure(session)
+        gc.collect()
+        gc.freeze()  # or each fork copies the pages of all objects when it first collects
         running: dict[int, str] = {}
         for place, name in enumerate(self._wanted, 1):
             if len(running) >= (os.cpu_count() or 1):
