@@ -5,7 +5,7 @@ from those of its finished items, so that the two agree. What came only in a `do
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -30,7 +30,7 @@ from libs.schemas.wire.surrogates import REPLACEMENT
 from libs.translate.answer import reasoning
 from libs.translate.answer.images import to_image
 from libs.translate.answer.item_fates import FATES, Kind, kind_of, place
-from libs.translate.answer.item_order import Floor
+from libs.translate.answer.item_order import ItemOrder
 from libs.translate.answer.logprobs import to_choice_logprobs
 from libs.translate.answer.reasoning import Reasoning
 from libs.translate.answer.sent_text import Spoken
@@ -56,9 +56,9 @@ class Answer:
     def __init__(self, plan: StreamPlan, index: int = 0) -> None:
         self._plan = plan
         self._index = index
-        self._floors: dict[Kind, Floor] = {kind: Floor() for kind in _KINDS}
+        self._orders: dict[Kind, ItemOrder] = {kind: ItemOrder() for kind in _KINDS}
         if any(plan.stop):  # nothing may follow a text that could yet be cut
-            self._floors["call"] = self._floors["image"] = self._floors["message"]
+            self._orders["call"] = self._orders["image"] = self._orders["message"]
         self._seen: dict[Kind, dict[int, None]] = {kind: {} for kind in _KINDS}
         self._commentary: set[int] = set()  # messages whose text goes to the reasoning
         self._text = Text(plan)
@@ -86,7 +86,7 @@ class Answer:
     def stopped(self) -> bool:
         """Whether it did, and nothing from before it is still to come."""
         cut = self._cut
-        return cut is not None and not any(floor.waits_for(cut) for floor in self._floors.values())
+        return cut is not None and not any(order.waits_for(cut) for order in self._orders.values())
 
     @property
     def differences(self) -> list[str]:
@@ -121,7 +121,7 @@ class Answer:
             return handler(self, event)
         said: Any = event  # the table holds an item's events alone under a kind
         index: int = said.output_index
-        if index == self._floors[kind].speaking and self._cut is None:
+        if index == self._orders[kind].current and self._cut is None:
             return handler(self, event)
         if kind == "call" and index not in self._seen[kind]:
             return []  # arguments of no known call
@@ -135,9 +135,9 @@ class Answer:
                 choices += self._compare(index, raw)
             else:
                 choices += self._on_item_done(events.OutputItemDone(index, raw))
-        for floor in self._floors.values():
-            while floor.speaking is not None:
-                choices += self._leave(floor, floor.speaking)
+        for order in self._orders.values():
+            while order.current is not None:
+                choices += self._leave(order, order.current)
         return choices
 
     def closing(self) -> Choices:
@@ -163,11 +163,11 @@ class Answer:
         return [] if self._cut is not None or isinstance(item, ImageItem) else self._end(index, item)
 
     def _is_done(self, kind: Kind | None, index: int) -> bool:
-        return kind is not None and self._floors[self._floor_of(kind, index)].entered.get(index, False)
+        return kind is not None and self._orders[self._order_of(kind, index)].is_done(index)
 
     # -- who may speak ------------------------------------------------------------------------------
 
-    def _floor_of(self, kind: Kind, index: int) -> Kind:
+    def _order_of(self, kind: Kind, index: int) -> Kind:
         return "reasoning" if kind == "message" and index in self._commentary else kind
 
     def _admit(self, kind: Kind, index: int, event: events.ItemEvent, item: OutputItem | None = None) -> Choices:
@@ -175,32 +175,37 @@ class Answer:
         if self._cut is not None and index >= self._cut:
             return self._cite(index, event) if index == self._cut else []
         self._seen[kind].setdefault(index)
-        floor = self._floors[self._floor_of(kind, index)]
-        if not floor.enter(index, announced=isinstance(event, _ANNOUNCED)):
-            floor.hold(index, event)
-            return []
-        choices = self._say(event, item)
+        order = self._orders[self._order_of(kind, index)]
+        choices = self._release(order, order.enter(index, announced=isinstance(event, _ANNOUNCED)))
+        if not order.is_sent(index):
+            order.hold(index, event)
+            return choices
+        choices += self._say(event, item)
         if isinstance(event, events.OutputItemDone):
-            choices += self._leave(floor, index)
+            choices += self._leave(order, index)
         return choices
 
-    def _leave(self, floor: Floor, index: int) -> Choices:
-        """An item is done: say what was held of the next, and so on while they are done too."""
-        choices = self._end_item(floor, index)
-        held = deque(floor.leave(index))
-        while held:
-            event = held.popleft()
+    def _leave(self, order: ItemOrder, index: int) -> Choices:
+        """An item is done: send what was held of the next, and so on while they are done too."""
+        return [*self._end_item(order, index), *self._release(order, order.leave(index))]
+
+    def _release(self, order: ItemOrder, held: Iterable[events.ItemEvent]) -> Choices:
+        """Send what was held of an item, and, where its end is among it, of the next."""
+        choices: Choices = []
+        waiting = deque(held)
+        while waiting:
+            event = waiting.popleft()
             if self._cut is None or event.output_index < self._cut:
                 choices += self._say(event)
             if isinstance(event, events.OutputItemDone):
-                choices += self._end_item(floor, event.output_index)
-                held.extend(floor.leave(event.output_index))
+                choices += self._end_item(order, event.output_index)
+                waiting.extend(order.leave(event.output_index))
         return choices
 
-    def _end_item(self, floor: Floor, index: int) -> Choices:
+    def _end_item(self, order: ItemOrder, index: int) -> Choices:
         """An item is complete. Of a message no stop sequence can begin in what was held back of it."""
         choices = self._left(index) if self._torn else []
-        return [*choices, *self._speak(index, self._text.end())] if floor is self._floors["message"] else choices
+        return [*choices, *self._speak(index, self._text.end())] if order is self._orders["message"] else choices
 
     def _left(self, index: int) -> Choices:
         """Say something for each half of a character that was left without its other."""
@@ -260,7 +265,7 @@ class Answer:
 
     def _note_phase(self, index: int, item: MessageItem) -> None:
         """In a structured answer only the answer itself is content (docs/mapping.md#content)."""
-        if self._plan.structured and item.phase == _COMMENTARY and index not in self._floors["message"].entered:
+        if self._plan.structured and item.phase == _COMMENTARY and index not in self._orders["message"]:
             self._commentary.add(index)
 
     def _begin(self, index: int, item: OutputItem) -> Choices:

@@ -1,12 +1,39 @@
-"""Who may speak: items of one kind go to the client one after the other (docs/mapping.md#overlapping-items).
+"""In which order items are sent: those of one kind one after the other (docs/mapping.md#overlapping-items).
 
-Clients put texts and calls together from deltas that must be contiguous; upstreams may send several
-items at once. What comes of an item before its time is held, and released when the one before it is done.
-Of an upstream that announces no items none is expected to tell that they are done: there the next begins.
+Clients put texts and tool calls together from deltas that must be contiguous; an upstream may send several items at
+once. Each item is in one state:
+
+| state     | what it means                                                        | its events       |
+|-----------|----------------------------------------------------------------------|------------------|
+| SENDING   | the first item that is not done                                      | are sent         |
+| WAITING   | another item of its kind is being sent                               | are held         |
+| OVERTAKEN | another began before it was done, and nothing announced that it would end | are sent    |
+| DONE      | it is complete                                                       | are passed over  |
+
+| in        | event                                          | then                                                 |
+|-----------|------------------------------------------------|------------------------------------------------------|
+| (new)     | begins, and no item is SENDING                 | SENDING                                              |
+| (new)     | begins, and the item SENDING was announced     | WAITING                                              |
+| (new)     | begins, and the item SENDING was not announced | that one: OVERTAKEN; the first WAITING: SENDING      |
+| SENDING   | done                                           | DONE; the first WAITING: SENDING, its held events go |
+| OVERTAKEN | done                                           | DONE                                                 |
+| WAITING   | done                                           | WAITING: the end is held, and nothing after it       |
+
+An upstream that makes two calls at once, and what a client gets:
+
+    output_item.added 0 (call)     -> call 0: id, name       0 SENDING
+    output_item.added 1 (call)     -> nothing                1 WAITING
+    arguments.delta 1 "{}"         -> nothing                held
+    arguments.delta 0 "{}"         -> call 0: "{}"
+    output_item.done 1             -> nothing                held
+    output_item.done 0             -> call 1: id, name, "{}" 0 DONE, 1 SENDING, then DONE
+
+An upstream that announces no items may never report that one is done. There the next item ends the wait for it: without
+that, nothing of the next would be sent before the end of the answer.
 """
 
-from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
+from enum import Enum
 from itertools import groupby
 
 import msgspec
@@ -23,49 +50,81 @@ _DELTAS = (
 )
 
 
-class Floor:
-    """Items of one kind by their output indexes, in the order in which they began."""
+class State(Enum):
+    """The state of one item; see above."""
+
+    SENDING = "sending"
+    WAITING = "waiting"
+    OVERTAKEN = "overtaken"
+    DONE = "done"
+
+
+_SENT = (State.SENDING, State.OVERTAKEN)
+_NOT_DONE = (State.SENDING, State.WAITING)
+
+
+class ItemOrder:
+    """Items of one kind by their output indexes. `current` is the one that is SENDING."""
 
     def __init__(self) -> None:
-        self.speaking: int | None = None  # the item that has the floor
-        self.entered: dict[int, bool] = {}  # is it done?
-        self._queue: deque[int] = deque()
+        self.current: int | None = None
+        self._states: dict[int, State] = {}  # in the order in which the items began
         self._announced: set[int] = set()
-        self._passed: set[int] = set()  # those that another one followed without their being done
         self._held: dict[int, list[events.ItemEvent]] = {}
 
-    def enter(self, index: int, *, announced: bool) -> bool:
-        """An item says something, or is announced: return whether it may speak now."""
-        if index not in self.entered:
-            self.entered[index] = False
-            if self.speaking is not None and self.speaking not in self._announced:
-                self._passed.add(self._queue.popleft())
-            self._queue.append(index)
-            self.speaking = self._queue[0]
+    def __contains__(self, index: int) -> bool:
+        return index in self._states
+
+    def enter(self, index: int, *, announced: bool) -> Iterable[events.ItemEvent]:
+        """Take note of an event of an item, `announced` that it says that the item begins or ends.
+
+        Return what was held of another one that is sent from now on.
+        """
+        released: Iterable[events.ItemEvent] = ()
+        if index not in self._states:
+            overtakes = self.current is not None and self.current not in self._announced
+            self._states[index] = State.WAITING
+            if overtakes or self.current is None:
+                released = self._advance(State.OVERTAKEN)
         if announced:
             self._announced.add(index)
-        return self.speaking == index or index in self._passed
+        return released
+
+    def is_sent(self, index: int) -> bool:
+        """Whether events of the item are sent now."""
+        return self._states.get(index) in _SENT
+
+    def is_done(self, index: int) -> bool:
+        """Whether the item is complete."""
+        return self._states.get(index) is State.DONE
 
     def hold(self, index: int, event: events.ItemEvent) -> None:
-        """Keep what came before its time. An item that is done says no more."""
-        if not self.entered[index]:
+        """Keep an event of an item that is WAITING, until its end."""
+        if self._states[index] is State.WAITING:
             held = self._held.setdefault(index, [])
             if not held or not isinstance(held[-1], events.OutputItemDone):
                 held.append(event)
 
     def leave(self, index: int) -> Iterable[events.ItemEvent]:
-        """An item that may speak is done: the next one has the floor. Return what was held of it."""
-        self.entered[index] = True
-        if index in self._passed:
-            self._passed.remove(index)
-            return ()
-        self._queue.popleft()
-        self.speaking = self._queue[0] if self._queue else None
-        return () if self.speaking is None else _merged(self._held.pop(self.speaking, ()))
+        """An item whose events are sent is done. Return what was held of the next one."""
+        if index == self.current:
+            return self._advance(State.DONE)
+        self._states[index] = State.DONE
+        return ()
 
     def waits_for(self, index: int) -> bool:
-        """Whether an item before `index` is not done."""
-        return any(waiting < index for waiting in self._queue)
+        """Whether an item before `index` is neither done nor overtaken."""
+        return any(other < index and state in _NOT_DONE for other, state in self._states.items())
+
+    def _advance(self, left: State) -> Iterable[events.ItemEvent]:
+        """Let the first item that waits be sent after the current one, which is `left` from now on."""
+        if self.current is not None:
+            self._states[self.current] = left
+        self.current = next((index for index, state in self._states.items() if state is State.WAITING), None)
+        if self.current is None:
+            return ()
+        self._states[self.current] = State.SENDING
+        return _merged(self._held.pop(self.current, ()))
 
 
 def _merged(held: Iterable[events.ItemEvent]) -> Iterator[events.ItemEvent]:

@@ -1,4 +1,20 @@
-"""Stop sequences, which the Responses API lacks: the text is cut here (docs/mapping.md#stop-sequences)."""
+"""Stop sequences, which the Responses API lacks: the text is cut here (docs/mapping.md#stop-sequences).
+
+An answer with stop sequences is in one state:
+
+| state   | its text                            | its other items                    | ends when                     |
+|---------|-------------------------------------|------------------------------------|-------------------------------|
+| open    | is sent, but for the end of it that | are sent after the text before     | a sequence is complete: cut   |
+|         | may begin a stop sequence           |                                    |                               |
+| cut     | ends before the sequence            | those before it are still sent     | all those are done: stopped   |
+| stopped | is over                             | are not sent                       | the usage comes, or a timeout |
+
+With the stop sequence "END" a client gets of three deltas:
+
+    "one E"  -> "one "    "E" may begin the sequence, and is held
+    "ND two" -> nothing   cut: "END" is complete, and neither it nor " two" is sent
+    " three" -> nothing
+"""
 
 from collections.abc import Sequence
 
