@@ -15,20 +15,24 @@ class Unchained:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[Target, float] = {}
+        self._until: dict[tuple[str, str], dict[str, float]] = {}  # by upstream and account, then by model
 
     def note(self, target: Target) -> None:
         """It has just said so."""
-        now = self._clock()
+        upstream, account, model = target
         if len(self._until) >= _MANY:
-            self._until = {known: until for known, until in self._until.items() if until > now}
-        self._until[target] = now + REMEMBERED_SECONDS
+            self._until = {where: alive for where in self._until if (alive := self._alive(where))}
+        where = upstream, account
+        self._until[where] = {**self._alive(where), model: self._clock() + REMEMBERED_SECONDS}
 
     def known(self, accounts: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return each upstream that has lately said so to one of these accounts, by upstream, and the model it was."""
-        now = self._clock()
+        if not self._until:  # nearly always
+            return []
         return [
-            (upstream, model)
-            for (upstream, account, model), until in self._until.items()
-            if until > now and accounts.get(upstream) == account
+            (upstream, model) for upstream, account in accounts.items() for model in self._alive((upstream, account))
         ]
+
+    def _alive(self, where: tuple[str, str]) -> dict[str, float]:
+        now = self._clock()
+        return {model: until for model, until in self._until.get(where, {}).items() if until > now}
