@@ -23,7 +23,7 @@ from services.edge.disk.outbox import Outbox
 from services.edge.errors import ConversionRefused, Overloaded, UpstreamUnknown
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import text_too_large
-from services.edge.http.options import read_said
+from services.edge.http.options import Asked, read_options
 from services.edge.http.streams import Streams
 from services.edge.pending_claims import Claims
 from services.edge.records.calls import RecordSink
@@ -55,11 +55,12 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
         task.add_done_callback(self.background.discard)
         return task
 
-    def said(self, exchange: Exchange, caller: Caller) -> Said:
+    def options(self, exchange: Exchange, caller: Caller) -> Asked:
         """Return what the request asks for outside of its body. Raises InvalidRequest."""
-        said = read_said(self.config.conversation, exchange, retain=caller.retain)
+        asked = read_options(self.config.conversation, exchange, retain=caller.retain)
         unchained_at = self.unchained.known(self.tenants.accounts(caller))
-        return msgspec.structs.replace(said, unchained_at=unchained_at) if unchained_at else said
+        said = msgspec.structs.replace(asked.said, unchained_at=unchained_at) if unchained_at else asked.said
+        return Asked(said, asked.name_param)
 
     def upstream(self, name: str) -> Upstream:
         """Return the upstream that the converter named. Raises UpstreamUnknown where none is called so here."""

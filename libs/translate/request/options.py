@@ -40,7 +40,6 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     settle: Callable[[Any, Any], Any] | None = None
 
 
-NAME = Option(field="conversation", setting="name_headers", query=CONVERSATION_QUERY)
 OPTIONS = (
     Option(
         field="format",
@@ -71,7 +70,7 @@ OPTIONS = (
     Option(field="after", header=AFTER_HEADER),
     Option(field="hint", setting="hint_headers", decides=False),
     # In the body names stand in fields of their own: `named_conversation.py` compares them with these.
-    NAME,
+    Option(field="conversation", setting="name_headers", query=CONVERSATION_QUERY),
     Option(field="previous_response_id", query=PARENT_QUERY),
 )
 

@@ -10,7 +10,6 @@ from libs.translate.errors import InvalidRequest, TranslationError
 from libs.translate.request.options import PARENT_QUERY
 from services.edge.errors import UpstreamRefused
 from services.edge.http.exchange import Exchange
-from services.edge.http.options import Told
 
 _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGNORECASE)
 
@@ -55,11 +54,14 @@ def stale_entries(converted: Converted, stale: Stale) -> list[str]:
     return named or [turn.entry for turn in replayed]
 
 
-def missing_parent(converted: Converted, said: Said, name: Told | None) -> InvalidRequest:
-    """Return the refusal of a request that sends only what is new: it is never sent without its parent."""
-    if name is not None:
-        message = f"The conversation '{name.value}' can no longer be continued. Send its whole history."
-        return InvalidRequest(message, name.param, "previous_response_not_found")
+def missing_parent(converted: Converted, said: Said, name_param: str) -> InvalidRequest:
+    """Return the refusal of a request that sends only what is new: it is never sent without its parent.
+
+    `name_param` is the header or query parameter that names the conversation, empty where none does.
+    """
+    if name_param:
+        message = f"The conversation '{said.conversation}' can no longer be continued. Send its whole history."
+        return InvalidRequest(message, name_param, "previous_response_not_found")
     parent = said.previous_response_id or converted.previous_response_id
     message = f"Previous response with id '{parent}' not found."
     return InvalidRequest(message, PARENT_QUERY, "previous_response_not_found")

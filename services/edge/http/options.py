@@ -10,7 +10,7 @@ from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.named_conversation import check_name, without_control
-from libs.translate.request.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, NAME, OPTIONS, PARENT_QUERY, Option
+from libs.translate.request.options import CONVERSATION_QUERY, MAX_HINT_CHARACTERS, OPTIONS, PARENT_QUERY, Option
 from services.edge.http.exchange import Exchange, repeated
 
 
@@ -21,7 +21,14 @@ class Told(msgspec.Struct, frozen=True):
     param: str
 
 
-def read_said(settings: Conversation, exchange: Exchange, *, retain: bool) -> Said:
+class Asked(msgspec.Struct, frozen=True):
+    """What a request asks for outside of its body, and the header or query parameter that names its conversation."""
+
+    said: Said
+    name_param: str = ""
+
+
+def read_options(settings: Conversation, exchange: Exchange, *, retain: bool) -> Asked:
     """Return what the request asks for outside of its body; `retain` is false where the tenant keeps nothing.
 
     Raises InvalidRequest for what cannot be meant, with the header or parameter that said it.
@@ -32,12 +39,7 @@ def read_said(settings: Conversation, exchange: Exchange, *, retain: bool) -> Sa
         raise _exclusive(name.param, parent.param)
     meant = {option.field: _meaning(option, given[option.field]) for option in OPTIONS if option.field in given}
     said = Said(**meant)
-    return said if retain else msgspec.structs.replace(said, retain=False)
-
-
-def find_name(settings: Conversation, exchange: Exchange) -> Told | None:
-    """Return the name that the request gives its conversation. Raises InvalidRequest for a bad one, or two."""
-    return _read(NAME, settings, exchange)
+    return Asked(said if retain else msgspec.structs.replace(said, retain=False), name.param if name else "")
 
 
 def to_header(name: str) -> str:

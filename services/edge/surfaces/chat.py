@@ -33,7 +33,7 @@ from services.edge.errors import ConversionRefused
 from services.edge.failures import CONVERSATION_BUSY
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
-from services.edge.http.options import find_name, to_header
+from services.edge.http.options import Asked, to_header
 from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
 from services.edge.surfaces.responses import relay_call
@@ -52,7 +52,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: Exchange
     caller: Caller
-    said: Said
+    asked: Asked
     bones: Skeleton
     mark: Mark
 
@@ -73,7 +73,8 @@ class ChatEndpoint:
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones.body)
         way = bypassed(edge.config.upstream, envelope.model)
         exchange.watch()
-        said = edge.said(exchange, caller)
+        asked = edge.options(exchange, caller)
+        said = asked.said
         if way is not None:
             plan = self._bypass_mark(caller, said, way, envelope)
             await self._relay(exchange, caller, way.upstream, way.model, body, bones, envelope, plan)
@@ -87,7 +88,7 @@ class ChatEndpoint:
             return
         await owners.check_converted(edge, exchange, caller, converted)
         mark = begin(edge, exchange, caller, converted.plan)
-        request = _Request(exchange=exchange, caller=caller, said=said, bones=bones, mark=mark)
+        request = _Request(exchange=exchange, caller=caller, asked=asked, bones=bones, mark=mark)
         try:
             await self._call(request, converted, attempt=1)
         except Stale as stale:
@@ -157,7 +158,7 @@ class ChatEndpoint:
         """Make one try. Raises TranslationError, Stale."""
         edge, exchange, caller = self._edge, request.exchange, request.caller
         _tell(exchange, converted)
-        tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.said.hint)
+        tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.asked.said.hint)
         try:
             first = 1 + (attempt - 1) * converted.plan.choices
             await Attempt(edge, exchange, caller, converted, first, request.mark).run(request.bones)
@@ -174,13 +175,13 @@ class ChatEndpoint:
 
     async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
         """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""
-        edge, exchange, caller, said = self._edge, request.exchange, request.caller, request.said
+        edge, exchange, caller, said = self._edge, request.exchange, request.caller, request.asked.said
         if stale.unchained:
             self._note_unchained(request, converted, "sent_again" if converted.whole else "withheld")
         entries = stale_entries(converted, stale)
         state.delete_entries(edge, exchange, caller, entries)
         if not converted.whole:
-            raise missing_parent(converted, said, find_name(edge.config.conversation, exchange))
+            raise missing_parent(converted, said, request.asked.name_param)
         metrics.FALLBACKS.labels(str(stale.told.code)).inc()
         log.info("fallback", request_id=exchange.request_id, code=str(stale.told.code), entries=len(entries))
         plain = await edge.convert(exchange, caller, request.bones, said, mode="plain", token=converted.conversation)

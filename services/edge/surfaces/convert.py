@@ -26,7 +26,7 @@ class ConvertEndpoint:
         caller = edge.tenants.identify(exchange.headers)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await hidden(await skeleton(body))
-        converted = await edge.convert(exchange, caller, bones, edge.said(exchange, caller))
+        converted = await edge.convert(exchange, caller, bones, edge.options(exchange, caller).said)
         if isinstance(converted, Native):
             told = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
             await exchange.send(200, _ENCODER.encode(told))

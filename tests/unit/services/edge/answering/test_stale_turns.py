@@ -7,7 +7,6 @@ from libs.schemas.plan import Continuity, Replayed, StreamPlan
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
 from services.edge.answering.stale_turns import Stale, find_stale, missing_parent, stale_entries
-from services.edge.http.options import Told
 from services.edge.upstreams.not_chaining import REMEMBERED_SECONDS, Unchained
 from tests.unit.services.edge.fakes import Client
 
@@ -52,8 +51,8 @@ def test_entries_are_those_that_the_upstream_names(message: str, entries: list[s
 
 
 def test_missing_parent_is_told_as_the_client_named_it() -> None:
-    by_name = missing_parent(converted(TURNS), Said(conversation="c"), Told("c", "x-parley-conversation")).error
-    by_id = missing_parent(converted(TURNS), Said(previous_response_id="resp_1"), None).error
+    by_name = missing_parent(converted(TURNS), Said(conversation="c"), "x-parley-conversation").error
+    by_id = missing_parent(converted(TURNS), Said(previous_response_id="resp_1"), "").error
     assert (by_name.param, by_name.code) == ("x-parley-conversation", "previous_response_not_found")
     assert (by_id.param, by_id.message) == ("previous_response_id", "Previous response with id 'resp_1' not found.")
 

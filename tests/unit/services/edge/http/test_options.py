@@ -8,13 +8,13 @@ from libs.schemas.bus.convert import Said
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from services.edge.http.exchange import Exchange
-from services.edge.http.options import read_said, to_header
+from services.edge.http.options import read_options, to_header
 from tests.unit.services.edge.fakes import Client
 
 
 async def said(query: str = "", *, retain: bool = True, **headers: str) -> Said:
     exchange = Client("POST", "/v1/chat/completions", query, **cast(Any, headers)).exchange()
-    return read_said(Conversation(), exchange, retain=retain)
+    return read_options(Conversation(), exchange, retain=retain).said
 
 
 async def test_silence_is_the_usual() -> None:
@@ -78,7 +78,7 @@ async def test_name_in_two_headers_is_refused() -> None:
     scope = {**client.scope, "headers": [(b"x-chat", b"a"), (b"x-chat", b"a")]}
     exchange = Exchange(scope, client.receive, client.send, "chat")
     with pytest.raises(InvalidRequest) as caught:
-        read_said(Conversation(name_headers=["X-Chat"]), exchange, retain=True)
+        read_options(Conversation(name_headers=["X-Chat"]), exchange, retain=True)
     assert caught.value.error.param == "X-Chat"
 
 
