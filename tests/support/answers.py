@@ -1,13 +1,17 @@
 """Responses answers, event by event and item by item, as short as a test needs them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from libs.schemas.plan import StreamPlan
-from libs.schemas.wire.completion import ChatCompletionChunk
+from libs.schemas.wire.completion import AssistantMessage, ChatCompletionChunk
 from libs.schemas.wire.events import StreamEvent, decode_event
+from libs.translate.answer.completion import sum_of
+from libs.translate.answer.deltas import Answer
 from libs.translate.answer.stream import ChunkStream
 
 Json = dict[str, Any]
@@ -186,3 +190,12 @@ def calls(made: list[Json]) -> list[Json]:
             assert delta["function"]["arguments"], "a delta that adds nothing"
             whole[-1]["arguments"] += delta["function"]["arguments"]
     return whole
+
+
+# -- messages ---------------------------------------------------------------------------------------
+
+
+def to_message(output: Sequence[Raw], plan: StreamPlan = PLAN) -> AssistantMessage:
+    """The assistant message that these output items make."""
+    deltas = Answer(plan)
+    return sum_of([*deltas.finish(output), *deltas.closing()])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import (
@@ -30,15 +30,6 @@ from libs.translate.errors import UpstreamFailed
 from libs.translate.ids import completion_id
 
 COMPLETION_ENCODER = msgspec.json.Encoder()
-
-
-def to_message(output: Sequence[Raw], plan: StreamPlan) -> AssistantMessage:
-    """Return the assistant message that these output items make. Raises UpstreamFailed.
-
-    See docs/mapping.md#output-items.
-    """
-    answer = Answer(plan)
-    return sum_of([*answer.finish(output), *answer.closing()])
 
 
 def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:

@@ -10,7 +10,6 @@ from msgspec import Raw
 
 from libs.schemas.bus.state import CommitRequest, Found
 from libs.schemas.plan import CommitPlan
-from libs.translate.answer.completion import to_message
 from libs.translate.continuity import fingerprint
 from libs.translate.continuity.deciding import Asked, Decision, decide
 from libs.translate.continuity.keeping import to_commit
@@ -89,7 +88,7 @@ def _told(
         commit = _kept(turns, output)
         kept[commit.turn.entry] = commit
         outputs.append(output)
-        echo: Json = msgspec.to_builtins(to_message(_raw(output), answers.PLAN))
+        echo: Json = msgspec.to_builtins(answers.to_message(_raw(output), answers.PLAN))
         turns.append(_rewritten(echo, thin=thin))
         turns += [tool(f"call_{k}") for k in range(len(arguments))] or [user("Go on.")]
     return turns, outputs, kept

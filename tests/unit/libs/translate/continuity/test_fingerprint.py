@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.schemas.wire.completion import AssistantMessage
-from libs.translate.answer.completion import to_message
 from libs.translate.continuity.fingerprint import Answer, History, after, answered, context, entry, history, scope
 from libs.translate.lift import MIN_BYTES, lift
 from libs.translate.request.messages import to_input
@@ -468,7 +467,7 @@ def _echo(message: AssistantMessage) -> Json:
 )
 def test_an_answer_is_known_again_in_the_next_request(output: list[Json]) -> None:
     turns = [system("x"), user("a"), assistant("b"), user("c")]
-    made = to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
+    made = answers.to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
     kept = answered(OWNER, _history(turns).whole, "ctx", made)
     assert kept.entry == entry(kept.prefix, "ctx")
     known = Answer(index=4, prefix=kept.prefix, end=kept.end, loose=kept.loose)
@@ -549,7 +548,7 @@ def test_media_in_a_typed_result_count_by_their_digest() -> None:
 
 def test_custom_calls_and_questions_are_known_again_too() -> None:
     output = [answers.custom("call_1"), answers.approval("mcpr_1")]
-    made = to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
+    made = answers.to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
     turns = [user("a")]
     echo = [*turns, _echo(made), tool("call_1"), tool("mcpr_1", "approve"), user("b")]
     kept = answered(OWNER, _history(turns).whole, "", made)
@@ -558,7 +557,7 @@ def test_custom_calls_and_questions_are_known_again_too() -> None:
 
 def test_a_legacy_call_is_known_again_too() -> None:
     plan = msgspec.structs.replace(answers.PLAN, functions=True)
-    made = to_message([msgspec.Raw(json.dumps(answers.call("c", arguments='{"a": 1}')).encode())], plan)
+    made = answers.to_message([msgspec.Raw(json.dumps(answers.call("c", arguments='{"a": 1}')).encode())], plan)
     turns = [user("a")]
     echo = [*turns, _echo(made), {"role": "function", "name": "look", "content": "x"}]
     kept = answered(OWNER, _history(turns).whole, "", made)
