@@ -1,7 +1,8 @@
 """Claims under way: what this process had made for a caller, and the state service may not know yet."""
 
-from collections import OrderedDict
 from collections.abc import Iterable
+
+from cachetools import LRUCache
 
 SIZE = 10_000
 
@@ -10,15 +11,12 @@ class Claims:
     """Upstreams by tenant and name; the oldest are forgotten beyond SIZE."""
 
     def __init__(self) -> None:
-        self._upstreams: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._upstreams: LRUCache[tuple[str, str], str] = LRUCache(SIZE)
 
     def note(self, tenant: str, names: Iterable[str], upstream: str) -> None:
         """Claims are on their way."""
         for name in names:
             self._upstreams[tenant, name] = upstream
-            self._upstreams.move_to_end((tenant, name))
-        while len(self._upstreams) > SIZE:
-            self._upstreams.popitem(last=False)
 
     def forget(self, tenant: str, names: Iterable[str]) -> None:
         """The state service has them, or what they were about is gone."""

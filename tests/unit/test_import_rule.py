@@ -33,7 +33,7 @@ RULES = {
         drivers=("msgspec", "cryptography", "nats", "opentelemetry", "prometheus_client", "uvicorn", "uvloop"),
     ),
     "services/edge": Rule(
-        ours=("libs",), drivers=("msgspec", "aiohttp", "nats", "starlette", "uvicorn", "uvloop", "yarl")
+        ours=("libs",), drivers=("msgspec", "aiohttp", "cachetools", "nats", "starlette", "uvicorn", "uvloop", "yarl")
     ),
     "services/converter": Rule(ours=("libs",)),
     "services/state": Rule(ours=("libs",), drivers=("msgspec", "cachetools", "nats", "redis")),
