@@ -79,6 +79,17 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
         assert _frames(*_cut(data, [place])) == [(b"", b"x")]
 
 
+def test_a_byte_order_mark_before_a_whole_frame_is_no_part_of_its_name() -> None:
+    assert _frames(b"\xef\xbb\xbfevent: a\ndata: x\n\n") == [(b"a", b"x")]
+
+
+def test_a_frame_is_given_as_soon_as_the_second_line_end_is_there() -> None:
+    parser = FrameParser()
+    assert parser.feed(b"data: a\n") == []
+    assert parser.feed(b"\ndata: b\n") == [(b"", b"a")]
+    assert parser.feed(b"\ndata: c\n\n") == [(b"", b"b"), (b"", b"c")]
+
+
 LINES = st.sampled_from(
     [
         b"data: {}",

@@ -84,5 +84,36 @@ def test_client_that_forbids_to_store_is_told_so_by_every_answer() -> None:
         check_chained(_read(store=False, previous_response_id="resp_0"), msgspec.structs.replace(PLAN, commit=commit))
 
 
+def test_what_was_ignored_is_the_upstreams_fault_unless_only_new_messages_were_sent() -> None:
+    bodies = []
+    for plan in (PLAN, NEW):
+        with pytest.raises(NotChained) as raised:
+            check_chained(_read(previous_response_id=None), plan)
+        bodies.append((raised.value.status, msgspec.to_builtins(raised.value.error)))
+    assert bodies == [
+        (
+            502,
+            {
+                "message": "The upstream ignored the answer that your request goes on from. Send the request again.",
+                "type": "server_error",
+                "param": None,
+                "code": "upstream_not_chained",
+            },
+        ),
+        (
+            400,
+            {
+                "message": (
+                    f"The upstream did not go on from the response '{NEW.parent}': it keeps none. "
+                    "Send the whole history."
+                ),
+                "type": "invalid_request_error",
+                "param": "previous_response_id",
+                "code": "previous_response_not_found",
+            },
+        ),
+    ]
+
+
 def _read(**fields: Any) -> Any:
     return RESPONSE_DECODER.decode(json.dumps(response(message("Hi"), status="completed", **fields)).encode())

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import msgspec
@@ -166,6 +167,20 @@ def test_a_body_that_is_no_response_is_no_answer() -> None:
     with pytest.raises(UpstreamFailed) as raised:
         to_completion(RESPONSE_DECODER.decode(b'{"detail":"what?"}'), PLAN)
     assert raised.value.error.code == "upstream_malformed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "message"),
+    [
+        ({"status": "queued"}, "upstream_unfinished", "The upstream answered before its answer was whole."),
+        ({"id": "", "status": None}, "upstream_malformed", "The upstream's answer is no response."),
+    ],
+)
+def test_an_answer_that_is_none_is_the_upstreams_fault(fields: Json, code: str, message: str) -> None:
+    with pytest.raises(UpstreamFailed) as raised:
+        to_completion(RESPONSE_DECODER.decode(json.dumps(response(**fields)).encode()), PLAN)
+    error = raised.value.error
+    assert (raised.value.status, error.type, error.code, error.message) == (502, "server_error", code, message)
 
 
 # -- what is told beside the message ----------------------------------------------------------------
