@@ -80,7 +80,7 @@ def _losses(item: OutputItem) -> Iterator[str]:
     if isinstance(item, UnknownItem) and FATES.get(item.type, "lost") == "lost":
         yield item.type or "unknown"
     cited = (raw for part in _texts(item) for raw in part.annotations or ())
-    types = (annotation.type if annotation else "annotation" for annotation in map(decode_annotation, cited))
+    types = ((annotation and annotation.type) or "annotation" for annotation in map(decode_annotation, cited))
     yield from sorted({type_ for type_ in types if type_ != _CITATION})
 
 

@@ -7,7 +7,7 @@ from openai.types.responses import ResponseOutputItem
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.output import UnknownItem, decode_item
-from libs.translate.answer.item_fates import FATES, call_ids, kind_of, losses
+from libs.translate.answer.item_fates import FATES, call_ids, kind_of, losses, place
 from tests.support.answers import PLAN, Json, approval, call, citation, custom, image, message, reasoning, token
 
 
@@ -65,6 +65,29 @@ def test_what_means_nothing_to_a_client_is_not_lost() -> None:
 def test_a_second_call_is_lost_in_the_legacy_form() -> None:
     plan = StreamPlan(stream=True, functions=True)
     assert losses(_raw(call("a"), message("x"), call("b")), plan) == ["output[2].function_call"]
+
+
+def test_what_else_is_lost_is_named_beside_a_second_call() -> None:
+    plan = StreamPlan(stream=True, functions=True)
+    assert losses(_raw({"type": "web_search_call"}, call("a"), call("b"), call("c")), plan) == [
+        "output[0].web_search_call",
+        "output[2].function_call",
+        "output[3].function_call",
+    ]
+
+
+@pytest.mark.parametrize("annotation", [{"no": "type"}, {"type": None}, {"type": 7}, 7])
+def test_a_citation_that_cannot_be_read_is_named_as_one(annotation: Any) -> None:
+    assert losses(_raw(message("a", annotations=[annotation])), PLAN) == ["output[0].annotation"]
+
+
+def test_an_item_is_named_as_its_events_named_it() -> None:
+    output = _raw(message("a"), call("a"), call("b"))
+    assert [index for index, _, _ in place(output, {})] == [0, 1, 2]
+    assert [index for index, _, _ in place(output, {"message": [0], "call": [1, 2]})] == [0, 1, 2]
+    assert [index for index, _, _ in place(output, {"message": [7], "call": [1, 9]})] == [7, 1, 9]
+    assert [index for index, _, _ in place(output, {"call": [8]})] == [0, 8, 2]
+    assert [index for index, _, _ in place(output, {"call": [7, 8, 9]})] == [0, 7, 8]
 
 
 def test_log_probabilities_that_never_came_are_named() -> None:
