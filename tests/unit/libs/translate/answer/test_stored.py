@@ -73,6 +73,24 @@ def test_calls_without_text_are_a_message_too() -> None:
     assert (made["id"], made["role"], made["content"]) == ("fc_call_1", "assistant", None)
 
 
+def test_a_call_keeps_its_name_and_arguments() -> None:
+    (made,) = _messages(call("call_1", "look", '{"at": 1}'), call("call_2", "see", "{}"))
+    assert made["tool_calls"] == [
+        {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": 1}'}},
+        {"id": "call_2", "type": "function", "function": {"name": "see", "arguments": "{}"}},
+    ]
+
+
+def test_calls_before_a_text_stay_with_the_message_before_it() -> None:
+    called, answered = _messages(call("call_1"), {**message("a"), "role": "assistant"})
+    assert (called["id"], called["content"], len(called["tool_calls"])) == ("fc_call_1", None, 1)
+    assert answered["content"] == "a" and "tool_calls" not in answered
+
+
+def test_reasoning_alone_is_no_message() -> None:
+    assert _messages(reasoning("Hm.")) == []
+
+
 def test_answers_that_follow_each_other_stay_apart() -> None:
     first, second = _messages({**message("a"), "role": "assistant"}, call(), {**message("b"), "role": "assistant"})
     assert "tool_calls" in first and "tool_calls" not in second

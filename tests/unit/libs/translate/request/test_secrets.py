@@ -200,13 +200,36 @@ def _tried(bones: Skeleton) -> None:
         hide(bones)
 
 
+def _refused(body: str) -> tuple[str | None, str | None, str | None]:
+    with pytest.raises(InvalidRequest) as refused:
+        _hidden(body)
+    return refused.value.error.param, refused.value.error.code, refused.value.error.message
+
+
 def test_objects_and_members_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hide_module, "MAX_OBJECTS", 3)
-    with pytest.raises(InvalidRequest):
-        _hidden('{"x":"mcp","tools":[{},{},{}]}')
-    monkeypatch.setattr(hide_module, "MAX_MEMBERS", 1)
-    with pytest.raises(InvalidRequest):
-        _hidden('{"tools":[{"type":"mcp","authorization":"s"}]}')
+    monkeypatch.setattr(hide_module, "MAX_OBJECTS", 4)
+    _hidden('{"x":"mcp","tools":[{},{},{}]}')
+    message = "The body of your request has more than 4 objects."
+    assert _refused('{"x":"mcp","tools":[{},{},{},{}]}') == (None, None, message)
+    monkeypatch.setattr(hide_module, "MAX_MEMBERS", 2)
+    _hidden('{"tools":[{"type":"mcp","authorization":"s"}]}')
+    message = "Invalid 'tools': more than 2 members."
+    assert _refused('{"tools":[{"type":"mcp","authorization":"s","x":1}]}') == ("tools", None, message)
+
+
+def test_tools_that_stand_twice_are_refused() -> None:
+    tools = '"tools":[{"type":"mcp","authorization":"s"}]'
+    assert _refused(f"{{{tools},{tools}}}") == ("tools", None, "Invalid 'tools': given more than once.")
+
+
+def test_what_is_no_secret_that_can_be_read_is_named() -> None:
+    where = "tools[1].headers"
+    message = f"Invalid type for '{where}': expected str."
+    assert _refused('{"tools":[{"type":"x"},{"type":"mcp","headers":{"a":1}}]}') == (where, "invalid_type", message)
+    param, code, _ = _refused('{"tools":[{"type":"mcp","headers":"k"}]}')
+    assert (param, code) == ("tools[0].headers", "invalid_type")
+    param, code, _ = _refused('{"tools":{"type":"mcp","authorization":"k"}}')
+    assert (param, code) == ("tools", "invalid_type")
 
 
 def test_what_is_hidden_is_still_a_request() -> None:
