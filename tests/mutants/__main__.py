@@ -1,4 +1,4 @@
-"""`make mutants`: changes the code a little, thousands of times, and lists the changes that no unit test notices.
+"""`make mutants`: changes the code a little, thousands of times, and lists the changes that no test notices.
 
 mutmut makes the changes; `trying.py` runs, for each, only the tests that reach the changed function, in a fork of a
 process that has imported them. All is done on a copy under var/mutants, so the sources are never touched.
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -35,7 +36,12 @@ _UV = str(Path(sys.executable).parent / "uv")
 
 # What is changed, and the tests that must notice.
 CHANGED = ("libs/translate/*", "services/edge/answering/*")
-TESTS = ("tests/unit/libs/translate", "tests/unit/services/converter", "tests/unit/services/edge")
+TESTS = (
+    "tests/unit/libs/translate",
+    "tests/unit/services/converter",
+    "tests/unit/services/edge",
+    *(f"tests/golden/test_{name}.py" for name in ("golden", "answers", "requests")),
+)
 COPIED = ("libs", "services", "deploy", "parley", "simulator", "tests")
 READ = ("API_REFERENCE.md", "README.md", "docs", "examples")  # by tests
 # Left out: tests with random data, which notice by chance, and tests that measure time, which notice a busy machine.
@@ -110,6 +116,7 @@ def results(patterns: Sequence[str], step: int) -> tuple[dict[str, str], dict[st
     file.unlink(missing_ok=True)
     python = str(ENVIRONMENT / "bin" / "python")
     command = [python, "-m", "tests.mutants.trying", str(file), str(step), *patterns]
+    signal.signal(signal.SIGINT, lambda *_: None)  # it is for the tests: they stop, and what was tried is reported
     subprocess.run(command, cwd=COPY, env=environ, check=True)
     found = json.loads(file.read_text())
     return found["verdicts"], found["lines"]

@@ -55,15 +55,18 @@ class Trying:
         gc.collect()
         gc.freeze()  # or each fork copies the pages of all objects when it first collects
         running: dict[int, str] = {}
-        for place, name in enumerate(self._wanted, 1):
-            if len(running) >= (os.cpu_count() or 1):
-                self._reap(running)
-            if tests := self._reached.get(name.partition("__mutmut_")[0]):
-                running[self._fork(session, name, tests)] = name
-            else:
-                self._verdicts[name] = UNTESTED
-            if place % 100 == 0:
-                print(f"{place} of {len(self._wanted)} changes", file=sys.__stderr__, flush=True)
+        try:
+            for place, name in enumerate(self._wanted, 1):
+                if len(running) >= (os.cpu_count() or 1):
+                    self._reap(running)
+                if tests := self._reached.get(name.partition("__mutmut_")[0]):
+                    running[self._fork(session, name, tests)] = name
+                else:
+                    self._verdicts[name] = UNTESTED
+                if place % 100 == 0:
+                    print(f"{place} of {len(self._wanted)} changes", file=sys.__stderr__, flush=True)
+        except KeyboardInterrupt:  # what was tried until then is reported
+            print("stopping", file=sys.__stderr__, flush=True)
         while running:
             self._reap(running)
         return True
