@@ -1,0 +1,188 @@
+import msgspec
+import pytest
+
+from libs.schemas.config import Upstream
+from libs.schemas.records import CallRecord
+from services.edge.answering.passthrough import MakeTap, forwarded_headers, pass_through
+from services.edge.errors import UpstreamTruncated
+from services.edge.records.calls import Call, begin
+from tests.unit.services.edge.fakes import CALLER, CUT, PAUSE, UPSTREAMS, Client, Stage
+
+STREAM = b"event: a\ndata: {}\n\n"
+
+
+class Reading:
+    """A tap that notes what it reads."""
+
+    def __init__(self) -> None:
+        self.streamed: bool | None = None
+        self.read = b""
+        self.finished = False
+
+    def make(self, streamed: bool) -> "Reading":
+        self.streamed = streamed
+        return self
+
+    def feed(self, data: bytes) -> None:
+        assert not self.finished
+        self.read += data
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+class Passed:
+    """One request that passes: `client` has what came of it."""
+
+    def __init__(self, *bodies: tuple[int, bytes]) -> None:
+        self.stage = Stage({}, bodies=list(bodies))
+        self.client = Client("POST", "/v1/responses")
+        self.exchange = self.client.exchange()
+
+    def record(self) -> Call:
+        return begin(
+            self.stage.sink,
+            self.exchange,
+            CALLER,
+            surface="responses",
+            attempt=1,
+            model_requested="m",
+            upstream="two",
+            streamed=False,
+            request_bytes=2,
+        )
+
+    async def run(self, tap: MakeTap | None = None, record: Call | None = None, *, streamed: bool = False) -> None:
+        await pass_through(
+            self.stage.edge,
+            self.exchange,
+            UPSTREAMS[1],
+            path="/responses",
+            headers={"x-a": "1"},
+            body=[b"{}"],
+            tap=tap,
+            record=record,
+            streamed=streamed,
+        )
+
+    def recorded(self) -> tuple[str, int, str]:
+        (record,) = self.stage.sink.closed
+        assert isinstance(record, CallRecord)
+        return record.outcome, record.http_status, record.error_code
+
+
+async def test_an_answer_passes_byte_for_byte_and_is_read_along() -> None:
+    passed, tap = Passed((201, b'{"a":1}' + PAUSE + b" ")), Reading()
+    await passed.run(tap.make)
+    assert (passed.client.status, passed.client.body) == (201, b'{"a":1} ')
+    assert (tap.streamed, tap.read, tap.finished) == (False, b'{"a":1} ', True)
+    assert passed.client.headers["content-type"] == "application/json"
+    assert passed.stage.upstreams.asked == [("two", "POST", "/responses")]
+    assert passed.stage.upstreams.sent == [b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "asked", "streamed"), [(STREAM, False, True), (STREAM, True, True), (b"{}", True, False)]
+)
+async def test_what_the_answer_says_decides_whether_it_is_a_stream(body: bytes, asked: bool, streamed: bool) -> None:
+    passed, tap = Passed((200, body)), Reading()
+    await passed.run(tap.make, streamed=asked)
+    assert tap.streamed == streamed
+    assert passed.client.body == body
+
+
+async def test_a_stream_passes_whole() -> None:
+    passed, tap = Passed((200, STREAM + PAUSE + STREAM)), Reading()
+    await passed.run(tap.make)
+    assert passed.client.body == tap.read == STREAM * 2
+    assert tap.finished
+
+
+@pytest.mark.parametrize("body", [b'{"a":' + CUT, STREAM + b"event" + CUT])
+async def test_an_answer_that_breaks_off_is_not_ended(body: bytes) -> None:
+    passed, tap = Passed((200, body)), Reading()
+    with pytest.raises(UpstreamTruncated):
+        await passed.run(tap.make, passed.record())
+    assert passed.client.body == body.removesuffix(CUT)
+    assert not tap.finished
+    assert passed.recorded() == ("truncated", 502, "upstream_stream_truncated")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "code"),
+    [
+        (400, b'{"error":{"code":"bad","message":"No."}}', "refused", "bad"),
+        (429, b'{"error":{"code":1301,"message":"No."}}', "refused", "1301"),
+        (499, b"what?", "refused", ""),
+        (500, b'{"error":{"code":"bad","message":"No."}}', "failed", "bad"),
+    ],
+)
+async def test_an_error_passes_and_is_recorded(status: int, body: bytes, outcome: str, code: str) -> None:
+    passed, tap = Passed((status, body)), Reading()
+    await passed.run(tap.make, passed.record())
+    assert (passed.client.status, passed.client.body) == (status, body)
+    assert passed.recorded() == (outcome, status, code)
+    assert tap.streamed is None
+
+
+async def test_an_error_without_a_record_passes() -> None:
+    passed = Passed((404, b"{}"))
+    await passed.run()
+    assert (passed.client.status, passed.client.body) == (404, b"{}")
+
+
+async def test_the_answer_is_watched_only_while_it_passes() -> None:
+    passed = Passed((200, b"{}"))
+    live: list[int] = []
+
+    class Looking(Reading):
+        def feed(self, data: bytes) -> None:
+            live.append(len(passed.stage.edge.streams))
+
+    await passed.run(Looking().make)
+    assert set(live) == {1}
+    assert len(passed.stage.edge.streams) == 0
+
+
+# -- what goes up -----------------------------------------------------------------------------------
+
+
+async def _forwarded(upstream: Upstream, **headers: str) -> dict[str, str]:
+    client = Client("POST", "/v1/responses", "", b"", **headers)
+    return forwarded_headers(Stage({}).edge, client.exchange(), CALLER, upstream)
+
+
+async def test_a_clients_headers_go_up_with_the_credentials_for_there() -> None:
+    told = await _forwarded(UPSTREAMS[0], x_custom="1", accept="text/event-stream", accept_encoding="gzip")
+    assert (told["x-custom"], told["accept"], told["accept-encoding"]) == ("1", "text/event-stream", "gzip")
+    assert told["authorization"] == "Bearer sk-1"
+    assert told["traceparent"].count("-") == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "connection",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "cookie",
+        "openai-organization",
+        "openai-project",
+        "forwarded",
+        "x-rewrite-url",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-parley-conversation",
+        "x-forwarded-for",
+        "x-original-url",
+    ],
+)
+async def test_what_is_none_of_the_upstreams_business_stays_here(name: str) -> None:
+    assert name not in await _forwarded(UPSTREAMS[0], **{name.replace("-", "_"): "1"})
+
+
+async def test_an_answer_to_parleys_own_key_comes_unpacked() -> None:
+    own = msgspec.structs.replace(UPSTREAMS[1], auth="key")
+    assert (await _forwarded(own, accept_encoding="gzip"))["accept-encoding"] == "identity"
