@@ -41,6 +41,14 @@ def test_parts_of_a_summary_are_paragraphs_and_raw_parts_run_on() -> None:
     assert [raw.add(0, part, "a", "raw") for part in (0, 0, 1)] == ["a", "a", "a"]
 
 
+def test_the_rest_of_a_part_follows_its_own_text_alone() -> None:
+    reasoning = Reasoning()
+    reasoning.add(0, 0, "One", "summary")
+    reasoning.add(0, 1, "Tw", "summary")
+    assert reasoning.complete(0, 0, "One more", "summary") == ""
+    assert reasoning.complete(0, 1, "Two", "summary") == "o"
+
+
 def test_items_are_paragraphs_of_either_kind() -> None:
     reasoning = Reasoning()
     assert [reasoning.add(index, 0, "a", "raw") for index in (0, 1, 1)] == ["a", "\n\na", "a"]

@@ -87,6 +87,32 @@ def test_calls_before_a_text_stay_with_the_message_before_it() -> None:
     assert answered["content"] == "a" and "tool_calls" not in answered
 
 
+def test_a_custom_call_is_one() -> None:
+    (made,) = _messages(custom("call_1", "query", "SELECT 1"))
+    assert made["tool_calls"] == [
+        {"id": "call_1", "type": "custom", "custom": {"name": "query", "input": "SELECT 1"}},
+    ]
+
+
+def test_instructions_are_a_message_of_the_system() -> None:
+    first, _ = _messages(_item("user", _text("hi")), instructions="Be brief.")
+    assert (first["id"], first["role"], first["content"]) == ("instructions", "system", "Be brief.")
+
+
+def test_each_of_several_answers_keeps_its_text() -> None:
+    made = _messages(*({**message(text), "role": "assistant"} for text in ("a", "b", "c")))
+    assert [one["content"] for one in made] == ["a", "b", "c"]
+
+
+def test_a_single_text_has_no_parts_and_a_single_image_has() -> None:
+    picture = {"type": "input_image", "image_url": "https://img.example/1.png"}
+    (text,), (image,) = _messages(_item("user", _text("a"))), _messages(_item("user", picture))
+    assert text["content_parts"] is None
+    assert [part["type"] for part in image["content_parts"]] == ["image_url"]
+    (texts,) = _messages(_item("user", _text("a"), _text("b")))
+    assert [part["text"] for part in texts["content_parts"]] == ["a", "b"]
+
+
 def test_reasoning_alone_is_no_message() -> None:
     assert _messages(reasoning("Hm.")) == []
 

@@ -42,6 +42,14 @@ def test_secrets_of_mcp_tools_are_hidden_and_leave_nothing_behind() -> None:
     assert _back(bones) == json.loads(body)
 
 
+def test_a_secret_leaves_its_place_and_its_length() -> None:
+    body = json.dumps({"tools": [{"type": "mcp", "authorization": "first", "headers": {"a": "second!"}}]})
+    bones = _hidden(body)
+    (tool,) = json.loads(bones.body)["tools"]
+    assert [one.placeholder for one in bones.lifted] == [tool["authorization"], tool["headers"]["a"]]
+    assert [one.length for one in bones.lifted] == [len("first"), len("second!")]
+
+
 def test_secrets_are_hidden_beside_media() -> None:
     image = {"type": "image_url", "image_url": {"url": DATA_URL}}
     body = json.dumps({"messages": [{"role": "user", "content": [image]}], "tools": [MCP]})
@@ -58,6 +66,7 @@ def test_media_among_secrets_tells_nothing_of_itself() -> None:
     bones = _hidden(body)
     (lifted,) = bones.lifted
     assert (lifted.sha256, lifted.head, lifted.length) == ("", "", len(DATA_URL))
+    assert lifted.placeholder == json.loads(bones.body)["tools"][0]["headers"]["image_url"]
     assert _back(bones) == json.loads(body)
 
 
