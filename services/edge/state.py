@@ -13,10 +13,9 @@ from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, RequestI
 from libs.runtime.logs import Log
 from libs.schemas.bus.state import CommitRequest, DeleteRequest, StateStatus, StateStatusRequest
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS, Subject
-from services.edge.edge import Edge, travels
+from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
-from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
@@ -26,12 +25,12 @@ OWNER_SECONDS = 1.0  # a relayed request waits no longer to be told whose its id
 log = Log("parley.edge")
 
 
-async def ask(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[Req, Rep], request: Req) -> Rep:
+async def ask(served: ServedRequest, subject: Subject[Req, Rep], request: Req) -> Rep:
     """Return the reply to a client's own question. Raises StateUnavailable."""
     try:
-        return await edge.bus.call(subject, request, travels(exchange, caller))
+        return await served.edge.bus.call(subject, request, served.bus_call())
     except BusError as error:
-        log.warning("state_unavailable", request_id=exchange.request_id, error=type(error).__name__)
+        log.warning("state_unavailable", request_id=served.request_id, error=type(error).__name__)
         raise StateUnavailable from None
 
 
@@ -79,11 +78,11 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def delete_entries(edge: Edge, exchange: Exchange, caller: Caller, entries: list[str]) -> None:
+def delete_entries(served: ServedRequest, entries: list[str]) -> None:
     """Have turns dropped that the upstream cannot continue any more; not waited for."""
     if entries:
         request = DeleteRequest(entries=entries)
-        edge.spawn(_tell(edge, DELETE, request, travels(exchange, caller), "delete_failed"))
+        served.edge.spawn(_tell(served.edge, DELETE, request, served.bus_call(), "delete_failed"))
 
 
 async def _tell(edge: Edge, subject: Subject[Any, Any], request: Any, call: Call, failure: str) -> None:

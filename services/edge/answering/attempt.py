@@ -30,12 +30,11 @@ from services.edge.answering.marks import Mark
 from services.edge.answering.model_call import ModelCall
 from services.edge.answering.rendering import Ending, Renderer, TypedRenderer, renderers, tell_differences
 from services.edge.answering.stale_turns import Stale, find_stale
-from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
-from services.edge.http.exchange import Exchange, chat_error_frame
+from services.edge.http.exchange import chat_error_frame
 from services.edge.ownership.claiming import made
 from services.edge.ownership.owners import guarded
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 from services.edge.upstreams.client import UPSTREAM_ERROR, error_headers
 from services.edge.upstreams.push import Pushed, Take
 
@@ -45,20 +44,17 @@ DRAIN_SECONDS = 5.0  # for the usage of answers that a stop sequence ended
 class Attempt:
     """Made for one try; `run` answers the client. `number` is that of its first upstream call, from 1 in a request."""
 
-    def __init__(
-        self, edge: Edge, exchange: Exchange, caller: Caller, converted: Converted, number: int, mark: Mark
-    ) -> None:
-        self._edge = edge
-        self._exchange = exchange
-        self._caller = caller
+    def __init__(self, served: ServedRequest, converted: Converted, number: int, mark: Mark) -> None:
+        self._served = served
+        self._exchange = served.exchange
         self._converted = converted
         self._plan = converted.plan
         self._number = number
         self._mark = mark
-        self._upstream = edge.upstream(converted.upstream)
+        self._upstream = served.edge.upstream(converted.upstream)
         stored = converted.stored and guarded(self._upstream)
-        self._made = made(edge, exchange, caller, self._upstream, stored=stored)
-        self._keeper = Keeper(edge, exchange, caller, converted.plan, mark)
+        self._made = made(served, self._upstream, stored=stored)
+        self._keeper = Keeper(served, converted.plan, mark)
         self._calls: list[ModelCall] = []
         self._open: list[ModelCall] = []  # whose streams go on
         self._faulty: ModelCall | None = None  # whose answer the client cannot have
@@ -68,14 +64,15 @@ class Attempt:
 
     async def run(self, bones: Skeleton) -> None:
         """Send the request and answer the client. Raises TranslationError, and Stale where a plain retry may help."""
-        edge, exchange, plan = self._edge, self._exchange, self._plan
+        exchange, plan = self._exchange, self._plan
         if exchange.aborted is not None:  # the bus may have swallowed the cancellation
             raise asyncio.CancelledError
         if plan.choices > 1:
             exchange.response_headers["x-parley-fanout"] = str(plan.choices)
         pieces = splice(self._converted.body, bones)
         self._calls = [self._call(choice, pieces, renderer) for choice, renderer in enumerate(self._renderers())]
-        edge.streams.add(exchange, streamed=plan.stream)
+        streams = self._served.edge.streams
+        streams.add(exchange, streamed=plan.stream)
         try:
             await (self._stream() if plan.stream else self._whole())
         except TranslationError as failure:
@@ -86,15 +83,13 @@ class Attempt:
             raise
         finally:
             self._mark.seen = exchange.status != 0 and self._has_output
-            edge.streams.remove(exchange)
+            streams.remove(exchange)
             for call in self._calls:
                 await call.close()
 
     def _call(self, choice: int, pieces: Sequence[bytes | memoryview], renderer: Renderer | None) -> ModelCall:
         number = self._number + choice
-        return ModelCall(
-            self._edge, self._exchange, self._caller, self._upstream, self._converted, number, pieces, renderer
-        )
+        return ModelCall(self._served, self._upstream, self._converted, number, pieces, renderer)
 
     def _renderers(self) -> Sequence[Renderer | None]:
         plan = self._plan
@@ -108,7 +103,7 @@ class Attempt:
     # -- failures -----------------------------------------------------------------------------------
 
     def _disclosed(self, error: TranslationError) -> TranslationError:
-        return self._edge.upstreams.disclosed(self._upstream, error)
+        return self._served.edge.upstreams.disclosed(self._upstream, error)
 
     def _stale(self, error: TranslationError) -> Stale | None:
         return find_stale(self._converted, self._exchange, error, has_output=self._has_output)

@@ -19,9 +19,7 @@ from libs.translate.errors import TranslationError
 from services.edge import state
 from services.edge.answering.deletion import delete_upstream
 from services.edge.answering.marks import Mark
-from services.edge.edge import Edge, travels
-from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 log = Log("parley.edge")
 
@@ -31,10 +29,8 @@ _KEPT: tuple[Outcome, ...] = ("ok", "incomplete")
 class Keeper:
     """Keeps the answers of one request."""
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, plan: StreamPlan, mark: Mark) -> None:
-        self._edge = edge
-        self._exchange = exchange
-        self._caller = caller
+    def __init__(self, served: ServedRequest, plan: StreamPlan, mark: Mark) -> None:
+        self._served = served
         self._plan = plan
         self._mark = mark
         self._commits: list[asyncio.Task[None]] = []
@@ -48,7 +44,7 @@ class Keeper:
         if request is not None:
             self._mark.committed = True
             request = msgspec.structs.replace(request, mark=self._mark.id, number=self._mark.number)
-            self._commits.append(self._edge.spawn(self._commit(request)))
+            self._commits.append(self._served.edge.spawn(self._commit(request)))
 
     async def kept(self) -> None:
         """Wait until all is kept, or after `commit_timeout_seconds` on disk on its way there."""
@@ -56,18 +52,18 @@ class Keeper:
             await asyncio.wait(self._commits)
 
     async def _commit(self, request: CommitRequest) -> None:
-        result = await state.commit(self._edge, request, travels(self._exchange, self._caller))
+        result = await state.commit(self._served.edge, request, self._served.bus_call())
         turn = request.turn
         if result == "failed":
             self._mark.lost()
         elif result == "deleted" and turn.stored:  # the deletion could not know of it
             stored = StoredResponse(upstream=turn.upstream, response_id=turn.response_id)
-            self._edge.spawn(delete_upstream(self._edge, self._exchange, self._caller, [stored]))
+            self._served.edge.spawn(delete_upstream(self._served, [stored]))
 
     def _request(
         self, response: Response, output: Sequence[Raw], outcome: Outcome, said: AssistantMessage | None
     ) -> CommitRequest | None:
-        retention = self._edge.config.retention
+        retention = self._served.edge.config.retention
         try:
             return to_commit(
                 self._plan,
@@ -81,7 +77,7 @@ class Keeper:
                 store=response.store,
             )
         except TranslationError as error:  # an answer in the upstream's own form may hold what no chat answer can
-            log.warning("not_kept", request_id=self._exchange.request_id, code=error.error.code)
+            log.warning("not_kept", request_id=self._served.request_id, code=error.error.code)
             return None
 
     def _drop(self, ids: Collection[str]) -> None:
@@ -89,5 +85,5 @@ class Keeper:
         entries = [turn.entry for turn in self._plan.replayed if not set(ids).isdisjoint(turn.ids)]
         if entries:
             metrics.FALLBACKS.labels("withheld").inc()
-            log.info("withheld", request_id=self._exchange.request_id, items=len(ids), entries=len(entries))
-            state.delete_entries(self._edge, self._exchange, self._caller, entries)
+            log.info("withheld", request_id=self._served.request_id, items=len(ids), entries=len(entries))
+            state.delete_entries(self._served, entries)

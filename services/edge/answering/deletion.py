@@ -5,10 +5,8 @@ import asyncio
 from libs.runtime.logs import Log
 from libs.schemas.bus.state import StoredResponse
 from libs.translate.errors import TranslationError
-from services.edge.edge import Edge
 from services.edge.http import paths
-from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 _DELETIONS = 8  # at once, of one conversation
 _DELETION_SECONDS = 10.0
@@ -17,27 +15,28 @@ _GONE = (200, 202, 204, 404)
 log = Log("parley.edge")
 
 
-async def delete_upstream(edge: Edge, exchange: Exchange, caller: Caller, stored: list[StoredResponse]) -> int:
+async def delete_upstream(served: ServedRequest, stored: list[StoredResponse]) -> int:
     """Delete responses where they are stored; return how many could not be, which is logged."""
     room = asyncio.Semaphore(_DELETIONS)
 
     async def deleted(response: StoredResponse) -> bool:
         async with room:
-            return await _deleted(edge, caller, response)
+            return await _deleted(served, response)
 
     done = await asyncio.gather(*map(deleted, stored))
     failures = done.count(False)
     if failures:
-        log.warning("responses_not_deleted", request_id=exchange.request_id, failures=failures, responses=len(done))
+        log.warning("responses_not_deleted", request_id=served.request_id, failures=failures, responses=len(done))
     return failures
 
 
-async def _deleted(edge: Edge, caller: Caller, response: StoredResponse) -> bool:
+async def _deleted(served: ServedRequest, response: StoredResponse) -> bool:
+    edge = served.edge
     upstream = next((one for one in edge.config.upstream if one.name == response.upstream), None)
     segment = paths.to_segment(response.response_id, slashes=True)
     if upstream is None or segment is None:
         return False
-    headers = edge.upstreams.auth_headers(upstream, caller)
+    headers = served.auth_headers(upstream)
     path = f"/responses/{segment}"
     try:
         async with (

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Literal
 
 from libs.runtime import metrics
-from libs.runtime.call import Call
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus.state import MarkRequest
@@ -18,10 +17,8 @@ from libs.schemas.plan import MarkPlan, StreamPlan
 from libs.schemas.subjects import MARK, MARK_SECONDS
 from libs.translate.request.options import CONTINUITY_HEADER
 from services.edge import state
-from services.edge.edge import Edge, travels
 from services.edge.errors import StateUnavailable
-from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 MARKED_SECONDS = 0.25  # a call waits no longer for its mark, counted from its start: few answers begin sooner
 RENEW_SECONDS = MARK_SECONDS / 2
@@ -37,16 +34,14 @@ class Mark:
     way, which takes the mark off; `seen` that the client may have got some of the answer.
     """
 
-    def __init__(
-        self, edge: Edge, exchange: Exchange, caller: Caller, plan: MarkPlan | None, *, delta: bool = False
-    ) -> None:
-        self.id = "" if plan is None else exchange.request_id
+    def __init__(self, served: ServedRequest, plan: MarkPlan | None, *, delta: bool = False) -> None:
+        self.id = "" if plan is None else served.request_id
         self.number = 0
         self.committed = False
         self.seen = False
-        self._edge = edge
-        self._exchange = exchange
-        self._call = Call() if plan is None else travels(exchange, caller)
+        self._served = served
+        self._edge = served.edge
+        self._exchange = served.exchange
         self._plan = plan
         self._delta = delta
         self._stands = plan is not None  # as far as is known here
@@ -54,7 +49,7 @@ class Mark:
         self._opening: asyncio.Task[None] | None = None
         if plan is not None:
             self._begun = time.monotonic()
-            self._opening = edge.spawn(self._open(plan))
+            self._opening = self._edge.spawn(self._open(plan))
             self._later(RENEW_SECONDS, self._renew)
             if delta:
                 self._later(MARKED_SECONDS, self._give_up)
@@ -101,7 +96,7 @@ class Mark:
             known=plan.known,
         )
         try:
-            self.number = (await self._edge.bus.call(MARK, request, self._call)).number
+            self.number = (await self._edge.bus.call(MARK, request, self._served.bus_call())).number
         except BusError as error:
             log.warning("mark_failed", request_id=self.id, error=type(error).__name__)
         else:
@@ -120,11 +115,12 @@ class Mark:
         request = MarkRequest(scope=plan.scope, conversation=plan.conversation, id=self.id, change=change)
         try:
             if change == "renew":
-                await self._edge.bus.call(MARK, request, self._call)
+                await self._edge.bus.call(MARK, request, self._served.bus_call())
             else:
                 expires = int(time.time()) + MARK_SECONDS
                 conversation = plan.conversation
-                await state.deliver(self._edge, MARK, request, self._call, conversation=conversation, expires=expires)
+                call = self._served.bus_call()
+                await state.deliver(self._edge, MARK, request, call, conversation=conversation, expires=expires)
         except BusError as error:
             log.warning("mark_failed", request_id=self.id, change=change, error=type(error).__name__)
 
@@ -149,6 +145,6 @@ class Mark:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
 
 
-def begin(edge: Edge, exchange: Exchange, caller: Caller, plan: StreamPlan) -> Mark:
+def begin(served: ServedRequest, plan: StreamPlan) -> Mark:
     """Begin to mark a call as open, where its plan wants that."""
-    return Mark(edge, exchange, caller, plan.mark, delta=plan.delta)
+    return Mark(served, plan.mark, delta=plan.delta)

@@ -19,11 +19,9 @@ from libs.translate.errors import TranslationError
 from libs.translate.lift import total_bytes
 from services.edge.answering.polling import settled
 from services.edge.answering.rendering import Renderer
-from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamRefused
-from services.edge.http.exchange import Exchange
 from services.edge.records import calls
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 from services.edge.upstreams.client import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
 
 
@@ -32,9 +30,7 @@ class ModelCall:
 
     def __init__(
         self,
-        edge: Edge,
-        exchange: Exchange,
-        caller: Caller,
+        served: ServedRequest,
         upstream: Upstream,
         converted: Converted,
         number: int,
@@ -48,18 +44,15 @@ class ModelCall:
         self.losses: Sequence[str] = ()
         self.is_named = False
         self.was_stopped = False
-        self._edge = edge
-        self._exchange = exchange
-        self._caller = caller
+        self._served = served
+        self._exchange = served.exchange
         self._pieces = pieces
         self._length = total_bytes(pieces)
         self._plan = converted.plan
         self._renderer = renderer
         self._request: AbstractAsyncContextManager[aiohttp.ClientResponse] | None = None
         self.record = calls.begin(
-            edge.sink,
-            exchange,
-            caller,
+            served,
             surface="chat",
             attempt=number,
             model_requested=converted.model_requested or converted.model,
@@ -84,9 +77,10 @@ class ModelCall:
             "accept": "text/event-stream" if self._plan.stream else "application/json",
             "user-agent": "parley",
             "traceparent": self._exchange.traceparent,
-            **self._edge.upstreams.auth_headers(self.upstream, self._caller),
+            **self._served.auth_headers(self.upstream),
         }
-        request = self._edge.upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
+        upstreams = self._served.edge.upstreams
+        request = upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
         self.answer = await request.__aenter__()
         self._request = request  # to be left by `close`
         self._exchange.last_read = time.monotonic()
@@ -108,12 +102,12 @@ class ModelCall:
         self.response = decode_response(self.body)
         if is_unfinished(self.response.status):
             self.record.identify(self.response)
-            self.body = await settled(self._edge, self._exchange, self.upstream, self._caller, self.response.id)
+            self.body = await settled(self._served, self.upstream, self.response.id)
             self.response = decode_response(self.body)
 
     def disclosed(self, error: TranslationError) -> TranslationError:
         """Return what the client may hear of a failure: nothing that is about Parley's own key."""
-        return self._edge.upstreams.disclosed(self.upstream, error)
+        return self._served.edge.upstreams.disclosed(self.upstream, error)
 
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
         """Note what the answer's headers tell. Raises UpstreamRefused for an error status."""

@@ -17,13 +17,12 @@ from libs.schemas.wire.errors import ErrorBody
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.errors import TranslationError
 from services.edge.answering import outcomes
-from services.edge.edge import Edge
 from services.edge.errors import UpstreamTruncated
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange, chat_error_frame
 from services.edge.ownership.claiming import Made
 from services.edge.records.calls import Call
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 from services.edge.upstreams.client import HOP_BY_HOP, read_beginning, relayed_headers
 from services.edge.upstreams.own_key import INSPECTED_BYTES, OwnKey, StreamGuard
 from services.edge.upstreams.push import Pushed
@@ -50,16 +49,16 @@ class Tap(Protocol):
 MakeTap = Callable[[bool], Tap]
 
 
-def forwarded_headers(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream) -> dict[str, str]:
+def forwarded_headers(served: ServedRequest, upstream: Upstream) -> dict[str, str]:
     """Return the headers of the request upstream: the client's own, with the credentials for there."""
     kept = {
         key: value
-        for key, value in exchange.headers.items()
+        for key, value in served.exchange.headers.items()
         if key not in _NOT_FORWARDED and not key.startswith(_NOT_FORWARDED_PREFIXES)
     }
     if upstream.auth == "key":
         kept["accept-encoding"] = "identity"  # what is said of the key must be read before it passes
-    return {**kept, "traceparent": exchange.traceparent, **edge.upstreams.auth_headers(upstream, caller)}
+    return {**kept, "traceparent": served.exchange.traceparent, **served.auth_headers(upstream)}
 
 
 class _Guarded:
@@ -99,8 +98,7 @@ def _event_frame(error: ErrorBody, number: int) -> bytes:
 
 
 async def pass_through(
-    edge: Edge,
-    exchange: Exchange,
+    served: ServedRequest,
     upstream: Upstream,
     *,
     path: str,
@@ -118,6 +116,7 @@ async def pass_through(
 
     Raises TranslationError when the upstream cannot be reached, or breaks off before its answer began.
     """
+    edge, exchange = served.edge, served.exchange
     edge.streams.add(exchange, streamed=False)  # no keep-alive of ours goes among bytes that are not ours
     try:
         method: str = exchange.scope["method"]

@@ -10,11 +10,9 @@ from libs.schemas.config import Upstream
 from libs.schemas.wire.surrogates import read
 from libs.translate.answer.finish import is_unfinished
 from libs.translate.errors import TranslationError
-from services.edge.edge import Edge
 from services.edge.errors import UpstreamMalformed, UpstreamUnreachable
 from services.edge.http import paths
-from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 from services.edge.upstreams.client import MAX_RESPONSE_BYTES, read_limited
 
 FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.5, 4.0
@@ -31,13 +29,13 @@ class _Status(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Status)
 
 
-async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Caller, response_id: str) -> bytes:
+async def settled(served: ServedRequest, upstream: Upstream, response_id: str) -> bytes:
     """Return the body of the response once it is neither queued nor in progress.
 
     The watch over live answers ends the wait when it takes too long. Raises UpstreamMalformed when the
     response cannot be read, and what a request raises.
     """
-    headers = edge.upstreams.auth_headers(upstream, caller)
+    headers = served.auth_headers(upstream)
     segment = paths.to_segment(response_id, slashes=True)
     if segment is None:
         raise UpstreamMalformed
@@ -45,14 +43,14 @@ async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Ca
     while True:
         await asyncio.sleep(backoff.next())
         try:
-            async with edge.upstreams.request(upstream, "GET", path, headers=headers) as answer:
+            async with served.edge.upstreams.request(upstream, "GET", path, headers=headers) as answer:
                 transient = answer.status in _TRANSIENT
                 body = b"" if transient else await read_limited(answer, MAX_RESPONSE_BYTES)
         except (UpstreamUnreachable, UpstreamMalformed) as error:
-            failures = _failed_again(exchange, failures, error)
+            failures = _failed_again(served, failures, error)
             continue
         if transient:
-            failures = _failed_again(exchange, failures, UpstreamUnreachable())
+            failures = _failed_again(served, failures, UpstreamUnreachable())
             continue
         failures = 0
         told = read(_DECODER, body)
@@ -62,9 +60,9 @@ async def settled(edge: Edge, exchange: Exchange, upstream: Upstream, caller: Ca
             return body
 
 
-def _failed_again(exchange: Exchange, before: int, error: TranslationError) -> int:
+def _failed_again(served: ServedRequest, before: int, error: TranslationError) -> int:
     """Return how many polls failed in a row. Raises `error` where they are too many."""
-    log.warning("poll_failed", request_id=exchange.request_id, failures=before + 1, code=error.error.code)
+    log.warning("poll_failed", request_id=served.request_id, failures=before + 1, code=error.error.code)
     if before + 1 >= MAX_FAILURES:
         raise error
     return before + 1

@@ -19,11 +19,9 @@ from libs.schemas.subjects import CLAIM, RELEASE, Subject
 from libs.schemas.wire.output import Response
 from libs.schemas.wire.surrogates import read
 from services.edge import state
-from services.edge.edge import Edge, travels
-from services.edge.http.exchange import Exchange
 from services.edge.ownership import owners
 from services.edge.ownership.id_kinds import ROUTED, Kind
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 MAX_CLAIMED = 256  # ids in one claim
 MAX_OF_ANSWER = 1024
@@ -45,12 +43,8 @@ class Made:
     `fresh` says that what is about to go out must wait: an id that was just claimed, or the end.
     """
 
-    def __init__(
-        self, edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream | None, given: Collection[str] = ()
-    ) -> None:
-        self._edge = edge
-        self._exchange = exchange
-        self._caller = caller
+    def __init__(self, served: ServedRequest, upstream: Upstream | None, given: Collection[str] = ()) -> None:
+        self._served = served
         self._upstream = upstream
         self._claimed = {owners.name("item", id_) for id_ in given}
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,14 +68,14 @@ class Made:
             return
         new = [name for name in dict.fromkeys(_names(upstream, ids)) if name not in self._claimed]
         if len(new) > MAX_OF_ANSWER:
-            log.warning("not_all_claimed", request_id=self._exchange.request_id, ids=len(new), limit=MAX_OF_ANSWER)
+            log.warning("not_all_claimed", request_id=self._served.request_id, ids=len(new), limit=MAX_OF_ANSWER)
             new = [new[0], *new[1 - MAX_OF_ANSWER :]]  # the answer itself, and the newest in it
         for start in range(0, len(new), MAX_CLAIMED):
             names = new[start : start + MAX_CLAIMED]
             self._claimed.update(names)
             self.fresh = True
-            self._edge.claims.note(self._caller.tenant, names, upstream.name)
-            self._tasks.append(self._edge.spawn(_claim(self._edge, self._exchange, self._caller, names, upstream)))
+            self._served.edge.claims.note(self._served.tenant, names, upstream.name)
+            self._tasks.append(self._served.edge.spawn(_claim(self._served, names, upstream)))
 
     def ended(self) -> None:
         """The answer is about to end."""
@@ -103,13 +97,11 @@ class Made:
         self.fresh = False
         waiting = [task for task in self._tasks if not task.done()]
         if waiting:
-            await asyncio.wait(waiting, timeout=self._edge.config.edge.commit_timeout_seconds)
+            await asyncio.wait(waiting, timeout=self._served.edge.config.edge.commit_timeout_seconds)
 
 
 def made(
-    edge: Edge,
-    exchange: Exchange,
-    caller: Caller,
+    served: ServedRequest,
     upstream: Upstream,
     *,
     stored: bool = True,
@@ -119,8 +111,8 @@ def made(
 
     `given` are ids that the request gave to items of its own: an answer that echoes them has not made them.
     """
-    needed = stored and (owners.guarded(upstream) or upstream.name != edge.config.upstream[0].name)
-    return Made(edge, exchange, caller, upstream if needed else None, given)
+    needed = stored and (owners.guarded(upstream) or upstream.name != served.edge.config.upstream[0].name)
+    return Made(served, upstream if needed else None, given)
 
 
 def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
@@ -133,11 +125,11 @@ def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
     return found
 
 
-def release(edge: Edge, exchange: Exchange, caller: Caller, kind: Kind, id_: str) -> None:
+def release(served: ServedRequest, kind: Kind, id_: str) -> None:
     """Have a claim forgotten: what it was about is deleted. Not waited for."""
     name = owners.name(kind, id_)
-    edge.claims.forget(caller.tenant, [name])
-    edge.spawn(_deliver(edge, exchange, caller, RELEASE, ReleaseRequest(upstream_id=name)))
+    served.edge.claims.forget(served.tenant, [name])
+    served.edge.spawn(_deliver(served, RELEASE, ReleaseRequest(upstream_id=name)))
 
 
 def _names(upstream: Upstream, ids: Iterable[tuple[Kind, Any]]) -> list[str]:
@@ -151,15 +143,16 @@ def _names(upstream: Upstream, ids: Iterable[tuple[Kind, Any]]) -> list[str]:
     ]
 
 
-async def _claim(edge: Edge, exchange: Exchange, caller: Caller, names: list[str], upstream: Upstream) -> None:
+async def _claim(served: ServedRequest, names: list[str], upstream: Upstream) -> None:
     request = ClaimRequest(upstream_id=names[0], upstream=upstream.name, more=names[1:])
-    if await _deliver(edge, exchange, caller, CLAIM, request):
-        edge.claims.forget(caller.tenant, names)
+    if await _deliver(served, CLAIM, request):
+        served.edge.claims.forget(served.tenant, names)
 
 
-async def _deliver(edge: Edge, exchange: Exchange, caller: Caller, subject: Subject[Any, Any], request: Any) -> bool:
+async def _deliver(served: ServedRequest, subject: Subject[Any, Any], request: Any) -> bool:
     """Send what must not be lost; return whether it is in."""
-    call, expires = travels(exchange, caller), int(time.time()) + edge.config.retention.link_ttl_seconds
+    edge, call = served.edge, served.bus_call()
+    expires = int(time.time()) + edge.config.retention.link_ttl_seconds
     try:
         return await state.deliver(edge, subject, request, call, conversation=None, expires=expires) is not None
     except BusError:  # which is logged

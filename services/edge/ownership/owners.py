@@ -20,14 +20,13 @@ from libs.schemas.config import Config, Upstream
 from libs.schemas.subjects import MAX_MESSAGE_BYTES, READ
 from libs.translate.errors import InvalidRequest
 from services.edge import state
-from services.edge.edge import Edge, travels
+from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
-from services.edge.http.exchange import Exchange
 from services.edge.http.media import text_too_large
 from services.edge.ownership import named_ids
 from services.edge.ownership.id_kinds import SHAREABLE, Kind
 from services.edge.ownership.named_ids import PARENT, Named, Names
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 INLINE_BYTES = 32 * 1024  # a larger body is read in a thread: the worst of them take 10 ms
 SHARED_BYTES = 1024 * 1024  # a larger one in a thread of its kind
@@ -103,18 +102,19 @@ def as_read(headers: dict[str, str]) -> dict[str, str]:
 # -- what a request names ---------------------------------------------------------------------------
 
 
-async def find(edge: Edge, exchange: Exchange, caller: Caller, names: Iterable[str]) -> dict[str, Upstream]:
+async def find(served: ServedRequest, names: Iterable[str]) -> dict[str, Upstream]:
     """Return the upstreams of those names that were claimed for the caller. Raises StateUnavailable."""
+    edge = served.edge
     wanted = list(dict.fromkeys(names))
     if not wanted:
         return {}
     try:
-        told = await _ask(edge, wanted, travels(exchange, caller, seconds=state.OWNER_SECONDS))
+        told = await _ask(edge, wanted, served.bus_call(seconds=state.OWNER_SECONDS))
     except BusError as error:
-        log.warning("owner_unknown", request_id=exchange.request_id, error=type(error).__name__)
+        log.warning("owner_unknown", request_id=served.request_id, error=type(error).__name__)
         raise StateUnavailable from None
     upstreams = {upstream.name: upstream for upstream in edge.config.upstream}
-    owners = {one: owner for one in wanted if (owner := edge.claims.get(caller.tenant, one)) is not None}
+    owners = {one: owner for one in wanted if (owner := edge.claims.get(served.tenant, one)) is not None}
     owners |= told
     return {one: upstreams[owner] for one, owner in owners.items() if owner in upstreams}
 
@@ -127,7 +127,7 @@ async def _ask(edge: Edge, names: list[str], call: Call) -> dict[str, str]:
     return {name: reply.upstream for name, reply in one_by_one.items() if reply.upstream is not None}
 
 
-async def check(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream, named: Collection[Named]) -> None:
+async def check(served: ServedRequest, upstream: Upstream, named: Collection[Named]) -> None:
     """See that all that is named was made for the caller, at `upstream`, or is shared there.
 
     Raises InvalidRequest for what was not, StateUnavailable where that cannot be known.
@@ -136,7 +136,7 @@ async def check(edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstre
     for one in own:
         if not possible(one.id):
             raise refusal(one)
-    found = await find(edge, exchange, caller, (name(one.kind, one.id) for one in own))
+    found = await find(served, (name(one.kind, one.id) for one in own))
     for one in own:
         owner = found.get(name(one.kind, one.id))
         if owner is None or not _same_account(owner, upstream):
@@ -160,9 +160,9 @@ def _named_in(body: bytes, *, shareable: bool) -> Names:
     return named_ids.of_body(body, shareable=shareable)
 
 
-async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, converted: Converted) -> None:
+async def check_converted(served: ServedRequest, converted: Converted) -> None:
     """See that what a chat request goes on from upstream is the caller's. Raises as `check` does."""
-    upstream = edge.upstream(converted.upstream)
+    upstream = served.edge.upstream(converted.upstream)
     if not guarded(upstream):
         return
     chained = converted.continuity.mode == "chain"  # Parley itself found the parent, which is the caller's
@@ -173,7 +173,7 @@ async def check_converted(edge: Edge, exchange: Exchange, caller: Caller, conver
     named = (await named_in(converted.body, upstream)).named
     # Items go up only as they were kept for the caller.
     own = [one for one in named if one.kind != "item" and not (chained and one.param == PARENT)]
-    await check(edge, exchange, caller, upstream, own)
+    await check(served, upstream, own)
 
 
 def refusal(named: Named) -> InvalidRequest:

@@ -6,30 +6,20 @@ anything, and nothing here can fail a request.
 
 import time
 from hashlib import blake2b
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from libs.runtime import metrics, tracing
 from libs.runtime.logs import Log
-from libs.schemas.records import CallRecord, Outcome, Record, Surface, cut
+from libs.schemas.records import CallRecord, Outcome, Surface, cut
 from libs.schemas.wire.output import Response, ResponseUsage
 from libs.translate.answer.finish import Ended
+from services.edge.edge import RecordSink
 from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
 
 log = Log("parley.edge")
-
-
-class RecordSink(Protocol):
-    """Takes records; never raises, never blocks."""
-
-    def open(self, record: CallRecord) -> None:
-        """Keep what is to be reported should this process die during the call."""
-
-    def close(self, record: Record) -> None:
-        """Keep the record, opened before or not, and see that it is published."""
 
 
 class Call:
@@ -115,9 +105,7 @@ def event_id(*parts: str) -> str:
 
 
 def begin(
-    sink: RecordSink,
-    exchange: Exchange,
-    caller: Caller,
+    served: ServedRequest,
     *,
     surface: Surface,
     attempt: int,
@@ -129,10 +117,11 @@ def begin(
     conversation: str | None = None,
 ) -> Call:
     """Open the record of a call that is about to go upstream; `attempt` counts from 1 within a request."""
+    exchange = served.exchange
     record = CallRecord(
         event_id=event_id(exchange.request_id, str(attempt)),
         ts=time.time_ns() // 1_000_000,
-        tenant=caller.tenant,
+        tenant=served.tenant,
         surface=surface,
         model_requested=cut(model_requested),
         upstream=upstream,
@@ -144,7 +133,7 @@ def begin(
         conversation=cut(conversation or ""),
         request_bytes=request_bytes,
     )
-    return Call(sink, exchange, record)
+    return Call(served.edge.sink, exchange, record)
 
 
 def _count(record: CallRecord) -> None:

@@ -8,14 +8,11 @@ import time
 from libs.runtime import tracing
 from libs.schemas.bus.convert import Converted, Refused
 from libs.schemas.records import HandoffRecord, cut
-from services.edge.http.exchange import Exchange
-from services.edge.records.calls import RecordSink, event_id
-from services.edge.tenants import Caller
+from services.edge.records.calls import event_id
+from services.edge.served import ServedRequest
 
 
-def tell(
-    sink: RecordSink, exchange: Exchange, caller: Caller, converted: Converted | Refused, *, attempt: int, session: str
-) -> None:
+def tell(served: ServedRequest, converted: Converted | Refused, *, attempt: int, session: str) -> None:
     """Record how a request continues, or why it cannot; a refusal that is about another thing is no decision.
 
     `attempt` counts from 1 within a request, `session` is the client's hint.
@@ -24,11 +21,11 @@ def tell(
     if continuity is None:
         return
     record = HandoffRecord(
-        event_id=event_id(exchange.request_id, str(attempt), "handoff"),
+        event_id=event_id(served.request_id, str(attempt), "handoff"),
         ts=time.time_ns() // 1_000_000,
-        tenant=caller.tenant,
-        request_id=exchange.request_id,
-        trace_id=tracing.trace_id(exchange.traceparent),
+        tenant=served.tenant,
+        request_id=served.request_id,
+        trace_id=tracing.trace_id(served.exchange.traceparent),
         upstream=converted.upstream,
         model=cut(converted.model),
         mode=continuity.mode,
@@ -38,4 +35,4 @@ def tell(
         conversation=cut(converted.conversation),
         session=cut(session),
     )
-    sink.close(record)
+    served.edge.sink.close(record)

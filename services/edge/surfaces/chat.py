@@ -1,6 +1,6 @@
 """POST /v1/chat/completions: where a call begins.
 
-The body is read, its media taken out; the converter says what it becomes; `chat_call.py` carries it
+The body is read, its media taken out; the converter says what it becomes; `answering/attempt.py` carries it
 upstream and its answer back. A request that continues what the upstream forgot is converted once more,
 whole.
 """
@@ -28,6 +28,7 @@ from services.edge import state
 from services.edge.answering.attempt import Attempt
 from services.edge.answering.marks import Mark, begin
 from services.edge.answering.stale_turns import Stale, missing_parent, stale_entries
+from services.edge.converter import convert
 from services.edge.edge import Edge
 from services.edge.errors import ConversionRefused
 from services.edge.failures import CONVERSATION_BUSY
@@ -36,8 +37,8 @@ from services.edge.http.media import hidden, skeleton
 from services.edge.http.options import Asked, to_header
 from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
+from services.edge.served import ServedRequest, serve
 from services.edge.surfaces.responses import relay_call
-from services.edge.tenants import Caller
 
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all
 
@@ -50,8 +51,7 @@ log = Log("parley.edge")
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """All that a second try needs of the first: `bones` is the body without what may not cross the bus."""
 
-    exchange: Exchange
-    caller: Caller
+    served: ServedRequest
     asked: Asked
     bones: Skeleton
     mark: Mark
@@ -67,28 +67,28 @@ class ChatEndpoint:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
         settings = edge.config.edge
-        caller = edge.tenants.identify(exchange.headers)
+        served = serve(edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await skeleton(body)
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones.body)
         way = bypassed(edge.config.upstream, envelope.model)
         exchange.watch()
-        asked = edge.options(exchange, caller)
+        asked = served.options()
         said = asked.said
         if way is not None:
-            plan = self._bypass_mark(caller, said, way, envelope)
-            await self._relay(exchange, caller, way.upstream, way.model, body, bones, envelope, plan)
+            plan = self._bypass_mark(served, said, way, envelope)
+            await self._relay(served, way.upstream, way.model, body, bones, envelope, plan)
             return
         bones = await hidden(bones)
-        converted = await self._convert(exchange, caller, bones, said)
+        converted = await self._convert(served, bones, said)
         if isinstance(converted, Native):
             exchange.response_headers["x-parley-native"] = converted.reason
             upstream = edge.upstream(converted.upstream)
-            await self._relay(exchange, caller, upstream, converted.model, body, bones, envelope, converted.mark)
+            await self._relay(served, upstream, converted.model, body, bones, envelope, converted.mark)
             return
-        await owners.check_converted(edge, exchange, caller, converted)
-        mark = begin(edge, exchange, caller, converted.plan)
-        request = _Request(exchange=exchange, caller=caller, asked=asked, bones=bones, mark=mark)
+        await owners.check_converted(served, converted)
+        mark = begin(served, converted.plan)
+        request = _Request(served=served, asked=asked, bones=bones, mark=mark)
         try:
             await self._call(request, converted, attempt=1)
         except Stale as stale:
@@ -98,8 +98,7 @@ class ChatEndpoint:
 
     async def _relay(
         self,
-        exchange: Exchange,
-        caller: Caller,
+        served: ServedRequest,
         upstream: Upstream,
         model: str,
         body: bytes,
@@ -108,12 +107,10 @@ class ChatEndpoint:
         plan: MarkPlan | None,
     ) -> None:
         """Let the upstream's own chat endpoint answer: a turn of the conversation of which nothing is kept."""
-        mark = Mark(self._edge, exchange, caller, plan)
+        mark = Mark(served, plan)
         try:
             await relay_call(
-                self._edge,
-                exchange,
-                caller,
+                served,
                 upstream,
                 model,
                 body,
@@ -122,19 +119,19 @@ class ChatEndpoint:
                 bones=bones.body,
             )
         finally:
-            mark.seen = exchange.status == 200
+            mark.seen = served.exchange.status == 200
             mark.end()
 
-    def _bypass_mark(self, caller: Caller, said: Said, way: Route, envelope: ChatEnvelope) -> MarkPlan | None:
+    def _bypass_mark(self, served: ServedRequest, said: Said, way: Route, envelope: ChatEnvelope) -> MarkPlan | None:
         """Return where a call is marked that never meets the converter. Raises TranslationError as `to_mark` does."""
         said = merged(said, _options(envelope))
-        account = self._edge.tenants.accounts(caller)[way.upstream.name]
-        owner = scope(caller.tenant, account, _text(envelope.safety_identifier) or _text(envelope.user))
+        account = served.accounts()[way.upstream.name]
+        owner = scope(served.tenant, account, _text(envelope.safety_identifier) or _text(envelope.user))
         only_new = said.delta or said.previous_response_id is not None
         what = f"The model '{envelope.model[:MATCHED_CHARACTERS]}'"
         return to_mark(said.conversation, owner, only_new=only_new, what=what)
 
-    async def _convert(self, exchange: Exchange, caller: Caller, bones: Skeleton, said: Said) -> Converted | Native:
+    async def _convert(self, served: ServedRequest, bones: Skeleton, said: Said) -> Converted | Native:
         """Convert the request; what is new waits for the answer before it to be kept, where one is under way.
 
         It waits here, where it holds nothing but its own connection. Raises TranslationError.
@@ -142,26 +139,26 @@ class ChatEndpoint:
         waits = iter(BUSY_WAITS_SECONDS)
         while True:
             try:
-                return await self._edge.convert(exchange, caller, bones, said)
+                return await convert(served, bones, said)
             except ConversionRefused as error:
                 is_busy = error.error.code == CONVERSATION_BUSY
                 wait = next(waits, None) if is_busy else None
                 if wait is None:
                     if is_busy:
                         metrics.CONTINUITY.labels("none", BUSY).inc()
-                        log.info("handoff", request_id=exchange.request_id, mode="none", reason=BUSY)
-                    tell(self._edge.sink, exchange, caller, error.refused, attempt=1, session=said.hint)
+                        log.info("handoff", request_id=served.request_id, mode="none", reason=BUSY)
+                    tell(served, error.refused, attempt=1, session=said.hint)
                     raise
             await asyncio.sleep(wait)
 
     async def _call(self, request: _Request, converted: Converted, *, attempt: int) -> None:
         """Make one try. Raises TranslationError, Stale."""
-        edge, exchange, caller = self._edge, request.exchange, request.caller
+        served, exchange = request.served, request.served.exchange
         _tell(exchange, converted)
-        tell(edge.sink, exchange, caller, converted, attempt=attempt, session=request.asked.said.hint)
+        tell(served, converted, attempt=attempt, session=request.asked.said.hint)
         try:
             first = 1 + (attempt - 1) * converted.plan.choices
-            await Attempt(edge, exchange, caller, converted, first, request.mark).run(request.bones)
+            await Attempt(served, converted, first, request.mark).run(request.bones)
         except NotChained:
             self._note_unchained(request, converted, "withheld" if exchange.status == 0 else "cut")
             raise
@@ -169,22 +166,22 @@ class ChatEndpoint:
     def _note_unchained(self, request: _Request, converted: Converted, what: str) -> None:
         """The upstream did not go on from what it was to; `what` became of its answer."""
         metrics.UNCHAINED.labels(what).inc()
-        log.warning("not_chained", request_id=request.exchange.request_id, upstream=converted.upstream, what=what)
-        account = self._edge.tenants.accounts(request.caller)[converted.upstream]
+        log.warning("not_chained", request_id=request.served.request_id, upstream=converted.upstream, what=what)
+        account = request.served.accounts()[converted.upstream]
         self._edge.unchained.note((converted.upstream, account, converted.model))
 
     async def _plain(self, request: _Request, converted: Converted, stale: Stale) -> Converted:
         """Forget what the upstream forgot, and convert the request again, whole. Raises InvalidRequest."""
-        edge, exchange, caller, said = self._edge, request.exchange, request.caller, request.asked.said
+        served, said = request.served, request.asked.said
         if stale.unchained:
             self._note_unchained(request, converted, "sent_again" if converted.whole else "withheld")
         entries = stale_entries(converted, stale)
-        state.delete_entries(edge, exchange, caller, entries)
+        state.delete_entries(served, entries)
         if not converted.whole:
             raise missing_parent(converted, said, request.asked.name_param)
         metrics.FALLBACKS.labels(str(stale.told.code)).inc()
-        log.info("fallback", request_id=exchange.request_id, code=str(stale.told.code), entries=len(entries))
-        plain = await edge.convert(exchange, caller, request.bones, said, mode="plain", token=converted.conversation)
+        log.info("fallback", request_id=served.request_id, code=str(stale.told.code), entries=len(entries))
+        plain = await convert(served, request.bones, said, mode="plain", token=converted.conversation)
         assert isinstance(plain, Converted)  # what was converted once does not become native
         return plain
 

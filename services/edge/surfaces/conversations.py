@@ -16,7 +16,7 @@ from services.edge import state
 from services.edge.answering.deletion import delete_upstream
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest, serve
 
 PREFIX = "/v1/parley/conversations"
 MAX_PAGE = 100
@@ -36,22 +36,22 @@ class ConversationsEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
         method, path = exchange.scope["method"], exchange.scope["path"]
-        caller = self._edge.tenants.identify(exchange.headers)
+        served = serve(self._edge, exchange)
         token: str = path.removeprefix(PREFIX).removeprefix("/")
         check_name(token, "conversation")
         shows = _OF_ONE if token else _OF_ALL
         if method not in shows:
             exchange.response_headers["allow"] = ", ".join(shows)
             raise InvalidRequest(f"Not allowed to {method} on {path}", None, "method_not_allowed", status=405)
-        told = await shows[method](self._edge, exchange, caller, token)
+        told = await shows[method](served, token)
         await exchange.send(200, _ENCODER.encode(told))
 
 
-async def _list(edge: Edge, exchange: Exchange, caller: Caller, _: str) -> dict[str, Any]:
-    query = dict(parse_qsl(exchange.scope["query_string"].decode("latin-1")))
+async def _list(served: ServedRequest, _: str) -> dict[str, Any]:
+    query = dict(parse_qsl(served.exchange.scope["query_string"].decode("latin-1")))
     check_name(query.get("after", ""), "after")
     request = ListRequest(after=query.get("after"), limit=_limit(query.get("limit", "20")))
-    page = await state.ask(edge, exchange, caller, LIST, request)
+    page = await state.ask(served, LIST, request)
     data = [_shown(info) for info in page.conversations]
     return {
         "object": "list",
@@ -62,25 +62,25 @@ async def _list(edge: Edge, exchange: Exchange, caller: Caller, _: str) -> dict[
     }
 
 
-async def _read(edge: Edge, exchange: Exchange, caller: Caller, token: str) -> dict[str, Any]:
-    reply = await state.ask(edge, exchange, caller, READ, ReadRequest(conversation=token))
+async def _read(served: ServedRequest, token: str) -> dict[str, Any]:
+    reply = await state.ask(served, READ, ReadRequest(conversation=token))
     if reply.conversation is None:
         raise _not_found(token)
     return _shown(reply.conversation)
 
 
-async def _delete(edge: Edge, exchange: Exchange, caller: Caller, token: str) -> dict[str, Any]:
+async def _delete(served: ServedRequest, token: str) -> dict[str, Any]:
     """What was erased here is so, whatever becomes of what is upstream."""
-    reply = await state.ask(edge, exchange, caller, DELETE, DeleteRequest(conversation=token))
-    waiting = edge.outbox.forget(caller.tenant, token)
+    reply = await state.ask(served, DELETE, DeleteRequest(conversation=token))
+    waiting = served.edge.outbox.forget(served.tenant, token)
     if not reply.known and not waiting:
         raise _not_found(token)
-    failures = await delete_upstream(edge, exchange, caller, reply.responses)
+    failures = await delete_upstream(served, reply.responses)
     told = {"id": token, "object": "parley.conversation.deleted", "deleted": True}
     return {**told, "upstream_failures": failures} if failures else told
 
 
-_Show = Callable[[Edge, Exchange, Caller, str], Awaitable[dict[str, Any]]]
+_Show = Callable[[ServedRequest, str], Awaitable[dict[str, Any]]]
 _OF_ALL: dict[str, _Show] = {"GET": _list}
 _OF_ONE: dict[str, _Show] = {"GET": _read, "DELETE": _delete}
 

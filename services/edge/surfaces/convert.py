@@ -7,9 +7,11 @@ from msgspec import Raw
 
 from libs.schemas.bus.convert import Native
 from libs.translate.lift import splice
+from services.edge.converter import convert
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
+from services.edge.served import serve
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -22,11 +24,11 @@ class ConvertEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
-        edge, settings = self._edge, self._edge.config.edge
-        caller = edge.tenants.identify(exchange.headers)
+        settings = self._edge.config.edge
+        served = serve(self._edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await hidden(await skeleton(body))
-        converted = await edge.convert(exchange, caller, bones, edge.options(exchange, caller).said)
+        converted = await convert(served, bones, served.options().said)
         if isinstance(converted, Native):
             told = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
             await exchange.send(200, _ENCODER.encode(told))

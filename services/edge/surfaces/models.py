@@ -12,7 +12,7 @@ from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable
 from services.edge.http.exchange import Exchange
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest, serve
 from services.edge.upstreams.client import read_limited
 
 _LIMIT = 4 * 1024 * 1024
@@ -42,9 +42,9 @@ class ModelsEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
-        caller = self._edge.tenants.identify(exchange.headers)
+        served = serve(self._edge, exchange)
         exchange.watch()
-        lists = await asyncio.gather(*(self._list(upstream, caller) for upstream in self._edge.config.upstream))
+        lists = await asyncio.gather(*(self._list(served, upstream) for upstream in self._edge.config.upstream))
         if not any(isinstance(listed, list) for listed in lists):
             raise next((listed for listed in lists if isinstance(listed, UpstreamKeyRefused)), UpstreamUnreachable())
         models: dict[str, Model] = {}
@@ -55,9 +55,9 @@ class ModelsEndpoint:
                 models[alias] = Model(id=alias, created=0, owned_by=upstream.name)
         await exchange.send(200, _ENCODER.encode(ModelList(data=list(models.values()))))
 
-    async def _list(self, upstream: Upstream, caller: Caller) -> list[Model] | UpstreamKeyRefused | None:
+    async def _list(self, served: ServedRequest, upstream: Upstream) -> list[Model] | UpstreamKeyRefused | None:
         """Return the models of one upstream; where it does not tell, which is logged, None or why."""
-        headers = self._edge.upstreams.auth_headers(upstream, caller)
+        headers = served.auth_headers(upstream)
         try:
             async with self._edge.upstreams.request(upstream, "GET", "/models", headers=headers) as answer:
                 listed = read(_DECODER, await read_limited(answer, _LIMIT))

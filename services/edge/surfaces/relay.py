@@ -27,9 +27,9 @@ from services.edge.ownership import named_ids, owners
 from services.edge.ownership.claiming import Made, item_ids, made, release
 from services.edge.ownership.id_kinds import ROUTED, Kind
 from services.edge.ownership.named_ids import Named, Names
+from services.edge.served import ServedRequest, serve
 from services.edge.surfaces import openai_paths
 from services.edge.surfaces.openai_paths import Place, Row
-from services.edge.tenants import Caller
 
 _GOES_ON = (None, "queued", "in_progress")  # statuses of a response whose stream has not ended
 _ROUTED_PARTS: dict[str, Kind] = {"responses": "response", "conversations": "conversation"}
@@ -49,8 +49,7 @@ class NotRelayed(TranslationError):
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request: `path` as it goes up, `parts` of it decoded, `place` in the table where it has one."""
 
-    exchange: Exchange
-    caller: Caller
+    served: ServedRequest
     path: str
     parts: Sequence[str]
     place: Place | None
@@ -58,7 +57,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def query(self) -> bytes:
         """As the client wrote it."""
-        query: bytes = self.exchange.scope["query_string"]
+        query: bytes = self.served.exchange.scope["query_string"]
         return query
 
 
@@ -71,13 +70,13 @@ class RelayEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
-        caller = edge.tenants.identify(exchange.headers)
+        served = serve(edge, exchange)
         path = _path(exchange)
         parts = openai_paths.segments(path)
         place = openai_paths.find(exchange.scope["method"], parts)
-        request = _Request(exchange=exchange, caller=caller, path=path, parts=parts, place=place)
+        request = _Request(served=served, path=path, parts=parts, place=place)
         upstream = await self._upstream(request)
-        headers = forwarded_headers(edge, exchange, caller, upstream)
+        headers = forwarded_headers(served, upstream)
         body: AsyncIterator[bytes] | None = None
         if exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers:
             body = _body(exchange, edge.config.edge.body_idle_timeout_seconds)
@@ -91,7 +90,7 @@ class RelayEndpoint:
             whole, given = await self._checked(request, place, upstream, has_body=body is not None)
             if whole is not None:
                 sent, headers = [whole], {**owners.as_read(headers), "content-length": str(len(whole))}
-        await self._send(request, upstream, headers, sent, _makes(edge, request, upstream, given))
+        await self._send(request, upstream, headers, sent, _makes(request, upstream, given))
 
     async def _send(
         self,
@@ -102,12 +101,9 @@ class RelayEndpoint:
         makes: Made,
     ) -> None:
         def tap(is_stream: bool) -> _Tap:
-            return _Tap(self._edge, request, makes, is_stream=is_stream)
+            return _Tap(request, makes, is_stream=is_stream)
 
-        exchange = request.exchange
-        await pass_through(
-            self._edge, exchange, upstream, path=request.path, headers=headers, body=body, tap=tap, made=makes
-        )
+        await pass_through(request.served, upstream, path=request.path, headers=headers, body=body, tap=tap, made=makes)
 
     async def _upstream(self, request: _Request) -> Upstream:
         """Return where a request goes. Raises InvalidRequest for an id that is nobody's there, NotRelayed."""
@@ -120,7 +116,7 @@ class RelayEndpoint:
         if not owners.guarded(upstream or first):
             return upstream or first
         if request.place is None:
-            raise NotRelayed(request.exchange, openai_paths.why_refused(request.parts))
+            raise NotRelayed(request.served.exchange, openai_paths.why_refused(request.parts))
         if upstream is None:
             assert routed is not None  # else it were the first
             raise owners.missing(*routed)
@@ -130,7 +126,7 @@ class RelayEndpoint:
         """Return the upstream that an id was made by. Raises StateUnavailable where that must be known."""
         name = owners.name(kind, id_)
         try:
-            found = await owners.find(self._edge, request.exchange, request.caller, [name])
+            found = await owners.find(request.served, [name])
         except StateUnavailable:
             if strict:
                 raise
@@ -152,7 +148,7 @@ class RelayEndpoint:
 
         Return its body where that had to be read, and the ids that it gives to items of its own.
         """
-        exchange, row = request.exchange, place.row
+        exchange, row = request.served.exchange, place.row
         settings = self._edge.config.edge
         whole, names = None, Names([])
         if has_body and (row.names or not (owners.shares_all(upstream) or (row.form and _is_form(exchange)))):
@@ -164,7 +160,7 @@ class RelayEndpoint:
         named = [*named_ids.of_query(request.query), *names.named]
         if row.kind is not None and row.kind not in ROUTED and place.id is not None:
             named.append(Named(row.kind, place.id, ""))
-        await owners.check(self._edge, exchange, request.caller, upstream, named)
+        await owners.check(request.served, upstream, named)
         return whole, names.given
 
 
@@ -193,8 +189,7 @@ _EVENT = msgspec.json.Decoder(_Event)
 class _Tap:
     """Reads what a relayed answer makes, and forgets what it deletes."""
 
-    def __init__(self, edge: Edge, request: _Request, makes: Made, *, is_stream: bool) -> None:
-        self._edge = edge
+    def __init__(self, request: _Request, makes: Made, *, is_stream: bool) -> None:
         self._request = request
         self._made = makes
         self._parser = FrameParser() if is_stream else None
@@ -228,14 +223,14 @@ class _Tap:
 
     def finish(self) -> None:
         """The answer is whole."""
-        exchange, place = self._request.exchange, self._request.place
+        exchange, place = self._request.served.exchange, self._request.place
         if self._chunks:
             told = read(_TOLD, b"".join(self._chunks))
             if told is not None:
                 self._made.claim(_ids(told, place, adds=exchange.scope["method"] == "POST"))
         if place is not None and _deletes(exchange, place) and exchange.status < 300:
             assert place.row.kind is not None and place.id is not None
-            release(self._edge, exchange, self._request.caller, place.row.kind, place.id)
+            release(self._request.served, place.row.kind, place.id)
 
 
 def _deletes(exchange: Exchange, place: Place) -> bool:
@@ -262,10 +257,10 @@ def _ids(told: _Told, place: Place | None, *, adds: bool = False) -> list[tuple[
     return found
 
 
-def _makes(edge: Edge, request: _Request, upstream: Upstream, given: frozenset[str]) -> Made:
+def _makes(request: _Request, upstream: Upstream, given: frozenset[str]) -> Made:
     row = None if request.place is None else request.place.row
     tells = row is not None and (_tells_ids(row) if owners.guarded(upstream) else row.makes in ROUTED)
-    return made(edge, request.exchange, request.caller, upstream, stored=tells, given=given)
+    return made(request.served, upstream, stored=tells, given=given)
 
 
 def _tells_ids(row: Row) -> bool:

@@ -21,7 +21,7 @@ from services.edge.ownership.claiming import Made, made
 from services.edge.ownership.named_ids import Names
 from services.edge.records import calls
 from services.edge.records.calls import Call
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest, serve
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
@@ -48,16 +48,14 @@ class ResponsesEndpoint:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
         settings = edge.config.edge
-        caller = edge.tenants.identify(exchange.headers)
+        served = serve(edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = (await skeleton(body)).body
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones)
         way = route(edge.config.upstream, envelope.model)
         exchange.watch()
         await relay_call(
-            edge,
-            exchange,
-            caller,
+            served,
             way.upstream,
             way.model,
             body,
@@ -79,9 +77,7 @@ def _is_stored(surface: Surface, envelope: ChatEnvelope) -> bool:
 
 
 async def relay_call(
-    edge: Edge,
-    exchange: Exchange,
-    caller: Caller,
+    served: ServedRequest,
     upstream: Upstream,
     model: str,
     body: bytes,
@@ -99,17 +95,15 @@ async def relay_call(
     names = Names([])
     if owners.guarded(upstream):
         names = await owners.named_in(bones, upstream)
-        asked = [*named_ids.of_query(exchange.scope["query_string"]), *names.named]
-        await owners.check(edge, exchange, caller, upstream, asked)
+        asked = [*named_ids.of_query(served.exchange.scope["query_string"]), *names.named]
+        await owners.check(served, upstream, asked)
     streamed = bool(envelope.stream)
     stored = _is_stored(surface, envelope)
-    makes = made(edge, exchange, caller, upstream, stored=stored, given=names.given)
+    makes = made(served, upstream, stored=stored, given=names.given)
     unchanged = model == envelope.model and not is_given(envelope.parley)
     sent = body if unchanged else _rewritten(body, model)
     record = calls.begin(
-        edge.sink,
-        exchange,
-        caller,
+        served,
         surface=surface,
         attempt=1,
         model_requested=envelope.model,
@@ -117,15 +111,14 @@ async def relay_call(
         streamed=streamed,
         request_bytes=len(sent),
     )
-    headers = forwarded_headers(edge, exchange, caller, upstream)
+    headers = forwarded_headers(served, upstream)
     # The tap must be able to read what passes.
     headers["accept-encoding"] = "identity"
     headers["content-length"] = str(len(sent))
     if owners.guarded(upstream):
         headers = owners.as_read(headers)
     await pass_through(
-        edge,
-        exchange,
+        served,
         upstream,
         path=_PATHS[surface],
         headers=headers,

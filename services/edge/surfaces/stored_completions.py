@@ -31,7 +31,7 @@ from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.ownership import owners
 from services.edge.ownership.claiming import release
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest, serve
 from services.edge.upstreams.client import MAX_RESPONSE_BYTES, read_limited, read_refusal
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class StoredEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
-        caller = self._edge.tenants.identify(exchange.headers)
+        served = serve(self._edge, exchange)
         rest: str = exchange.scope["path"].removeprefix(PATH)
         of_messages = rest.endswith(_MESSAGES)
         name = rest.removesuffix(_MESSAGES)
@@ -64,20 +64,20 @@ class StoredEndpoint:
         show = _SHOWS.get((method, of_messages))
         if segment is None:
             raise _not_found(paths.invalid_url(exchange.scope) if show is None else None, name)
-        native, owner = await self._owners(exchange, caller, name, upstream_id or "")
+        native, owner = await self._owners(served, name, upstream_id or "")
         if native is not None:
-            await self._relay(exchange, caller, native, name, of_messages=of_messages)
+            await self._relay(served, native, name, of_messages=of_messages)
             return
         if show is None:
             raise _not_found(paths.invalid_url(exchange.scope), name)
         exchange.watch()
         for upstream in self._upstreams(owner):
             try:
-                shown = await show(_Stored(self._edge, exchange, caller, upstream), name, segment)
+                shown = await show(_Stored(served, upstream), name, segment)
             except _Missing:
                 continue
             if method == "DELETE":
-                release(self._edge, exchange, caller, "response", upstream_id or "")
+                release(served, "response", upstream_id or "")
             await exchange.send(200, shown)
             return
         raise _not_found(None, name)
@@ -90,7 +90,7 @@ class StoredEndpoint:
         return sorted(having, key=lambda upstream: upstream is not owner)
 
     async def _owners(
-        self, exchange: Exchange, caller: Caller, name: str, upstream_id: str
+        self, served: ServedRequest, name: str, upstream_id: str
     ) -> tuple[Upstream | None, Upstream | None]:
         """Return who answered it at its own chat endpoint, and who has it as a response.
 
@@ -101,42 +101,39 @@ class StoredEndpoint:
             return None, None
         native = owners.name("completion", name)
         try:
-            found = await owners.find(self._edge, exchange, caller, [native, upstream_id])
+            found = await owners.find(served, [native, upstream_id])
         except StateUnavailable:
             if guards:
                 raise
             return None, None
         return found.get(native), found.get(upstream_id)
 
-    async def _relay(
-        self, exchange: Exchange, caller: Caller, upstream: Upstream, name: str, *, of_messages: bool
-    ) -> None:
+    async def _relay(self, served: ServedRequest, upstream: Upstream, name: str, *, of_messages: bool) -> None:
         """Ask the chat endpoint that made it."""
-        settings = self._edge.config.edge
-        headers = forwarded_headers(self._edge, exchange, caller, upstream)
+        exchange, settings = served.exchange, self._edge.config.edge
+        headers = forwarded_headers(served, upstream)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         exchange.watch()
         path = f"/chat/completions/{paths.to_segment(name)}{_MESSAGES if of_messages else ''}"
         query = exchange.scope["query_string"].decode("latin-1")
         await pass_through(
-            self._edge,
-            exchange,
+            served,
             upstream,
             path=f"{path}?{query}" if query else path,
             headers={**headers, "content-length": str(len(body))} if body else headers,
             body=[body] if body else None,
         )
         if exchange.scope["method"] == "DELETE" and exchange.status < 300:
-            release(self._edge, exchange, caller, "completion", name)
+            release(served, "completion", name)
 
 
 class _Stored:
     """What one upstream has under one id."""
 
-    def __init__(self, edge: Edge, exchange: Exchange, caller: Caller, upstream: Upstream) -> None:
-        self._edge = edge
-        self._exchange = exchange
-        self._headers = edge.upstreams.auth_headers(upstream, caller)
+    def __init__(self, served: ServedRequest, upstream: Upstream) -> None:
+        self._upstreams = served.edge.upstreams
+        self._exchange = served.exchange
+        self._headers = served.auth_headers(upstream)
         self._upstream = upstream
 
     async def completion(self, name: str, upstream_id: str) -> bytes:
@@ -144,7 +141,7 @@ class _Stored:
         try:
             return STORED_ENCODER.encode(to_stored_completion(response))
         except TranslationError as failure:
-            raise self._edge.upstreams.disclosed(self._upstream, failure) from None
+            raise self._upstreams.disclosed(self._upstream, failure) from None
 
     async def deleted(self, name: str, upstream_id: str) -> bytes:
         await self._call("DELETE", f"/responses/{upstream_id}")
@@ -162,7 +159,7 @@ class _Stored:
         return STORED_ENCODER.encode(told)
 
     async def _call(self, method: str, path: str) -> bytes:
-        async with self._edge.upstreams.request(self._upstream, method, path, headers=self._headers) as answer:
+        async with self._upstreams.request(self._upstream, method, path, headers=self._headers) as answer:
             refuses = answer.status >= 300
             body = await (read_refusal(answer) if refuses else read_limited(answer, MAX_RESPONSE_BYTES))
         if answer.status == 404:

@@ -16,6 +16,7 @@ from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.http.streams import Streams
+from services.edge.served import ServedRequest
 from services.edge.tenants import Caller, Tenants
 from services.edge.upstreams.client import Upstreams
 
@@ -132,10 +133,11 @@ class Sink:
     """Keeps records for a look."""
 
     def __init__(self) -> None:
-        self.closed: list[Record] = []
+        self.opened: list[CallRecord] = []
+        self.closed: list[Any] = []  # of both sorts
 
     def open(self, record: CallRecord) -> None:
-        """Nothing is lost here."""
+        self.opened.append(record)
 
     def close(self, record: Record) -> None:
         self.closed.append(record)
@@ -184,6 +186,10 @@ class Stage:
             outbox=cast(Any, self.outbox),
             streams=Streams(config.edge),
         )
+
+    def serve(self, exchange: Exchange | None = None) -> ServedRequest:
+        """Return a request of CALLER that this edge serves: over `exchange`, or one about which nothing is said."""
+        return ServedRequest(self.edge, exchange or Client("POST", "/").exchange(), CALLER)
 
 
 class Client:

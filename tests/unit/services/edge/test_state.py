@@ -11,15 +11,15 @@ from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS
 from services.edge import state
 from services.edge.surfaces.status import Status
 from tests.unit.services.edge.disk.test_outbox import commit
-from tests.unit.services.edge.fakes import CALLER, Client, Stage
+from tests.unit.services.edge.fakes import Stage
 
 COMMITTED = commit()
 
 
 async def test_entries_are_deleted_and_none_is_no_question() -> None:
-    stage, exchange = Stage({DELETE.name: DeleteReply()}), Client("POST", "/").exchange()
-    state.delete_entries(stage.edge, exchange, CALLER, [])
-    state.delete_entries(stage.edge, exchange, CALLER, ["e"])
+    stage = Stage({DELETE.name: DeleteReply()})
+    state.delete_entries(stage.serve(), [])
+    state.delete_entries(stage.serve(), ["e"])
     await asyncio.gather(*stage.edge.background)
     assert stage.bus.asked == [(DELETE.name, DeleteRequest(entries=["e"]))]
 

@@ -5,14 +5,11 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.records import CallRecord, Record
 from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.answering.response_tap import BodyTap, StreamTap
-from services.edge.http.exchange import Exchange
 from services.edge.ownership.claiming import Made
-from services.edge.records.calls import begin
-from services.edge.tenants import Caller
-from tests.unit.services.edge.fakes import CALLER, Client, Stage
+from services.edge.records.calls import Call, begin
+from tests.unit.services.edge.fakes import Sink, Stage
 
 CALL_ITEM = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 RESPONSE: dict[str, Any] = {
@@ -32,37 +29,22 @@ RESPONSE: dict[str, Any] = {
 
 def nothing() -> Made:
     """Nothing is claimed."""
-    return Made(Stage({}).edge, Client("POST", "/").exchange(), CALLER, None)
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.opened: list[CallRecord] = []
-        self.closed: list[CallRecord] = []
-
-    def open(self, record: CallRecord) -> None:
-        self.opened.append(record)
-
-    def close(self, record: Record) -> None:
-        assert isinstance(record, CallRecord)
-        self.closed.append(record)
+    return Made(Stage({}).serve(), None)
 
 
 @pytest.fixture
-def sink() -> Sink:
-    return Sink()
+def stage() -> Stage:
+    return Stage({})
 
 
-async def never(*_: object) -> Any:
-    raise AssertionError
+@pytest.fixture
+def sink(stage: Stage) -> Sink:
+    return stage.sink
 
 
-def call(sink: Sink, streamed: bool = True) -> Any:
-    exchange = Exchange({"type": "http", "headers": []}, never, never, "responses")
+def call(stage: Stage, streamed: bool = True) -> Call:
     return begin(
-        sink,
-        exchange,
-        Caller("t", "sk", {}),
+        stage.serve(),
         surface="responses",
         attempt=1,
         model_requested="m",
@@ -76,13 +58,13 @@ def frame(type_: str, **fields: Any) -> bytes:
     return f"event: {type_}\ndata: {json.dumps({'type': type_, **fields})}\n\n".encode()
 
 
-async def test_call_is_opened_as_lost(sink: Sink) -> None:
-    call(sink)
+async def test_call_is_opened_as_lost(stage: Stage, sink: Sink) -> None:
+    call(stage)
     assert [record.outcome for record in sink.opened] == ["lost"]
 
 
-async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
-    tap = StreamTap(call(sink), nothing())
+async def test_stream_tap_records_the_terminal_event(stage: Stage, sink: Sink) -> None:
+    tap = StreamTap(call(stage), nothing())
     stream = frame("response.created", response=RESPONSE) + frame("response.completed", response=RESPONSE)
     for start in range(0, len(stream), 5):
         tap.feed(stream[start : start + 5])
@@ -113,15 +95,17 @@ async def test_stream_tap_records_the_terminal_event(sink: Sink) -> None:
         (b"event: response.completed\ndata: {not json\n\n", "truncated", ""),
     ],
 )
-async def test_stream_tap_tells_how_an_answer_ended(sink: Sink, events: bytes, outcome: str, code: str) -> None:
-    tap = StreamTap(call(sink), nothing())
+async def test_stream_tap_tells_how_an_answer_ended(
+    stage: Stage, sink: Sink, events: bytes, outcome: str, code: str
+) -> None:
+    tap = StreamTap(call(stage), nothing())
     tap.feed(events)
     tap.finish()
     assert [(record.outcome, record.error_code) for record in sink.closed] == [(outcome, code)]
 
 
-async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
-    tap = StreamTap(call(sink), nothing())
+async def test_answer_that_was_cut_is_recorded_under_its_id(stage: Stage, sink: Sink) -> None:
+    tap = StreamTap(call(stage), nothing())
     tap.feed(frame("response.created", response=RESPONSE))
     tap.finish()
     assert [(record.outcome, record.response_id, record.model) for record in sink.closed] == [
@@ -129,8 +113,8 @@ async def test_answer_that_was_cut_is_recorded_under_its_id(sink: Sink) -> None:
     ]
 
 
-async def test_body_tap_records_the_response(sink: Sink) -> None:
-    tap = BodyTap(call(sink, streamed=False), nothing())
+async def test_body_tap_records_the_response(stage: Stage, sink: Sink) -> None:
+    tap = BodyTap(call(stage, streamed=False), nothing())
     body = json.dumps(RESPONSE).encode()
     tap.feed(body[:10])
     tap.feed(body[10:])
@@ -157,25 +141,25 @@ APPROVAL = {"type": "mcp_approval_request", "id": "a", "name": "f", "server_labe
 )
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_items_and_status_say_how_a_response_ended(
-    sink: Sink, fields: dict[str, Any], ended: tuple[str, str, int], *, streamed: bool
+    stage: Stage, sink: Sink, fields: dict[str, Any], ended: tuple[str, str, int], *, streamed: bool
 ) -> None:
     response = {**RESPONSE, **fields}
-    tap = StreamTap(call(sink), nothing()) if streamed else BodyTap(call(sink, streamed=False), nothing())
+    tap = StreamTap(call(stage), nothing()) if streamed else BodyTap(call(stage, streamed=False), nothing())
     tap.feed(frame("response.completed", response=response) if streamed else json.dumps(response).encode())
     tap.finish()
     [record] = sink.closed
     assert (record.outcome, record.finish_reason, record.tool_calls) == ended
 
 
-async def test_items_that_stand_in_no_terminal_event_are_counted(sink: Sink) -> None:
-    tap = StreamTap(call(sink), nothing())
+async def test_items_that_stand_in_no_terminal_event_are_counted(stage: Stage, sink: Sink) -> None:
+    tap = StreamTap(call(stage), nothing())
     tap.feed(frame("response.output_item.done", output_index=0, item=CUSTOM) + b"event: error\ndata: {\n\n")
     tap.feed(frame("response.completed", response={**RESPONSE, "output": []}))
     assert [(record.finish_reason, record.tool_calls) for record in sink.closed] == [("tool_calls", 1)]
 
 
-async def test_response_that_follows_an_error_is_recorded_with_its_usage(sink: Sink) -> None:
-    tap = StreamTap(call(sink), nothing())
+async def test_response_that_follows_an_error_is_recorded_with_its_usage(stage: Stage, sink: Sink) -> None:
+    tap = StreamTap(call(stage), nothing())
     tap.feed(frame("error", code="server_error", message="No."))
     error = {"code": "server_error", "message": "No."}
     tap.feed(frame("response.failed", response={**RESPONSE, "status": "failed", "error": error}))
@@ -183,8 +167,8 @@ async def test_response_that_follows_an_error_is_recorded_with_its_usage(sink: S
     assert (record.outcome, record.error_code, record.output_tokens) == ("failed", "server_error", 20)
 
 
-async def test_body_that_is_no_response_is_still_recorded(sink: Sink) -> None:
-    tap = BodyTap(call(sink, streamed=False), nothing())
+async def test_body_that_is_no_response_is_still_recorded(stage: Stage, sink: Sink) -> None:
+    tap = BodyTap(call(stage, streamed=False), nothing())
     tap.feed(b"<html>")
     tap.finish()
     assert [record.outcome for record in sink.closed] == ["ok"]
@@ -203,8 +187,8 @@ def chunk(**fields: Any) -> bytes:
     return f"data: {json.dumps({'id': 'chatcmpl-1', 'model': 'm-1', 'choices': [], **fields})}\n\n".encode()
 
 
-async def test_chat_stream_tap_records_finish_and_usage(sink: Sink) -> None:
-    tap = ChatStreamTap(call(sink), nothing())
+async def test_chat_stream_tap_records_finish_and_usage(stage: Stage, sink: Sink) -> None:
+    tap = ChatStreamTap(call(stage), nothing())
     stream = (
         chunk(choices=[{"delta": {"content": "x"}, "finish_reason": None}])
         + chunk(choices=[{"delta": {}, "finish_reason": "stop"}])
@@ -225,8 +209,8 @@ async def test_chat_stream_tap_records_finish_and_usage(sink: Sink) -> None:
     assert (record.cached_tokens, record.reasoning_tokens) == (4, 5)
 
 
-async def test_calls_of_a_chat_stream_are_counted_once_each(sink: Sink) -> None:
-    tap = ChatStreamTap(call(sink), nothing())
+async def test_calls_of_a_chat_stream_are_counted_once_each(stage: Stage, sink: Sink) -> None:
+    tap = ChatStreamTap(call(stage), nothing())
     for index in (0, 1):
         begun = {"index": index, "id": f"c{index}", "function": {"name": "f", "arguments": ""}}
         tap.feed(chunk(choices=[{"index": 0, "delta": {"tool_calls": [begun]}}]))
@@ -246,21 +230,21 @@ async def test_calls_of_a_chat_stream_are_counted_once_each(sink: Sink) -> None:
         (b"", "truncated"),
     ],
 )
-async def test_chat_stream_tap_tells_how_an_answer_ended(sink: Sink, stream: bytes, outcome: str) -> None:
-    tap = ChatStreamTap(call(sink), nothing())
+async def test_chat_stream_tap_tells_how_an_answer_ended(stage: Stage, sink: Sink, stream: bytes, outcome: str) -> None:
+    tap = ChatStreamTap(call(stage), nothing())
     tap.feed(stream)
     tap.finish()
     assert [record.outcome for record in sink.closed] == [outcome]
 
 
-async def test_error_of_a_chat_stream_is_recorded_with_its_code(sink: Sink) -> None:
-    tap = ChatStreamTap(call(sink), nothing())
+async def test_error_of_a_chat_stream_is_recorded_with_its_code(stage: Stage, sink: Sink) -> None:
+    tap = ChatStreamTap(call(stage), nothing())
     tap.feed(b'data: {"error": {"message": "x", "code": "rate_limit_exceeded"}}\n\n')
     assert [record.error_code for record in sink.closed] == ["rate_limit_exceeded"]
 
 
-async def test_chat_body_tap_records_the_completion(sink: Sink) -> None:
-    tap = ChatBodyTap(call(sink, streamed=False), nothing())
+async def test_chat_body_tap_records_the_completion(stage: Stage, sink: Sink) -> None:
+    tap = ChatBodyTap(call(stage, streamed=False), nothing())
     choice = {"finish_reason": "tool_calls", "message": {"tool_calls": [{}, {}]}}
     tap.feed(json.dumps({"id": "chatcmpl-1", "model": "m-1", "choices": [choice], "usage": CHAT_USAGE}).encode())
     tap.finish()

@@ -15,8 +15,8 @@ from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership import owners
 from services.edge.ownership.claiming import Made, made, release
 from services.edge.pending_claims import SIZE, Claims
-from tests.unit.services.edge.answering.test_response_tap import RESPONSE, Sink, call, chunk, frame
-from tests.unit.services.edge.fakes import CALLER, Client, Stage
+from tests.unit.services.edge.answering.test_response_tap import RESPONSE, call, chunk, frame
+from tests.unit.services.edge.fakes import Stage
 
 FIRST = Upstream(name="one", base_url="http://1", key_env="K", shared_ids=["file-shared*"])
 SECOND = Upstream(name="two", base_url="http://2", auth="client")
@@ -32,7 +32,7 @@ def stage_of(replies: dict[str, Any] | None = None) -> Stage:
 
 
 def of(stage: Stage, upstream: Upstream = FIRST, *, stored: bool = True) -> Made:
-    return made(stage.edge, Client("POST", "/").exchange(), CALLER, upstream, stored=stored)
+    return made(stage.serve(), upstream, stored=stored)
 
 
 def claimed(stage: Stage) -> list[set[str]]:
@@ -43,7 +43,7 @@ def claimed(stage: Stage) -> list[set[str]]:
 async def test_whole_response_is_claimed_with_its_items_in_one_message() -> None:
     stage = stage_of()
     makes = of(stage)
-    body = BodyTap(call(Sink(), streamed=False), makes)
+    body = BodyTap(call(stage, streamed=False), makes)
     body.feed(json.dumps(WHOLE).encode())
     assert claimed(stage) == []
     body.finish()
@@ -54,7 +54,7 @@ async def test_whole_response_is_claimed_with_its_items_in_one_message() -> None
 async def test_streamed_response_is_claimed_at_once_and_its_items_at_the_end() -> None:
     stage = stage_of()
     makes = of(stage)
-    stream = StreamTap(call(Sink()), makes)
+    stream = StreamTap(call(stage), makes)
     stream.feed(frame("response.created", response={**RESPONSE, "output": []}))
     assert makes.fresh
     await makes.gone()
@@ -70,10 +70,10 @@ async def test_streamed_response_is_claimed_at_once_and_its_items_at_the_end() -
 async def test_completion_and_what_is_spoken_in_it_are_claimed() -> None:
     stage = stage_of()
     makes = of(stage)
-    body = ChatBodyTap(call(Sink(), streamed=False), makes)
+    body = ChatBodyTap(call(stage, streamed=False), makes)
     body.feed(json.dumps({"id": "chatcmpl-1", "choices": [{"message": {"audio": {"id": "audio_1"}}}]}).encode())
     body.finish()
-    stream = ChatStreamTap(call(Sink()), makes)
+    stream = ChatStreamTap(call(stage), makes)
     for delta in ({"role": "assistant"}, {"content": "x"}, {"audio": {"id": "audio_2"}}, {"audio": {"data": "AA"}}):
         stream.feed(chunk(id="chatcmpl-2", choices=[{"delta": delta}]))
     stream.finish()
@@ -112,7 +112,7 @@ async def test_what_is_claimed_where(upstream: Upstream, stored: bool, expected:
 
 async def test_id_that_the_request_gave_is_not_made_by_the_answer_that_echoes_it() -> None:
     stage = stage_of()
-    makes = made(stage.edge, Client("POST", "/").exchange(), CALLER, FIRST, given=frozenset({"msg_1", "resp_1"}))
+    makes = made(stage.serve(), FIRST, given=frozenset({"msg_1", "resp_1"}))
     makes.claim([("response", "resp_1"), ("item", "msg_1"), ("item", "msg_2")])
     await makes.kept()
     assert claimed(stage) == [{"resp_1", "item:msg_2"}]
@@ -136,15 +136,15 @@ async def test_claim_that_does_not_get_through_is_kept_and_known_here() -> None:
     makes.response(Response(id="resp_1"))
     await makes.kept()
     assert [name for name, _ in stage.outbox.kept] == [CLAIM.name]
-    exchange = Client("GET", "/").exchange()
-    assert (await owners.find(stage.edge, exchange, CALLER, ["resp_1"]))["resp_1"].name == "one"
-    release(stage.edge, exchange, CALLER, "response", "resp_1")
-    assert await owners.find(stage.edge, exchange, CALLER, ["resp_1"]) == {}
+    served = stage.serve()
+    assert (await owners.find(served, ["resp_1"]))["resp_1"].name == "one"
+    release(served, "response", "resp_1")
+    assert await owners.find(served, ["resp_1"]) == {}
 
 
 async def test_release_is_sent() -> None:
     stage = stage_of()
-    release(stage.edge, Client("DELETE", "/").exchange(), CALLER, "conversation", "conv_1")
+    release(stage.serve(), "conversation", "conv_1")
     await asyncio.gather(*stage.edge.background)
     assert stage.bus.asked == [(RELEASE.name, ReleaseRequest(upstream_id="conversation:conv_1"))]
 

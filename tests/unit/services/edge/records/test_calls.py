@@ -9,38 +9,28 @@ import pytest
 from libs.runtime import logs
 from libs.schemas.bus.convert import Converted
 from libs.schemas.plan import Continuity
-from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord, Record
+from libs.schemas.records import MAX_TEXT_CHARACTERS, RECORD_ENCODER, CallRecord, HandoffRecord
 from libs.schemas.wire.output import Response
-from services.edge.http.exchange import Exchange
 from services.edge.records import calls, handoffs
-from services.edge.tenants import Caller
+from services.edge.served import ServedRequest
+from tests.unit.services.edge.fakes import CALLER, Client, Sink, Stage
 
-CALLER = Caller("tenant", "bearer", {})
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-class Sink:
-    """Keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.opened: list[CallRecord] = []
-        self.closed: list[Record] = []
-
-    def open(self, record: CallRecord) -> None:
-        self.opened.append(record)
-
-    def close(self, record: Record) -> None:
-        self.closed.append(record)
-
-
-async def nothing(*_: Any) -> Any:
-    raise AssertionError("nothing is read or sent")
+@pytest.fixture
+def stage() -> Stage:
+    return Stage({})
 
 
 @pytest.fixture
-async def exchange() -> Exchange:
-    headers = [(b"traceparent", f"00-{TRACE}-b7ad6b7169203331-01".encode())]
-    return Exchange({"type": "http", "headers": headers}, nothing, nothing, "chat")
+async def served(stage: Stage) -> ServedRequest:
+    return stage.serve(Client("POST", "/", traceparent=f"00-{TRACE}-b7ad6b7169203331-01").exchange())
+
+
+@pytest.fixture
+def sink(stage: Stage) -> Sink:
+    return stage.sink
 
 
 def converted(**changes: Any) -> Converted:
@@ -56,11 +46,9 @@ def converted(**changes: Any) -> Converted:
     return Converted(**{**fields, **changes})
 
 
-def begun(sink: Sink, exchange: Exchange, attempt: int) -> CallRecord:
+def begun(sink: Sink, served: ServedRequest, attempt: int) -> CallRecord:
     calls.begin(
-        sink,
-        exchange,
-        CALLER,
+        served,
         surface="chat",
         attempt=attempt,
         model_requested="gpt",
@@ -72,22 +60,21 @@ def begun(sink: Sink, exchange: Exchange, attempt: int) -> CallRecord:
     return sink.opened[-1]
 
 
-def told(sink: Sink, exchange: Exchange, attempt: int, **changes: Any) -> HandoffRecord:
-    handoffs.tell(sink, exchange, CALLER, converted(**changes), attempt=attempt, session="ses")
+def told(sink: Sink, served: ServedRequest, attempt: int, **changes: Any) -> HandoffRecord:
+    handoffs.tell(served, converted(**changes), attempt=attempt, session="ses")
     record = sink.closed[-1]
     assert isinstance(record, HandoffRecord)
     return record
 
 
-async def test_a_handoff_tells_the_decision_and_is_closed_at_once(exchange: Exchange) -> None:
-    sink = Sink()
-    record = told(sink, exchange, 1)
+async def test_a_handoff_tells_the_decision_and_is_closed_at_once(sink: Sink, served: ServedRequest) -> None:
+    record = told(sink, served, 1)
     assert (sink.opened, len(sink.closed)) == ([], 1)
     assert msgspec.structs.replace(record, event_id="", ts=0) == HandoffRecord(
         event_id="",
         ts=0,
-        tenant="tenant",
-        request_id=exchange.request_id,
+        tenant=CALLER.tenant,
+        request_id=served.request_id,
         trace_id=TRACE,
         upstream="openai",
         model="gpt",
@@ -100,36 +87,32 @@ async def test_a_handoff_tells_the_decision_and_is_closed_at_once(exchange: Exch
     )
 
 
-async def test_ids_depend_on_request_attempt_and_kind_alone(exchange: Exchange) -> None:
-    sink = Sink()
-    ids = [record(sink, exchange, attempt).event_id for record in (begun, told) for attempt in (1, 2)]
+async def test_ids_depend_on_request_attempt_and_kind_alone(sink: Sink, served: ServedRequest) -> None:
+    ids = [record(sink, served, attempt).event_id for record in (begun, told) for attempt in (1, 2)]
     assert len(set(ids)) == 4
-    assert told(sink, exchange, 2, model="other").event_id == ids[-1]
+    assert told(sink, served, 2, model="other").event_id == ids[-1]
 
 
 @pytest.mark.parametrize("name", ["my talk", "pc_0123", ""])
-async def test_a_handoff_joins_its_call(exchange: Exchange, name: str) -> None:
-    sink = Sink()
-    call, handoff = begun(sink, exchange, 1), told(sink, exchange, 1)
+async def test_a_handoff_joins_its_call(sink: Sink, served: ServedRequest, name: str) -> None:
+    call, handoff = begun(sink, served, 1), told(sink, served, 1)
     for field in ("tenant", "request_id", "trace_id", "upstream", "conversation"):
         assert getattr(call, field) == getattr(handoff, field)
 
 
 async def test_what_others_chose_is_cut_in_records_and_lines(
-    exchange: Exchange, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sink: Sink, served: ServedRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each text that a client or an upstream chooses; a record of megabytes would never reach the stream."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     logs.setup("edge")
-    sink, long = Sink(), "\x01" * 7_000_000
+    long = "\x01" * 7_000_000
     fields: dict[str, Any] = {"model_requested": long, "previous_response_id": long, "conversation": long}
-    call = calls.begin(
-        sink, exchange, CALLER, surface="chat", attempt=1, upstream="u", streamed=True, request_bytes=1, **fields
-    )
+    call = calls.begin(served, surface="chat", attempt=1, upstream="u", streamed=True, request_bytes=1, **fields)
     call.identify(Response(id=long, model=long))
     call.end("failed", error_code=long, finish_reason=long, response=Response(id=long, model=long))
-    told(sink, exchange, 1, model=long, conversation=long)
-    handoffs.tell(sink, exchange, CALLER, converted(), attempt=2, session=long)
+    told(sink, served, 1, model=long, conversation=long)
+    handoffs.tell(served, converted(), attempt=2, session=long)
     for record in (*sink.opened, *sink.closed):
         assert len(RECORD_ENCODER.encode(record)) < 16_000
         assert all(
