@@ -66,7 +66,7 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
 
 def _retry_after(exchange: Exchange, status: int) -> dict[str, str] | None:
     """When to come back, unless the upstream has said."""
-    return RETRY_AFTER if status == 503 and "retry-after" not in exchange.response_headers else None
+    return RETRY_AFTER if status == 503 and exchange.reported("retry-after") is None else None
 
 
 def _count(exchange: Exchange, error: TranslationError) -> None:

@@ -6,7 +6,6 @@ and its turn is kept, or the time for that is over.
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -68,7 +67,7 @@ class Attempt:
         if exchange.aborted is not None:  # the bus may have swallowed the cancellation
             raise asyncio.CancelledError
         if plan.choices > 1:
-            exchange.response_headers["x-parley-fanout"] = str(plan.choices)
+            exchange.report({"x-parley-fanout": str(plan.choices)})
         pieces = splice(self._converted.body, bones)
         self._calls = [self._call(choice, pieces, renderer) for choice, renderer in enumerate(self._renderers())]
         streams = self._served.edge.streams
@@ -82,7 +81,7 @@ class Attempt:
                 outcomes.end_cancelled(call.record, exchange)
             raise
         finally:
-            self._mark.seen = exchange.status != 0 and self._has_output
+            self._mark.seen = self._has_output and not exchange.is_unsent
             streams.remove(exchange)
             for call in self._calls:
                 await call.close()
@@ -97,7 +96,7 @@ class Attempt:
             return [None] * plan.choices
         made = renderers(plan, mendable=bool(plan.replayed), disclosed=self._disclosed)
         if isinstance(made[0], TypedRenderer):
-            self._exchange.error_frame = made[0].error_frame
+            self._exchange.frame_errors(made[0].error_frame)
         return made
 
     # -- failures -----------------------------------------------------------------------------------
@@ -116,7 +115,7 @@ class Attempt:
             paid = failure.response if call is self._faulty and isinstance(failure, AnswerUnusable) else None
             outcomes.end_failed(call.record, error, paid, refused=stale is not None)
         if isinstance(error, UpstreamRefused) and stale is None:
-            self._exchange.response_headers.update(error.headers)
+            self._exchange.report(error.headers)
         return stale or error
 
     def _explained(self, call: ModelCall, failure: TranslationError, told: bytes) -> TranslationError:
@@ -126,8 +125,8 @@ class Attempt:
         if isinstance(error, UpstreamKeyRefused | NotChained) or self._stale(error) is not None:
             return error  # the headers of this answer may become those of the next
         headers = error_headers(told, error.error)
-        self._exchange.response_headers.update(headers)  # while there is a status to send
-        self._exchange.error_frame = partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR))
+        self._exchange.report(headers)  # while there is a status to send
+        self._exchange.frame_errors(partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR)))
         return error
 
     # -- whole answers ------------------------------------------------------------------------------
@@ -175,7 +174,7 @@ class Attempt:
             for name in call.losses
         ]
         if lost:
-            self._exchange.response_headers["x-parley-dropped"] = ",".join([*self._converted.dropped, *to_told(lost)])
+            self._exchange.report({"x-parley-dropped": ",".join([*self._converted.dropped, *to_told(lost)])})
 
     # -- streams ------------------------------------------------------------------------------------
 
@@ -207,14 +206,15 @@ class Attempt:
         exchange, renderer, made, parser = self._exchange, call.renderer, self._made, FrameParser()
 
         def take(data: bytes) -> bool:
-            exchange.last_read = time.monotonic()
-            if exchange.streaming:
+            exchange.note_read()
+            is_streaming = exchange.is_streaming
+            if is_streaming:
                 renderer.keepalive()
             frames = [frame for name, payload in parser.feed(data) for frame in renderer.feed(name, payload)]
             if not call.is_named and renderer.created is not None:
                 self._name(call)
             rendered = b"".join(frames)
-            if rendered and exchange.streaming:
+            if rendered and is_streaming:
                 if not self._has_output:
                     self._note_output()
                 if not made.fresh and exchange.write_now(rendered):
@@ -264,7 +264,7 @@ class Attempt:
         await self._exchange.write(data)
 
     async def _start(self) -> None:
-        if not self._exchange.streaming:
+        if not self._exchange.is_streaming:
             await self._mark.settled()
             await self._exchange.start_stream()
 
@@ -278,7 +278,7 @@ class Attempt:
         self._open.remove(call)
         pushed.drop(call.answer)
         tell_differences(ending.differences, self._exchange.request_id)
-        if not self._exchange.streaming:
+        if not self._exchange.is_streaming:
             await self._mark.settled()
         self._end(call, ending)
         self._last += ending.frames

@@ -132,14 +132,13 @@ class Mark:
     # -- what is told to the client -----------------------------------------------------------------
 
     def _give_up(self) -> None:
-        if self._stands and not self.number and self._exchange.status == 0:
+        if self._stands and not self.number and self._exchange.is_unsent:
             self._exchange.abort("unmarked")
 
     def _tell_not_kept(self) -> None:
-        headers = self._exchange.response_headers
-        told = headers.get(CONTINUITY_HEADER, "")
+        told = self._exchange.reported(CONTINUITY_HEADER) or ""
         if not self._delta and not told.endswith(_NOT_KEPT):
-            headers[CONTINUITY_HEADER] = told + _NOT_KEPT
+            self._exchange.report({CONTINUITY_HEADER: told + _NOT_KEPT})
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, act))

@@ -3,7 +3,6 @@
 What becomes of the answer is the business of `attempt.py`.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -83,7 +82,7 @@ class ModelCall:
         request = upstreams.request(self.upstream, "POST", "/responses", headers=headers, body=self._pieces)
         self.answer = await request.__aenter__()
         self._request = request  # to be left by `close`
-        self._exchange.last_read = time.monotonic()
+        self._exchange.note_read()
         await self._check(self.answer)
 
     async def close(self) -> None:
@@ -111,7 +110,7 @@ class ModelCall:
 
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
         """Note what the answer's headers tell. Raises UpstreamRefused for an error status."""
-        self._exchange.response_headers.update(told_headers(answer.headers))
+        self._exchange.report(told_headers(answer.headers))
         if answer.status == 200:
             return
         body = await read_refusal(answer)

@@ -5,7 +5,6 @@ that: the end of a stream, and a whole body.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -165,7 +164,7 @@ async def _relay(
 
     def take(data: bytes) -> bool:
         nonlocal held
-        exchange.last_read = time.monotonic()
+        exchange.note_read()
         tap.feed(data)
         if guard is not None:
             data = guard.feed(data)
@@ -197,7 +196,7 @@ async def _relay_whole(exchange: Exchange, answer: aiohttp.ClientResponse, tap: 
 
     def take(data: bytes) -> None:
         nonlocal size
-        exchange.last_read = time.monotonic()
+        exchange.note_read()
         tap.feed(data)
         held.append(data)
         size += len(data)

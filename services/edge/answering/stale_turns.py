@@ -35,10 +35,10 @@ def find_stale(converted: Converted, exchange: Exchange, error: TranslationError
     not follow what it was to can be asked for again while nothing but comments went out, which `has_output` tells.
     """
     if isinstance(error, NotChained):
-        mendable = converted.plan.replayed and (exchange.status == 0 or not has_output)
+        mendable = converted.plan.replayed and (exchange.is_unsent or not has_output)
         return Stale(_told(error), ignored=True) if mendable else None
     told = error.told if isinstance(error, UpstreamRefused) else _told(error)
-    mendable = converted.plan.replayed and exchange.status == 0 and is_stale(told)
+    mendable = converted.plan.replayed and exchange.is_unsent and is_stale(told)
     return Stale(told) if mendable else None
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from libs.runtime import metrics, tracing
 from libs.runtime.seams.uvicorn import send_now
@@ -22,6 +22,24 @@ from libs.translate.errors import InvalidRequest
 
 Abort = Literal["client_gone", "upstream_idle", "reader_stalled", "shutdown", "unmarked"]
 Headers = Mapping[str, str]
+# How far the HTTP response has come: nothing was sent; an event stream has begun, to which frames can be added; another
+# response has begun, to which nothing can. What is *unread* waits in the server for a client that does not read.
+Progress = Literal["unsent", "events", "events_unread", "body", "body_unread"]
+_STREAMING: frozenset[Progress] = frozenset({"events", "events_unread"})
+_UNREAD: frozenset[Progress] = frozenset({"events_unread", "body_unread"})
+# What a write makes of each state: until its bytes were taken, and once they were.
+_WRITING: dict[Progress, Progress] = {
+    "events": "events_unread",
+    "events_unread": "events_unread",
+    "body": "body_unread",
+    "body_unread": "body_unread",
+}
+_WRITTEN: dict[Progress, Progress] = {
+    "events": "events",
+    "events_unread": "events",
+    "body": "body",
+    "body_unread": "body",
+}
 
 _ENCODER = msgspec.json.Encoder()
 _SECONDS = re.compile(r"\d{1,6}(\.\d{1,6})?")
@@ -64,7 +82,11 @@ class ClientGone(Exception):
 
 
 class Exchange:
-    """One request; `headers` are lower-case, `repeated` names those given twice. `surface` labels its metrics."""
+    """One request; `headers` are lower-case, `repeated` names those given twice. `surface` labels its metrics.
+
+    Only its own methods change what it has. `status` is 0 until the response has begun; `started`, `last_read` and
+    `last_write` are in seconds of the monotonic clock.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, surface: str) -> None:
         self.scope = scope
@@ -78,16 +100,13 @@ class Exchange:
         told = self.headers.get("x-stainless-read-timeout", "")
         # How long the client waits for an answer to begin, in seconds, as OpenAI's SDKs tell.
         self.patience_seconds = float(told) if _SECONDS.fullmatch(told) else None
-        self.error_frame: Callable[[ErrorBody], bytes] = chat_error_frame  # how a failure in a stream is told
-        self.response_headers: dict[str, str] = {}  # to be sent with whatever answer comes
-        self.status = 0  # 0 until the answer has begun
+        self.status = 0
         self.sent_bytes = 0
         self.aborted: Abort | None = None
-        # Watched by the sweeper, in monotonic seconds.
         self.last_read = self.last_write = self.started
-        self.sending = False
-        self.streaming = False
-        self.streamed = False  # what the client asked for
+        self._progress: Progress = "unsent"
+        self._reported: dict[str, str] = {}
+        self._to_error_frame: Callable[[ErrorBody], bytes] = chat_error_frame
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -155,39 +174,74 @@ class Exchange:
             self._watcher.cancel()
         metrics.HTTP_REQUESTS.labels(self.surface, str(self.status)).inc()
 
-    # -- answer -------------------------------------------------------------------------------------
+    # -- response -----------------------------------------------------------------------------------
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether nothing of the response was sent, so that its status can still be chosen."""
+        return self._progress == "unsent"
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether an event stream has begun: what follows are frames of it."""
+        return self._progress in _STREAMING
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the client has not taken what was last sent."""
+        return self._progress in _UNREAD
 
     def milliseconds(self) -> float:
         """Time since the request began."""
         return (time.monotonic() - self.started) * 1000
 
+    def note_read(self) -> None:
+        """The upstream has sent something."""
+        self.last_read = time.monotonic()
+
+    def report(self, headers: Headers) -> None:
+        """Send these headers with whatever response comes; one that was reported before is replaced."""
+        self._reported.update(headers)
+
+    def reported(self, name: str) -> str | None:
+        """Return the value of a header that was reported."""
+        return self._reported.get(name)
+
+    def frame_errors(self, to_frame: Callable[[ErrorBody], bytes]) -> None:
+        """Send a failure within an event stream as the frame that `to_frame` makes of it, not as a chat client's."""
+        self._to_error_frame = to_frame
+
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the status and the headers, with `x-request-id` and what was collected."""
+        """Begin a response that is no event stream of ours: send its status, these headers and what was reported."""
+        self._progress = "body"
+        await self._start(status, headers)
+
+    async def start_stream(self) -> None:
+        """Begin an event stream, with what was reported."""
+        self._progress = "events"
+        await self._start(200, STREAM_HEADERS)
+
+    async def _start(self, status: int, headers: Headers) -> None:
         self.status = status
-        merged = {"x-request-id": self.request_id, **self.response_headers, **headers}
+        merged = {"x-request-id": self.request_id, **self._reported, **headers}
         raw = [(key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in merged.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def start_stream(self) -> None:
-        """Begin an event stream."""
-        self.streaming = True
-        await self.start(200, STREAM_HEADERS)
-
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """Send bytes of the body; waits while the client does not read."""
-        self.sending = True
-        await self._send(_body(data, more=more))
+        self._progress = _WRITING[self._progress]
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
         self._written(data)
 
     def write_now(self, data: bytes) -> bool:
         """Send bytes of the body if that takes no waiting; return whether it did. `write` them otherwise."""
-        if not send_now(self._send, _body(data, more=True)):
+        if not send_now(self._send, {"type": "http.response.body", "body": data, "more_body": True}):
             return False
         self._written(data)
         return True
 
     def _written(self, data: bytes) -> None:
-        self.sending = False
+        self._progress = _WRITTEN[self._progress]
         self.last_write = time.monotonic()
         self.sent_bytes += len(data)
 
@@ -206,10 +260,10 @@ class Exchange:
 
         See docs/mapping.md#failures-in-a-stream.
         """
-        if self.status == 0:
+        if self.is_unsent:
             await self.send_error(status, error, headers)
-        elif self.streaming:
-            await self.write(self.error_frame(error), more=False)
+        elif self.is_streaming:
+            await self.write(self._to_error_frame(error), more=False)
 
 
 def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> tuple[Headers, frozenset[str]]:
@@ -222,10 +276,6 @@ def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> tuple[Headers, frozense
         values.setdefault(key.decode("latin-1"), []).append(value.decode("latin-1"))
     joined = {key: ", ".join(several) for key, several in values.items()}
     return joined, frozenset(key for key, several in values.items() if len(several) > 1)
-
-
-def _body(data: bytes, *, more: bool) -> Message:
-    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 def _too_large(limit: int) -> InvalidRequest:

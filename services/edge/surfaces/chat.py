@@ -82,7 +82,7 @@ class ChatEndpoint:
         bones = await hidden(bones)
         converted = await self._convert(served, bones, said)
         if isinstance(converted, Native):
-            exchange.response_headers["x-parley-native"] = converted.reason
+            exchange.report({"x-parley-native": converted.reason})
             upstream = edge.upstream(converted.upstream)
             await self._relay(served, upstream, converted.model, body, bones, envelope, converted.mark)
             return
@@ -160,7 +160,7 @@ class ChatEndpoint:
             first = 1 + (attempt - 1) * converted.plan.choices
             await Attempt(served, converted, first, request.mark).run(request.bones)
         except NotChained:
-            self._note_unchained(request, converted, "withheld" if exchange.status == 0 else "cut")
+            self._note_unchained(request, converted, "withheld" if exchange.is_unsent else "cut")
             raise
 
     def _note_unchained(self, request: _Request, converted: Converted, what: str) -> None:
@@ -189,11 +189,13 @@ class ChatEndpoint:
 def _tell(exchange: Exchange, converted: Converted) -> None:
     """Set the headers that say what became of the request."""
     continuity = converted.continuity
-    headers = exchange.response_headers
-    headers[CONTINUITY_HEADER] = f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}"
-    headers["x-parley-conversation"] = to_header(converted.conversation)
+    headers = {
+        CONTINUITY_HEADER: f"{continuity.mode};reason={continuity.reason};matched={continuity.matched}",
+        "x-parley-conversation": to_header(converted.conversation),
+    }
     if converted.dropped:
         headers["x-parley-dropped"] = ",".join(converted.dropped)
+    exchange.report(headers)
 
 
 def _options(envelope: ChatEnvelope) -> ParleyOptions:

@@ -41,7 +41,7 @@ class ConversationsEndpoint:
         check_name(token, "conversation")
         shows = _OF_ONE if token else _OF_ALL
         if method not in shows:
-            exchange.response_headers["allow"] = ", ".join(shows)
+            exchange.report({"allow": ", ".join(shows)})
             raise InvalidRequest(f"Not allowed to {method} on {path}", None, "method_not_allowed", status=405)
         told = await shows[method](served, token)
         await exchange.send(200, _ENCODER.encode(told))

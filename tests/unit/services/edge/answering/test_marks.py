@@ -8,6 +8,7 @@ import pytest
 from libs.schemas.bus.state import MarkReply, MarkRequest
 from libs.schemas.plan import MarkPlan
 from libs.schemas.subjects import MARK
+from libs.translate.request.options import CONTINUITY_HEADER
 from services.edge.answering import marks
 from services.edge.answering.marks import Mark
 from services.edge.errors import StateUnavailable
@@ -23,8 +24,12 @@ def stage_of(*numbers: int) -> Stage:
 
 def exchange() -> Exchange:
     made = Client("POST", "/").exchange()
-    made.response_headers["x-parley-continuity"] = "none;reason=first_turn;matched=0"
+    made.report({CONTINUITY_HEADER: "none;reason=first_turn;matched=0"})
     return made
+
+
+def continuity(asked: Exchange) -> str:
+    return asked.reported(CONTINUITY_HEADER) or ""
 
 
 def told(stage: Stage) -> list[str]:
@@ -46,7 +51,7 @@ async def test_call_marks_itself_and_knows_its_number() -> None:
             MarkRequest(scope="5c", conversation="c", id=asked.request_id, change="open", asked="aa", start="bb"),
         )
     ]
-    assert asked.response_headers["x-parley-continuity"].endswith("matched=0")
+    assert continuity(asked).endswith("matched=0")
 
 
 async def test_without_a_plan_nothing_is_told() -> None:
@@ -100,7 +105,7 @@ async def test_whole_history_goes_on_without_a_mark_and_says_so(replies: dict[st
     mark = Mark(stage.serve(asked), PLAN)
     await mark.settled()
     await mark.settled()
-    assert asked.response_headers["x-parley-continuity"] == "none;reason=first_turn;matched=0;kept=no"
+    assert continuity(asked) == "none;reason=first_turn;matched=0;kept=no"
 
 
 @pytest.mark.parametrize("replies", [{}, {MARK.name: MarkReply(number=0)}], ids=["nobody answers", "too many open"])
@@ -149,4 +154,4 @@ async def test_where_there_is_no_conversation_nothing_is_marked_and_nothing_ends
     mark.end()
     await settled(stage)
     assert told(stage) == ["open"]
-    assert "kept=no" not in asked.response_headers["x-parley-continuity"]
+    assert "kept=no" not in continuity(asked)

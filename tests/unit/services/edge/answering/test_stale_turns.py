@@ -30,7 +30,7 @@ async def test_what_was_continued_and_is_gone_is_stale_before_any_output() -> No
         find_stale(converted(TURNS), exchange, TranslationError(400, ErrorBody(message="Bad.")), has_output=False)
         is None
     )
-    exchange.status = 200
+    await exchange.start_stream()
     assert find_stale(converted(TURNS), exchange, GONE, has_output=False) is None
 
 
