@@ -58,6 +58,6 @@ class ServedRequest(msgspec.Struct, frozen=True):
         )
 
 
-def serve(edge: Edge, exchange: Exchange) -> ServedRequest:
+def identify(edge: Edge, exchange: Exchange) -> ServedRequest:
     """Return the request that has come over `exchange`. Raises InvalidRequest (401) where it does not say who calls."""
     return ServedRequest(edge, exchange, edge.tenants.identify(exchange.headers))

@@ -37,7 +37,7 @@ from services.edge.http.media import hidden, skeleton
 from services.edge.http.options import Asked, to_header
 from services.edge.ownership import owners
 from services.edge.records.handoffs import tell
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 from services.edge.surfaces.responses import relay_call
 
 BUSY_WAITS_SECONDS = (0.05, 0.1, 0.15, 0.2, *[0.25] * 6)  # 2 s in all
@@ -67,7 +67,7 @@ class ChatEndpoint:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
         settings = edge.config.edge
-        served = serve(edge, exchange)
+        served = identify(edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await skeleton(body)
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones.body)

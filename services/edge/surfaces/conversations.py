@@ -16,7 +16,7 @@ from services.edge import state
 from services.edge.answering.deletion import delete_upstream
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 
 PREFIX = "/v1/parley/conversations"
 MAX_PAGE = 100
@@ -36,7 +36,7 @@ class ConversationsEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
         method, path = exchange.scope["method"], exchange.scope["path"]
-        served = serve(self._edge, exchange)
+        served = identify(self._edge, exchange)
         token: str = path.removeprefix(PREFIX).removeprefix("/")
         check_name(token, "conversation")
         shows = _OF_ONE if token else _OF_ALL

@@ -11,7 +11,7 @@ from services.edge.converter import convert
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import hidden, skeleton
-from services.edge.served import serve
+from services.edge.served import identify
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -25,7 +25,7 @@ class ConvertEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
         settings = self._edge.config.edge
-        served = serve(self._edge, exchange)
+        served = identify(self._edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await hidden(await skeleton(body))
         converted = await convert(served, bones, served.options().said)

@@ -12,7 +12,7 @@ from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
 from services.edge.errors import UpstreamKeyRefused, UpstreamMalformed, UpstreamUnreachable
 from services.edge.http.exchange import Exchange
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 from services.edge.upstreams.client import read_limited
 
 _LIMIT = 4 * 1024 * 1024
@@ -42,7 +42,7 @@ class ModelsEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
-        served = serve(self._edge, exchange)
+        served = identify(self._edge, exchange)
         exchange.watch()
         lists = await asyncio.gather(*(self._list(served, upstream) for upstream in self._edge.config.upstream))
         if not any(isinstance(listed, list) for listed in lists):

@@ -27,7 +27,7 @@ from services.edge.ownership import named_ids, owners
 from services.edge.ownership.claiming import Made, item_ids, made, release
 from services.edge.ownership.id_kinds import ROUTED, Kind
 from services.edge.ownership.named_ids import Named, Names
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 from services.edge.surfaces import openai_paths
 from services.edge.surfaces.openai_paths import Place, Row
 
@@ -70,7 +70,7 @@ class RelayEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
-        served = serve(edge, exchange)
+        served = identify(edge, exchange)
         path = _path(exchange)
         parts = openai_paths.segments(path)
         place = openai_paths.find(exchange.scope["method"], parts)

@@ -21,7 +21,7 @@ from services.edge.ownership.claiming import Made, made
 from services.edge.ownership.named_ids import Names
 from services.edge.records import calls
 from services.edge.records.calls import Call
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
@@ -48,7 +48,7 @@ class ResponsesEndpoint:
         """Answer one request. Raises TranslationError."""
         edge = self._edge
         settings = edge.config.edge
-        served = serve(edge, exchange)
+        served = identify(edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = (await skeleton(body)).body
         envelope: ChatEnvelope = decode_body(_ENVELOPE, bones)

@@ -31,7 +31,7 @@ from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.ownership import owners
 from services.edge.ownership.claiming import release
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 from services.edge.upstreams.client import MAX_RESPONSE_BYTES, read_limited, read_refusal
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class StoredEndpoint:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request. Raises TranslationError."""
-        served = serve(self._edge, exchange)
+        served = identify(self._edge, exchange)
         rest: str = exchange.scope["path"].removeprefix(PATH)
         of_messages = rest.endswith(_MESSAGES)
         name = rest.removesuffix(_MESSAGES)

@@ -187,7 +187,7 @@ class Stage:
             streams=Streams(config.edge),
         )
 
-    def serve(self, exchange: Exchange | None = None) -> ServedRequest:
+    def served(self, exchange: Exchange | None = None) -> ServedRequest:
         """Return a request of CALLER that this edge serves: over `exchange`, or one about which nothing is said."""
         return ServedRequest(self.edge, exchange or Client("POST", "/").exchange(), CALLER)
 

@@ -44,7 +44,7 @@ async def ask(outcome: Any, **headers: Any) -> tuple[Any, Bus]:
     stage, bus = Stage({}), Bus(outcome)
     stage.bus.call = bus.call  # type: ignore[method-assign]
     stage.bus.message_limit = bus.message_limit  # type: ignore[attr-defined]
-    served = stage.serve(Client("POST", "/", **headers).exchange())
+    served = stage.served(Client("POST", "/", **headers).exchange())
     return await convert(served, BONES, Said(format="responses"), mode="plain", token="pc_1"), bus
 
 

@@ -6,24 +6,24 @@ from typing import Any
 import pytest
 
 from libs.translate.errors import InvalidRequest
-from services.edge.served import ServedRequest, serve
+from services.edge.served import ServedRequest, identify
 from services.edge.tenants import Caller
 from tests.unit.services.edge.fakes import CALLER, UPSTREAMS, Client, Stage
 
 
 async def test_caller_is_identified_and_one_without_a_key_is_refused() -> None:
     stage = Stage({})
-    served = serve(stage.edge, Client("POST", "/", openai_project="p").exchange())
+    served = identify(stage.edge, Client("POST", "/", openai_project="p").exchange())
     assert (served.caller.bearer, served.caller.scoping) == ("sk-1", {"openai-project": "p"})
     assert served.tenant == served.caller.tenant
     with pytest.raises(InvalidRequest) as refused:
-        serve(stage.edge, Client("POST", "/", authorization="").exchange())
+        identify(stage.edge, Client("POST", "/", authorization="").exchange())
     assert refused.value.status == 401
 
 
 @pytest.mark.parametrize(("seconds", "bounded"), [(None, False), (7.0, True)])
 async def test_bus_request_carries_whose_it_is_and_of_which_trace(seconds: float | None, bounded: bool) -> None:
-    served = Stage({}).serve()
+    served = Stage({}).served()
     call = served.bus_call(seconds=seconds)
     assert (call.tenant, call.request_id) == (CALLER.tenant, served.exchange.request_id)
     assert call.traceparent == served.exchange.traceparent != ""
@@ -47,4 +47,4 @@ async def test_options_are_those_of_the_configuration_the_tenant_and_the_upstrea
 
 
 async def test_credentials_are_those_of_its_caller() -> None:
-    assert Stage({}).serve().auth_headers(UPSTREAMS[0]) == {"authorization": "Bearer sk-1"}
+    assert Stage({}).served().auth_headers(UPSTREAMS[0]) == {"authorization": "Bearer sk-1"}

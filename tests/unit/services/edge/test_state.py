@@ -18,8 +18,8 @@ COMMITTED = commit()
 
 async def test_entries_are_deleted_and_none_is_no_question() -> None:
     stage = Stage({DELETE.name: DeleteReply()})
-    state.delete_entries(stage.serve(), [])
-    state.delete_entries(stage.serve(), ["e"])
+    state.delete_entries(stage.served(), [])
+    state.delete_entries(stage.served(), ["e"])
     await asyncio.gather(*stage.edge.background)
     assert stage.bus.asked == [(DELETE.name, DeleteRequest(entries=["e"]))]
 

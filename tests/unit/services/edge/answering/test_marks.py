@@ -42,7 +42,7 @@ async def settled(stage: Stage) -> None:
 
 async def test_call_marks_itself_and_knows_its_number() -> None:
     stage, asked = stage_of(7), exchange()
-    mark = Mark(stage.serve(asked), PLAN)
+    mark = Mark(stage.served(asked), PLAN)
     await mark.settled()
     assert (mark.id, mark.number) == (asked.request_id, 7)
     assert stage.bus.asked == [
@@ -56,7 +56,7 @@ async def test_call_marks_itself_and_knows_its_number() -> None:
 
 async def test_without_a_plan_nothing_is_told() -> None:
     stage = Stage({})
-    mark = Mark(stage.serve(exchange()), None)
+    mark = Mark(stage.served(exchange()), None)
     await mark.settled()
     mark.end()
     mark.lost()
@@ -68,7 +68,7 @@ async def test_without_a_plan_nothing_is_told() -> None:
 )
 async def test_end_of_the_call_decides_what_becomes_of_its_mark(committed: bool, seen: bool, end: list[str]) -> None:
     stage = stage_of(1, 0)
-    mark = Mark(stage.serve(exchange()), PLAN)
+    mark = Mark(stage.served(exchange()), PLAN)
     mark.committed, mark.seen = committed, seen
     mark.end()
     await settled(stage)
@@ -77,7 +77,7 @@ async def test_end_of_the_call_decides_what_becomes_of_its_mark(committed: bool,
 
 async def test_answer_that_is_neither_in_nor_kept_makes_the_mark_unusable() -> None:
     stage = stage_of(1, 0)
-    mark = Mark(stage.serve(exchange()), PLAN)
+    mark = Mark(stage.served(exchange()), PLAN)
     mark.committed = True
     mark.end()
     mark.lost()
@@ -88,7 +88,7 @@ async def test_answer_that_is_neither_in_nor_kept_makes_the_mark_unusable() -> N
 async def test_mark_is_renewed_while_the_call_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(marks, "RENEW_SECONDS", 0.05)
     stage = Stage({MARK.name: MarkReply(number=1)})
-    mark = Mark(stage.serve(exchange()), PLAN)
+    mark = Mark(stage.served(exchange()), PLAN)
     await asyncio.sleep(0.18)
     mark.committed = True
     mark.end()
@@ -102,7 +102,7 @@ async def test_mark_is_renewed_while_the_call_lives(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("replies", [{}, {MARK.name: MarkReply(number=0)}], ids=["nobody answers", "too many open"])
 async def test_whole_history_goes_on_without_a_mark_and_says_so(replies: dict[str, Any]) -> None:
     stage, asked = Stage(replies), exchange()
-    mark = Mark(stage.serve(asked), PLAN)
+    mark = Mark(stage.served(asked), PLAN)
     await mark.settled()
     await mark.settled()
     assert continuity(asked) == "none;reason=first_turn;matched=0;kept=no"
@@ -110,7 +110,7 @@ async def test_whole_history_goes_on_without_a_mark_and_says_so(replies: dict[st
 
 @pytest.mark.parametrize("replies", [{}, {MARK.name: MarkReply(number=0)}], ids=["nobody answers", "too many open"])
 async def test_what_is_new_is_refused_without_a_mark(replies: dict[str, Any]) -> None:
-    mark = Mark(Stage(replies).serve(exchange()), PLAN, delta=True)
+    mark = Mark(Stage(replies).served(exchange()), PLAN, delta=True)
     with pytest.raises(StateUnavailable):
         await mark.settled()
     mark.end()
@@ -129,7 +129,7 @@ async def test_mark_that_does_not_come_in_time(delta: bool) -> None:
 
     async def request() -> None:
         asked.append(exchange())
-        mark = Mark(stage.serve(asked[0]), PLAN, delta=delta)
+        mark = Mark(stage.served(asked[0]), PLAN, delta=delta)
         await asyncio.sleep(1)  # the upstream takes its time
         mark.end()
 
@@ -148,7 +148,7 @@ async def test_mark_that_does_not_come_in_time(delta: bool) -> None:
 
 async def test_where_there_is_no_conversation_nothing_is_marked_and_nothing_ends() -> None:
     stage, asked = stage_of(0), exchange()
-    mark = Mark(stage.serve(asked), MarkPlan(scope="5c", conversation="c", known=True))
+    mark = Mark(stage.served(asked), MarkPlan(scope="5c", conversation="c", known=True))
     await mark.settled()
     mark.seen = True
     mark.end()

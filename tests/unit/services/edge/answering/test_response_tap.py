@@ -29,7 +29,7 @@ RESPONSE: dict[str, Any] = {
 
 def nothing() -> Made:
     """Nothing is claimed."""
-    return Made(Stage({}).serve(), None)
+    return Made(Stage({}).served(), None)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def sink(stage: Stage) -> Sink:
 
 def call(stage: Stage, streamed: bool = True) -> Call:
     return begin(
-        stage.serve(),
+        stage.served(),
         surface="responses",
         attempt=1,
         model_requested="m",

@@ -32,7 +32,7 @@ def stage_of(replies: dict[str, Any] | None = None) -> Stage:
 
 
 def of(stage: Stage, upstream: Upstream = FIRST, *, stored: bool = True) -> Made:
-    return made(stage.serve(), upstream, stored=stored)
+    return made(stage.served(), upstream, stored=stored)
 
 
 def claimed(stage: Stage) -> list[set[str]]:
@@ -112,7 +112,7 @@ async def test_what_is_claimed_where(upstream: Upstream, stored: bool, expected:
 
 async def test_id_that_the_request_gave_is_not_made_by_the_answer_that_echoes_it() -> None:
     stage = stage_of()
-    makes = made(stage.serve(), FIRST, given=frozenset({"msg_1", "resp_1"}))
+    makes = made(stage.served(), FIRST, given=frozenset({"msg_1", "resp_1"}))
     makes.claim([("response", "resp_1"), ("item", "msg_1"), ("item", "msg_2")])
     await makes.kept()
     assert claimed(stage) == [{"resp_1", "item:msg_2"}]
@@ -136,7 +136,7 @@ async def test_claim_that_does_not_get_through_is_kept_and_known_here() -> None:
     makes.response(Response(id="resp_1"))
     await makes.kept()
     assert [name for name, _ in stage.outbox.kept] == [CLAIM.name]
-    served = stage.serve()
+    served = stage.served()
     assert (await owners.find(served, ["resp_1"]))["resp_1"].name == "one"
     release(served, "response", "resp_1")
     assert await owners.find(served, ["resp_1"]) == {}
@@ -144,7 +144,7 @@ async def test_claim_that_does_not_get_through_is_kept_and_known_here() -> None:
 
 async def test_release_is_sent() -> None:
     stage = stage_of()
-    release(stage.serve(), "conversation", "conv_1")
+    release(stage.served(), "conversation", "conv_1")
     await asyncio.gather(*stage.edge.background)
     assert stage.bus.asked == [(RELEASE.name, ReleaseRequest(upstream_id="conversation:conv_1"))]
 

@@ -25,7 +25,7 @@ def stage() -> Stage:
 
 @pytest.fixture
 async def served(stage: Stage) -> ServedRequest:
-    return stage.serve(Client("POST", "/", traceparent=f"00-{TRACE}-b7ad6b7169203331-01").exchange())
+    return stage.served(Client("POST", "/", traceparent=f"00-{TRACE}-b7ad6b7169203331-01").exchange())
 
 
 @pytest.fixture
