@@ -193,12 +193,17 @@ class Stage:
 
 
 class Client:
-    """One request of a client, and what it is answered."""
+    """One request of a client, and the response to it; `ended` once that is complete.
+
+    With `reads_slowly` the server waits before it takes any bytes of a body.
+    """
 
     def __init__(self, method: str, path: str, query: str = "", body: bytes = b"", **headers: str) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = b""
+        self.ended = False
+        self.reads_slowly = False
         self._messages = [{"type": "http.request", "body": body, "more_body": False}]
         given = {"authorization": "Bearer sk-1", **{name.replace("_", "-"): value for name, value in headers.items()}}
         self.scope = {
@@ -218,8 +223,12 @@ class Client:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {key.decode(): value.decode() for key, value in message["headers"]}
-        else:
-            self.body += message["body"]
+            return
+        if self.reads_slowly:
+            await asyncio.sleep(0)
+        assert not self.ended
+        self.body += message["body"]
+        self.ended = not message["more_body"]
 
     def exchange(self) -> Exchange:
         """Return the request as endpoints see it."""

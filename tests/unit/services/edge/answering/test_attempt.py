@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -84,6 +85,7 @@ class Answered:
         self.status = client.status
         self.headers = client.headers
         self.body = client.body
+        self.ended = client.ended
         self.records = [record for record in stage.sink.closed if isinstance(record, CallRecord)]
         self.commits = [request for _, request in stage.bus.asked if isinstance(request, CommitRequest)]
         self.asked = stage.upstreams.asked
@@ -101,16 +103,19 @@ class Answered:
         return [tuple(getattr(record, name) for name in names) for record in self.records]
 
 
-async def run(bodies: Sequence[tuple[int, bytes]], choices: int = 1, **plan: Any) -> Answered:
+async def run(
+    bodies: Sequence[tuple[int, bytes]], choices: int = 1, *, reads_slowly: bool = False, **plan: Any
+) -> Answered:
     replies = {CONVERT.name: [converted(choices, **plan)], COMMIT.name: CommitReply(turns=1)}
     stage, client = Stage(replies, bodies=list(bodies)), Client("POST", "/v1/chat/completions", body=CHAT)
+    client.reads_slowly = reads_slowly
     await failures.answer(client.exchange(), ChatEndpoint(stage.edge))
     await asyncio.gather(*stage.edge.background)
     return Answered(stage, client)
 
 
-async def stream(body: bytes, choices: int = 1, **plan: Any) -> Answered:
-    return await run([(200, body)] * choices, choices, stream=True, **plan)
+async def stream(body: bytes, choices: int = 1, **options: Any) -> Answered:
+    return await run([(200, body)] * choices, choices, stream=True, **options)
 
 
 def told(encoded: str) -> bytes:
@@ -211,6 +216,22 @@ async def test_plan_that_names_an_unknown_upstream_is_our_fault() -> None:
     assert (client.status, json.loads(client.body)["error"]["code"]) == (503, "upstream_unknown")
     assert client.headers["retry-after"]
     assert not any(isinstance(record, CallRecord) for record in stage.sink.closed)
+
+
+async def test_request_that_was_aborted_while_it_was_converted_is_sent_nowhere() -> None:
+    """The client of the bus may swallow the cancellation, which comes but once."""
+    stage, client = Stage({}, bodies=[whole(message("Yes"))]), Client("POST", "/v1/chat/completions", body=CHAT)
+    exchange = client.exchange()
+
+    async def swallows(*_: Any) -> Converted:
+        exchange.abort("client_gone")
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        return converted(1)
+
+    stage.bus.call = swallows  # type: ignore[method-assign,assignment]
+    await failures.answer(exchange, ChatEndpoint(stage.edge))
+    assert (stage.upstreams.asked, stage.sink.opened, client.status) == ([], [], 0)
 
 
 # -- streams ----------------------------------------------------------------------------------------
@@ -338,3 +359,27 @@ async def test_stopped_choices_whose_usage_never_comes_end_all_the_same(monkeypa
         )
         assert got.body.endswith(DONE) and not any(frame.get("usage") for frame in got.frames)
         assert got.recorded("outcome", "finish_reason") == [("ok", "stop")] * choices
+
+
+async def test_choice_that_goes_on_is_not_ended_with_one_that_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.edge.answering.attempt.DRAIN_SECONDS", 0.02)
+    stops = CREATED + TEXT + event("response.output_text.delta", output_index=0, content_index=0, delta=" END")
+    goes_on = CREATED + TEXT + PAUSE * 20 + completed(message("Hi"))
+    for usage in (True, False):
+        bodies = [(200, stops + PAUSE * 60 + completed(message("Hi END"))), (200, goes_on)]
+        got = await run(bodies, 2, stream=True, stop=["END"], include_usage=usage)
+        assert got.body.endswith(DONE)
+        assert got.recorded("outcome", "finish_reason") == [("ok", "stop")] * 2
+        assert sorted(record.output_tokens for record in got.records) == [0, 2]  # the usage that came
+
+
+@choices
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+async def test_client_that_reads_slowly_gets_the_same_bytes(choices: int, format_: str) -> None:
+    words = (event("response.output_text.delta", output_index=0, content_index=0, delta=f" {n}") for n in range(5))
+    body = CREATED + TEXT + PAUSE + PAUSE.join(words) + PAUSE + completed(message("Hi 0 1 2 3 4"))
+    choices = choices if format_ == "chat" else 1
+    slow, fast = [await stream(body, choices, format=format_, reads_slowly=slowly) for slowly in (True, False)]
+    assert sorted(slow.body.splitlines()) == sorted(fast.body.splitlines())
+    assert choices > 1 or slow.body == fast.body
+    assert slow.ended and fast.ended and b" 4" in slow.body

@@ -294,3 +294,13 @@ def test_events_that_are_held_back_count_too() -> None:
     renderer = _typed(mendable=True)
     _fed(renderer, _created(), _event("response.in_progress"))
     assert b'"sequence_number":2' in renderer.error_frame(ErrorBody(message="No."))
+
+
+def test_each_choice_has_a_renderer_and_a_typed_stream_one() -> None:
+    for plan, kind, count in (
+        (StreamPlan(stream=True), ChatRenderer, 1),
+        (StreamPlan(stream=True, choices=3), ChatRenderer, 3),
+        (StreamPlan(stream=True, format="responses"), TypedRenderer, 1),
+    ):
+        made = renderers(plan, mendable=False, disclosed=lambda error: error)
+        assert [type(one) for one in made] == [kind] * count
