@@ -6,7 +6,7 @@ from libs.schemas.records import CallRecord
 from services.edge.answering.passthrough import MakeTap, forwarded_headers, pass_through
 from services.edge.errors import UpstreamTruncated
 from services.edge.records.calls import Call, begin
-from tests.unit.services.edge.fakes import CALLER, CUT, PAUSE, UPSTREAMS, Client, Stage
+from tests.unit.services.edge.fakes import CUT, PAUSE, UPSTREAMS, Client, Stage
 
 STREAM = b"event: a\ndata: {}\n\n"
 
@@ -41,9 +41,7 @@ class Passed:
 
     def record(self) -> Call:
         return begin(
-            self.stage.sink,
-            self.exchange,
-            CALLER,
+            self.stage.served(self.exchange),
             surface="responses",
             attempt=1,
             model_requested="m",
@@ -54,8 +52,7 @@ class Passed:
 
     async def run(self, tap: MakeTap | None = None, record: Call | None = None, *, streamed: bool = False) -> None:
         await pass_through(
-            self.stage.edge,
-            self.exchange,
+            self.stage.served(self.exchange),
             UPSTREAMS[1],
             path="/responses",
             headers={"x-a": "1"},
@@ -149,7 +146,7 @@ async def test_the_answer_is_watched_only_while_it_passes() -> None:
 
 async def _forwarded(upstream: Upstream, **headers: str) -> dict[str, str]:
     client = Client("POST", "/v1/responses", "", b"", **headers)
-    return forwarded_headers(Stage({}).edge, client.exchange(), CALLER, upstream)
+    return forwarded_headers(Stage({}).served(client.exchange()), upstream)
 
 
 async def test_a_clients_headers_go_up_with_the_credentials_for_there() -> None:
