@@ -1,14 +1,25 @@
+import asyncio
+from typing import Any
+
 import msgspec
 import pytest
 
+from libs.schemas.bus.state import ClaimReply
 from libs.schemas.config import Upstream
 from libs.schemas.records import CallRecord
+from libs.schemas.subjects import CLAIM
+from services.edge import failures
 from services.edge.answering.passthrough import MakeTap, forwarded_headers, pass_through
-from services.edge.errors import UpstreamTruncated
+from services.edge.http.exchange import Exchange
+from services.edge.ownership.claiming import made
 from services.edge.records.calls import Call, begin
+from services.edge.upstreams.own_key import OwnKey
 from tests.unit.services.edge.fakes import CUT, PAUSE, UPSTREAMS, Client, Stage
 
 STREAM = b"event: a\ndata: {}\n\n"
+TAIL = b"data: tail"  # of a frame that is not complete, so that it cannot be judged
+FRAMES = STREAM + PAUSE + b"data: b" + PAUSE + b"\n\n" + TAIL
+BODY = b'{"a":' + PAUSE + b" [1, 2]" + PAUSE + b"}"
 
 
 class Reading:
@@ -32,16 +43,26 @@ class Reading:
 
 
 class Passed:
-    """One request that passes: `client` has what came of it."""
+    """One request that passes: `client` has what came of it.
 
-    def __init__(self, *bodies: tuple[int, bytes]) -> None:
-        self.stage = Stage({}, bodies=list(bodies))
+    With `claimed` its ids are the caller's from then on; with `own_key` all that may tell of Parley's key is looked at.
+    """
+
+    def __init__(
+        self, *bodies: tuple[int, bytes], claimed: bool = False, own_key: bool = False, reads_slowly: bool = False
+    ) -> None:
+        self.stage = Stage({CLAIM.name: ClaimReply()}, bodies=list(bodies))
         self.client = Client("POST", "/v1/responses")
-        self.exchange = self.client.exchange()
+        self.client.reads_slowly = reads_slowly
+        self.served = self.stage.served(self.client.exchange())
+        self._made = made(self.served, UPSTREAMS[1]) if claimed else None
+        if own_key:
+            upstreams: Any = self.stage.upstreams
+            upstreams.own_key = lambda upstream: OwnKey(upstream, "sk-own")
 
     def record(self) -> Call:
         return begin(
-            self.stage.served(self.exchange),
+            self.served,
             surface="responses",
             attempt=1,
             model_requested="m",
@@ -51,16 +72,21 @@ class Passed:
         )
 
     async def run(self, tap: MakeTap | None = None, record: Call | None = None, *, streamed: bool = False) -> None:
-        await pass_through(
-            self.stage.served(self.exchange),
-            UPSTREAMS[1],
-            path="/responses",
-            headers={"x-a": "1"},
-            body=[b"{}"],
-            tap=tap,
-            record=record,
-            streamed=streamed,
-        )
+        async def endpoint(_: Exchange) -> None:
+            await pass_through(
+                self.served,
+                UPSTREAMS[1],
+                path="/responses",
+                headers={"x-a": "1"},
+                body=[b"{}"],
+                tap=tap,
+                record=record,
+                made=self._made,
+                streamed=streamed,
+            )
+
+        await failures.answer(self.served.exchange, endpoint)
+        await asyncio.gather(*self.stage.edge.background)
 
     def recorded(self) -> tuple[str, int, str]:
         (record,) = self.stage.sink.closed
@@ -88,21 +114,39 @@ async def test_what_the_answer_says_decides_whether_it_is_a_stream(body: bytes, 
     assert passed.client.body == body
 
 
-async def test_a_stream_passes_whole() -> None:
-    passed, tap = Passed((200, STREAM + PAUSE + STREAM)), Reading()
+every_reader = pytest.mark.parametrize("reads_slowly", [False, True])
+every_way = pytest.mark.parametrize(
+    ("body", "claimed", "own_key"),
+    [(body, *way) for body in (FRAMES, BODY) for way in ((False, False), (True, False), (False, True))],
+)
+
+
+@every_reader
+@every_way
+async def test_an_answer_passes_to_its_end(body: bytes, *, claimed: bool, own_key: bool, reads_slowly: bool) -> None:
+    passed, tap = Passed((200, body), claimed=claimed, own_key=own_key, reads_slowly=reads_slowly), Reading()
     await passed.run(tap.make)
-    assert passed.client.body == tap.read == STREAM * 2
-    assert tap.finished
+    assert passed.client.body == tap.read == body.replace(PAUSE, b"")
+    assert tap.finished and passed.client.ended
 
 
-@pytest.mark.parametrize("body", [b'{"a":' + CUT, STREAM + b"event" + CUT])
-async def test_an_answer_that_breaks_off_is_not_ended(body: bytes) -> None:
-    passed, tap = Passed((200, body)), Reading()
-    with pytest.raises(UpstreamTruncated):
-        await passed.run(tap.make, passed.record())
-    assert passed.client.body == body.removesuffix(CUT)
+@every_reader
+@every_way
+async def test_an_answer_that_breaks_off_is_cut_for_the_client_too(
+    body: bytes, *, claimed: bool, own_key: bool, reads_slowly: bool
+) -> None:
+    passed = Passed((200, body + PAUSE + CUT), claimed=claimed, own_key=own_key, reads_slowly=reads_slowly)
+    tap = Reading()
+    await passed.run(tap.make, passed.record())
     assert not tap.finished
+    if body == BODY and own_key:  # which was read before a status was sent
+        assert (passed.client.status, passed.client.ended) == (502, True)
+        assert passed.recorded() == ("failed", 502, "upstream_malformed")
+        return
+    assert (passed.client.status, passed.client.ended) == (200, False)  # so that the server cuts its connection
     assert passed.recorded() == ("truncated", 502, "upstream_stream_truncated")
+    withheld = body.replace(PAUSE, b"") if body == BODY and claimed else TAIL if own_key else b""
+    assert passed.client.body == tap.read.removesuffix(withheld)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +161,7 @@ async def test_an_answer_that_breaks_off_is_not_ended(body: bytes) -> None:
 async def test_an_error_passes_and_is_recorded(status: int, body: bytes, outcome: str, code: str) -> None:
     passed, tap = Passed((status, body)), Reading()
     await passed.run(tap.make, passed.record())
-    assert (passed.client.status, passed.client.body) == (status, body)
+    assert (passed.client.status, passed.client.body, passed.client.ended) == (status, body, True)
     assert passed.recorded() == (outcome, status, code)
     assert tap.streamed is None
 

@@ -4,7 +4,7 @@ from libs.translate.errors import TranslationError
 from services.edge.answering import polling
 from services.edge.answering.polling import MAX_FAILURES, settled
 from services.edge.errors import UpstreamMalformed, UpstreamUnreachable
-from tests.unit.services.edge.fakes import CUT, UPSTREAMS, Client, Stage
+from tests.unit.services.edge.fakes import CUT, UPSTREAMS, Stage
 
 BUSY = (503, b"")
 QUEUED, WORKED_ON = (200, b'{"status":"queued"}'), (200, b'{"status":"in_progress"}')
@@ -18,8 +18,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def _settled(stage: Stage, response_id: str = "resp_1") -> bytes:
-    exchange = Client("POST", "/v1/chat/completions").exchange()
-    return await settled(stage.served(exchange), UPSTREAMS[1], response_id)
+    return await settled(stage.served(), UPSTREAMS[1], response_id)
 
 
 async def test_an_answer_is_asked_for_until_it_is_whole() -> None:
