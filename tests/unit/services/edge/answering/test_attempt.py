@@ -220,16 +220,17 @@ async def test_plan_that_names_an_unknown_upstream_is_our_fault() -> None:
 
 async def test_request_that_was_aborted_while_it_was_converted_is_sent_nowhere() -> None:
     """The client of the bus may swallow the cancellation, which comes but once."""
-    stage, client = Stage({}, bodies=[whole(message("Yes"))]), Client("POST", "/v1/chat/completions", body=CHAT)
-    exchange = client.exchange()
+    replies = {CONVERT.name: [converted(1)], COMMIT.name: CommitReply(turns=1)}
+    stage, client = Stage(replies, bodies=[whole(message("Yes"))]), Client("POST", "/v1/chat/completions", body=CHAT)
+    exchange, reply = client.exchange(), stage.bus.call
 
-    async def swallows(*_: Any) -> Converted:
+    async def swallows(subject: Any, request: Any, call: Any) -> Any:
         exchange.abort("client_gone")
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
-        return converted(1)
+        return await reply(subject, request, call)
 
-    stage.bus.call = swallows  # type: ignore[method-assign,assignment]
+    stage.bus.call = swallows  # type: ignore[method-assign]
     await failures.answer(exchange, ChatEndpoint(stage.edge))
     assert (stage.upstreams.asked, stage.sink.opened, client.status) == ([], [], 0)
 
