@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 
 from libs.runtime import metrics
 from libs.runtime.backoff import Backoff
-from libs.runtime.call import Call, to_headers
+from libs.runtime.call import BusContext, to_headers
 from libs.runtime.connection import Connection
 from libs.runtime.errors import (
     BusDown,
@@ -109,9 +109,9 @@ class Bus:
         """Have `restore` run after each reconnect: the server may have come back with an empty store."""
         self._connection.on_reconnect(restore)
 
-    def on_lost(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called whenever the connection breaks."""
-        self._connection.lost.append(tell)
+    def on_lost(self, notify: Callable[[], None]) -> None:
+        """Have `notify` called whenever the connection breaks."""
+        self._connection.lost.append(notify)
 
     # -- messages to all ----------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Bus:
 
     # -- calling ------------------------------------------------------------------------------------
 
-    async def call(self, subject: Subject[Req, Rep], request: Req, call: Call) -> Rep:
+    async def call(self, subject: Subject[Req, Rep], request: Req, context: BusContext) -> Rep:
         """Send `request` and return the reply, with the subject's retries, before `call.deadline`.
 
         Raises BusDown, NoWorkers, WorkerBusy, CallTimeout, WorkerFailed, RequestInvalid or
@@ -148,7 +148,7 @@ class Bus:
         result = "ok"
         try:
             payload = subject.encoder.encode(request)
-            msg = await self._call_with_retries(subject, payload, call)
+            msg = await self._call_with_retries(subject, payload, context)
             return subject.reply_decoder.decode(msg.data)
         except BusError as error:
             result = type(error).__name__
@@ -157,14 +157,14 @@ class Bus:
             metrics.BUS_CALLS.labels(subject.name, result).inc()
             metrics.BUS_CALL_SECONDS.labels(subject.name).observe(time.monotonic() - started)
 
-    async def _call_with_retries(self, subject: Subject[Any, Any], payload: bytes, call: Call) -> Msg:
+    async def _call_with_retries(self, subject: Subject[Any, Any], payload: bytes, context: BusContext) -> Msg:
         started = time.monotonic()
         at, backoff = subject.name, Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
-                return await self._try(subject, at, payload, call)
+                return await self._try(subject, at, payload, context)
             except CallTimeout:
-                passed = call.deadline is not None and time.monotonic() >= call.deadline
+                passed = context.deadline is not None and time.monotonic() >= context.deadline
                 if at != subject.name or not subject.idempotent or passed:
                     raise
                 at = await self._offer(subject)
@@ -183,14 +183,14 @@ class Bus:
         msg = await self._request(subject.name + OFFER_SUFFIX, b"", {}, OFFER_SECONDS)
         return msg.data.decode()
 
-    async def _try(self, subject: Subject[Any, Any], at: str, payload: bytes, call: Call) -> Msg:
+    async def _try(self, subject: Subject[Any, Any], at: str, payload: bytes, context: BusContext) -> Msg:
         timeout = subject.timeout_seconds
         await self._await_connected(timeout)
-        if call.deadline is not None:
-            timeout = min(timeout, call.deadline - time.monotonic())
+        if context.deadline is not None:
+            timeout = min(timeout, context.deadline - time.monotonic())
             if timeout <= 0:
                 raise CallTimeout(f"{subject.name}: the deadline has passed")
-        msg = await self._request(at, payload, to_headers(call, timeout), timeout)
+        msg = await self._request(at, payload, to_headers(context, timeout), timeout)
         status = (msg.headers or {}).get(STATUS_HEADER)
         if status is not None:
             raise _FAILURES.get(status, WorkerFailed)(_FAILURE_DECODER.decode(msg.data).message)

@@ -1,7 +1,7 @@
 """The connection to NATS that a service's calls and handlers share, with what nats-py leaves open.
 
 The client checks payloads without headers, so sizes are checked before a publish; a lost connection
-fails nothing by itself, so it is told, and nothing is published before it is back; a closed one never
+raises nothing by itself, so Parley tracks it and publishes nothing before it is back; a closed one never
 comes back, so it is fatal (docs/architecture.md#the-bus).
 """
 
@@ -173,7 +173,7 @@ class Connection:
         """Have `restore` run after each reconnect: the server may have come back with an empty store."""
         self._restores.append(restore)
 
-    # -- what the client tells ----------------------------------------------------------------------
+    # -- callbacks of the client --------------------------------------------------------------------
 
     def _on_stall(self, seconds: float) -> None:
         log.warning("loop_stood_still", seconds=round(seconds, 3))
@@ -184,8 +184,8 @@ class Connection:
         self._connected.clear()
         metrics.BUS_DISCONNECTS.inc()
         log.warning("bus_disconnected")
-        for tell in self.lost:
-            tell()
+        for notify in self.lost:
+            notify()
 
     async def _on_reconnected(self) -> None:
         url = self._nc.connected_url

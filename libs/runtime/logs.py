@@ -77,7 +77,7 @@ class Log:
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Log what was handled, yet tells of trouble."""
+        """Log a problem that was handled."""
         self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:

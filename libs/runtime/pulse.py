@@ -10,10 +10,10 @@ LEAST_STALL_SECONDS = 0.5
 
 
 class Pulse:
-    """Feels whether the event loop stands still, and tells for how many seconds it did, at the least."""
+    """Detects that the event loop stood still, and reports for how many seconds at least."""
 
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[float], None]) -> None:
+        self._notify = notify
         self._felt = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -33,10 +33,10 @@ class Pulse:
         self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
 
     def feel(self) -> float:
-        """Return the monotonic time, once a stall that ends now has been told."""
+        """Return the monotonic time, after a stall that ends now is reported."""
         now = time.monotonic()
         stalled = now - self._felt - BEAT_SECONDS
         self._felt = now
         if stalled >= LEAST_STALL_SECONDS and self._timer is not None:
-            self._tell(stalled)
+            self._notify(stalled)
         return now

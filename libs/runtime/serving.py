@@ -15,7 +15,7 @@ import nats
 from nats.aio.subscription import Subscription
 
 from libs.runtime import metrics, tracing
-from libs.runtime.call import Call, from_headers
+from libs.runtime.call import BusContext, from_headers
 from libs.runtime.connection import Connection
 from libs.runtime.errors import BusError, HandlerFailed, MessageTooLarge
 from libs.runtime.logs import Log
@@ -39,7 +39,7 @@ log = Log("parley.bus")
 _FAILURE_ENCODER = msgspec.msgpack.Encoder()
 
 
-Handler = Callable[[Req, Call], Awaitable[Rep]]
+Handler = Callable[[Req, BusContext], Awaitable[Rep]]
 
 
 class Serving:
@@ -85,16 +85,16 @@ class Serving:
         await self._connection.flush()  # the server knows of it before anybody is told that this worker is ready
 
     async def _handle(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], msg: Received) -> None:
-        call = from_headers(msg.headers or {}, msg.read_at, subject.timeout_seconds)
-        if call.deadline is not None and time.monotonic() > call.deadline:
+        context = from_headers(msg.headers or {}, msg.read_at, subject.timeout_seconds)
+        if context.deadline is not None and time.monotonic() > context.deadline:
             metrics.BUS_HANDLED.labels(subject.name, "expired").inc()
             return
         result = "ok"
         with metrics.BUS_IN_FLIGHT.labels(subject.name).track_inprogress():
             try:
                 request = subject.request_decoder.decode(msg.data)
-                with tracing.span(subject.name, call.traceparent):
-                    reply = await handler(request, call)
+                with tracing.span(subject.name, context.traceparent):
+                    reply = await handler(request, context)
                 await self._reply(msg, subject.encoder.encode(reply), {})
             except msgspec.DecodeError as error:
                 result = STATUS_INVALID
@@ -104,11 +104,11 @@ class Serving:
                 await self._reply_failure(msg, STATUS_TOO_LARGE, str(error))
             except (BusError, HandlerFailed) as error:
                 result = STATUS_FAILED
-                log.warning("reply_failed", subject=subject.name, request_id=call.request_id, error=str(error))
+                log.warning("reply_failed", subject=subject.name, request_id=context.request_id, error=str(error))
                 await self._reply_failure(msg, STATUS_FAILED, str(error))
             except Exception:  # the process loop: one bad request must not end the worker
                 result = STATUS_FAILED
-                log.exception("handler_failed", subject=subject.name, request_id=call.request_id)
+                log.exception("handler_failed", subject=subject.name, request_id=context.request_id)
                 await self._reply_failure(msg, STATUS_FAILED, "the worker failed")
         metrics.BUS_HANDLED.labels(subject.name, result).inc()
 

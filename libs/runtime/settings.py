@@ -102,12 +102,14 @@ def _upstream_from(environ: Mapping[str, str]) -> list[dict[str, Any]]:
     A process that calls no upstream needs the routes and not the key: what it is told stands in its place.
     """
     key, url = environ.get("OPENAI_API_KEY", "").strip(), environ.get("OPENAI_BASE_URL")
-    told = environ.get(AUTH_VARIABLE)
-    if told not in (None, "", "key", "client"):
+    auth_given = environ.get(AUTH_VARIABLE)
+    if auth_given not in (None, "", "key", "client"):
         raise StartError(f"{AUTH_VARIABLE}: neither 'key' nor 'client'")
-    if not key and not url and not told:
+    if not key and not url and not auth_given:
         return []
-    auth = {"auth": "key", "key_env": "OPENAI_API_KEY"} if (told or (key and "key")) == "key" else {"auth": "client"}
+    auth = (
+        {"auth": "key", "key_env": "OPENAI_API_KEY"} if (auth_given or (key and "key")) == "key" else {"auth": "client"}
+    )
     return [{"name": "openai", "base_url": url or DEFAULT_BASE_URL, **auth}]
 
 

@@ -17,7 +17,7 @@ Format = Literal["chat", "responses"]
 
 
 class Continuity(msgspec.Struct, frozen=True, kw_only=True):
-    """How a request was continued, or the one reason why not; told in `x-parley-continuity`.
+    """How a request was continued, or the one reason why not; sent in `x-parley-continuity`.
 
     `matched` answers of the history were known, `new_items` are the input items that go up.
     """
@@ -28,18 +28,18 @@ class Continuity(msgspec.Struct, frozen=True, kw_only=True):
     new_items: int = 0
 
 
-class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A kept turn that a request goes on from: the key of its entry, and the ids of its output items."""
+class ContinuedTurn(msgspec.Struct, frozen=True, kw_only=True, rename={"turn_key": "entry"}):
+    """A kept turn that a request continues, by replay or chaining: its key, and the ids of its output items."""
 
-    entry: str
+    turn_key: str
     ids: list[str] = []
 
 
-class CommitPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the state service is told once the answer is whole.
+class CommitPlan(msgspec.Struct, frozen=True, kw_only=True, rename={"chainable": "parent"}):
+    """What the commit needs of the request, sent once the answer has ended.
 
     Digests are hex: of the owner (`scope`), of the history up to the answer (`asked`), of its part up to
-    the newest answer in it (`start`), and of instructions and tool names (`context`). `parent` says
+    the newest answer in it (`start`), and of instructions and tool names (`context`). `chainable` says
     that a later request may chain on the answer, `stored` that the upstream keeps it.
     """
 
@@ -51,15 +51,15 @@ class CommitPlan(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str
     account: str = ""  # not used: an edge of the release before cannot read a plan without it
     model: str
-    parent: bool = False
+    chainable: bool = False
     stored: bool = False
 
 
 class MarkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a call says that it is under way, so that what is new meanwhile does not follow an older turn.
+    """Where a request is marked as open, so that no partial history continues an older turn meanwhile.
 
-    `asked` and `start` are the digests of the `CommitPlan`. With `known` it says so only in a conversation that is
-    kept already.
+    `asked` and `start` are the digests of the `CommitPlan`. With `known` it is marked only in a conversation that
+    has a head already.
     """
 
     scope: str
@@ -69,7 +69,9 @@ class MarkPlan(msgspec.Struct, frozen=True, kw_only=True):
     known: bool = False
 
 
-class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
+class StreamPlan(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"continued": "replayed", "message_indexes": "items"}
+):
     """How to translate the answer of one request.
 
     `items[k]` is the index of the message that `input[k]` of the upstream body came from, and
@@ -78,7 +80,7 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     that the client speaks the legacy form of tool calls (docs/mapping.md#legacy-functions), `logprobs` that it asked
     for them (docs/mapping.md#log-probabilities), `structured` that the answer's text must be JSON and nothing else
     (docs/mapping.md#content).
-    `replayed` are the kept turns that the request goes on from, by replay or by chaining. `delta` says that the
+    `continued` are the kept turns that the request goes on from, by replay or by chaining. `delta` says that the
     request holds only what is new, and `mark` where the call is marked as open, if anything could follow it. `parent`
     is the response that the request goes on from, as it is sent upstream; with `only_new` the messages mean nothing
     without it.
@@ -93,9 +95,9 @@ class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_field: ReasoningField = "reasoning_content"
     choices: int = 1
     stop: list[str] = []
-    items: list[int] = []
+    message_indexes: list[int] = []
     renames: dict[str, str] = {}
-    replayed: list[Replayed] = []
+    continued: list[ContinuedTurn] = []
     commit: CommitPlan | None = None
     delta: bool = False
     mark: MarkPlan | None = None

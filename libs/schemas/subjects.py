@@ -216,7 +216,7 @@ QUERY: Subject[QueryRequest, QueryOutcome] = Subject(
     meaning="Run a read-only query over the records.",
 )
 
-# Told by a replica of the state service to all of them: the keys it erased, for what they hold in memory.
+# Published by a replica of the state service to all: keys that it erased, to be dropped from their caches.
 STATE_EVICT = "parley.state.evict"
 
 SUBJECTS: tuple[Subject[Any, Any], ...] = (

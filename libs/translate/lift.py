@@ -161,5 +161,5 @@ def _lifted(placeholder: str, value: memoryview) -> Lifted:
         placeholder=placeholder,
         sha256=sha256(value).hexdigest(),
         length=len(value),
-        head=bytes(value[:_HEAD]).decode("ascii"),
+        start=bytes(value[:_HEAD]).decode("ascii"),
     )

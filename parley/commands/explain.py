@@ -11,7 +11,7 @@ import msgspec
 
 from libs.runtime import settings
 from libs.runtime.errors import StartError
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.config import Upstream
 from libs.translate.errors import InvalidRequest, NeedsNative
 from libs.translate.request import translating
@@ -35,7 +35,7 @@ def command(file: IO[bytes]) -> None:
         if way.bridge == "bypass":
             click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions")
             return
-        said = merged(Said(), parsed.chat.parley)
+        said = merged(ClientOptions(), parsed.chat.parley)
         made = translating.translate(parsed, model=way.model, profile=way.upstream, format_=said.format)
     except StartError as error:
         raise Failure(str(error)) from None

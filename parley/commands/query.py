@@ -10,7 +10,7 @@ import msgspec
 
 from deploy.local.state_dir import StateDir
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError, NoWorkers, StartError
 from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
@@ -51,7 +51,7 @@ async def _ask(url: str, request: QueryRequest) -> QueryOutcome:
     try:
         bus = await Bus.connect(Nats(url=url, connect_timeout_seconds=_CONNECT_SECONDS), "cli")
         try:
-            return await bus.call(QUERY, request, Call())
+            return await bus.call(QUERY, request, BusContext())
         finally:
             await bus.drain(0)
     except NoWorkers:

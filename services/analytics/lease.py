@@ -22,13 +22,13 @@ _ENCODER = msgspec.json.Encoder()  # an operator may want to read it
 log = Log("parley.analytics.lease")
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+class Cursor(msgspec.Struct, frozen=True, kw_only=True, rename={"holder": "owner"}):
     """The key's value.
 
     `pending` is the range whose insert may not have happened, None once it has, `next_seq` what comes after
     it; both belong to the stream that `epoch` names. Records up to `lookup_until` may be in the table already.
     `held` are the sequences of dead records that could not be put aside yet, and so must stay in the stream.
-    `owner` is empty when the lease was given back.
+    `holder` is empty when the lease was given back.
     """
 
     epoch: str = ""
@@ -36,7 +36,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[int, int] | None = None
     lookup_until: int = 0
     held: tuple[int, ...] = ()
-    owner: str = ""
+    holder: str = ""
 
 
 _DECODER = msgspec.json.Decoder(Cursor)
@@ -50,13 +50,13 @@ class Lease:
     """The right of one instance to insert. `acquire` first; `keep` must run while it is used."""
 
     def __init__(
-        self, kv: KeyValue, owner: str, lease_seconds: float, clock: Callable[[], float] = time.monotonic
+        self, kv: KeyValue, holder: str, lease_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.cursor = Cursor()
         self.waiting = False  # another instance has it
         self.well = True  # False while the bucket does not take what is written
         self._kv = kv
-        self._owner = owner
+        self._holder = holder
         self._seconds = lease_seconds
         self._clock = clock
         self._revision = 0
@@ -71,7 +71,7 @@ class Lease:
             cursor, revision = await self._read()
             if revision != seen:
                 seen, since = revision, self._clock()
-            free = cursor.owner in ("", self._owner) or self._clock() - since >= self._seconds
+            free = cursor.holder in ("", self._holder) or self._clock() - since >= self._seconds
             if free and await self._take(cursor, revision):
                 self.waiting = False
                 return
@@ -83,7 +83,7 @@ class Lease:
         return (Cursor(), 0) if entry is None else (_DECODER.decode(entry[0]), entry[1])
 
     async def _take(self, cursor: Cursor, revision: int) -> bool:
-        mine = msgspec.structs.replace(cursor, owner=self._owner)
+        mine = msgspec.structs.replace(cursor, holder=self._holder)
         try:
             self._revision = await self._kv.put(KEY, _ENCODER.encode(mine), expect=revision)
         except RevisionConflict:
@@ -94,7 +94,7 @@ class Lease:
     async def move(self, cursor: Cursor) -> None:
         """Write `cursor`, waiting while NATS is away. Raises LeaseLost."""
         async with self._lock:
-            await self._write(msgspec.structs.replace(cursor, owner=self._owner))
+            await self._write(msgspec.structs.replace(cursor, holder=self._holder))
 
     async def _write(self, cursor: Cursor) -> None:
         """Write until it is known to have happened: a write without an answer is read back."""
@@ -119,7 +119,7 @@ class Lease:
             found, revision = await self._read()
         except NATS_ERRORS:
             return False
-        if found.owner != self._owner:
+        if found.holder != self._holder:
             self._lost = LeaseLost("the cursor is gone" if revision == 0 else "another instance has taken over")
             raise self._lost
         self._revision = revision
@@ -155,9 +155,9 @@ class Lease:
                 await self._give_back(self.cursor, self._revision)
             except RevisionConflict:  # a renewal that the stop cut off had been written
                 found, revision = await self._read()
-                if found.owner != self._owner:
+                if found.holder != self._holder:
                     raise LeaseLost("another instance has taken over") from None
                 await self._give_back(found, revision)
 
     async def _give_back(self, cursor: Cursor, revision: int) -> None:
-        await self._kv.put(KEY, _ENCODER.encode(msgspec.structs.replace(cursor, owner="")), expect=revision)
+        await self._kv.put(KEY, _ENCODER.encode(msgspec.structs.replace(cursor, holder="")), expect=revision)

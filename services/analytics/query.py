@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.masking import masked
 from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
@@ -52,8 +52,8 @@ class Queries:
         self._functions: dict[str, bool] = {}
         self._threads = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="query")
 
-    async def handle(self, request: QueryRequest, call: Call) -> QueryOutcome:
-        """Run the query; whatever is wrong with it is told in QueryFailed."""
+    async def handle(self, request: QueryRequest, context: BusContext) -> QueryOutcome:
+        """Run the query; whatever is wrong with it is reported in QueryFailed."""
         if not self.enabled:
             return QueryFailed(message="this instance stands by; ask again")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request)

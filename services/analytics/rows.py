@@ -1,4 +1,4 @@
-"""Turns records into rows; pure. A record that cannot become a row is told apart here, before a batch
+"""Turns records into rows; pure. A record that cannot become a row is set aside here, before a batch
 is built, so that no insert ever fails because of what is in it.
 
 The result depends on the stream alone: a batch read again after a crash gives the same rows.

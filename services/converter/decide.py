@@ -7,10 +7,10 @@ is refused, for it must not be sent alone.
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.plan import Continuity
 from libs.schemas.wire.errors import ErrorBody
@@ -20,7 +20,7 @@ from libs.translate.errors import TranslationError
 from libs.translate.ids import response_id
 from services.converter.recognise import Prepared, question
 
-Resolve = Callable[[ResolveRequest, Call], Awaitable[ResolveReply]]
+Resolve = Callable[[ResolveRequest, BusContext], Awaitable[ResolveReply]]
 
 _UNAVAILABLE = ErrorBody(
     message="What this request continues cannot be looked up at this moment. Try again shortly.",
@@ -32,7 +32,7 @@ log = Log("parley.converter")
 
 
 class Decided(NamedTuple):
-    """How a request goes on; the conversation that its history was found in, and whether something can follow that."""
+    """How a request continues; the conversation of its history, and whether a later request can continue that."""
 
     decision: Decision
     conversation: str | None = None
@@ -40,14 +40,14 @@ class Decided(NamedTuple):
 
 
 class Discontinued(TranslationError):
-    """A request holds only what is new, and nothing that it could go on from; it must not be sent alone."""
+    """A request with a partial history that has no turn to continue; it must not be sent upstream."""
 
     def __init__(self, status: int, error: ErrorBody, reason: str) -> None:
         super().__init__(status, error)
         self.continuity = Continuity(reason=reason)
 
 
-async def decide(prepared: Prepared, resolve: Resolve, replay_bytes: int, call: Call) -> Decided:
+async def decide(prepared: Prepared, resolve: Resolve, replay_bytes: int, context: BusContext) -> Decided:
     """Return how a request goes on. Raises Discontinued, and InvalidRequest for the result of no call.
 
     `resolve` asks the state service; at most `replay_bytes` of original items are sent again.
@@ -56,14 +56,14 @@ async def decide(prepared: Prepared, resolve: Resolve, replay_bytes: int, call: 
     if refusal is not None:
         raise Discontinued(400, *refusal)
     if prepared.options.named.delta:
-        return Decided(await _on_head(prepared, resolve, call))
+        return Decided(await _on_head(prepared, resolve, context))
     reason = _early_reason(prepared)
     if reason is not None:
         return Decided(deciding.plain(prepared.asked, reason))
     try:
-        reply = await resolve(question(prepared, replay_bytes), call)
+        reply = await resolve(question(prepared, replay_bytes), context)
     except BusError as error:
-        _note_unavailable(error, call)
+        _note_unavailable(error, context)
         return Decided(deciding.plain(prepared.asked, deciding.STATE_UNAVAILABLE))
     belongs = next((found.turn.conversation for found in reply.found), None)
     return Decided(
@@ -80,25 +80,25 @@ def _early_reason(prepared: Prepared) -> str | None:
         (options.named.parent is not None, deciding.CLIENT_PARENT),
         (options.off, deciding.OFF),
         (options.request.mode == "plain", deciding.PLAIN_RETRY),
-        (not prepared.asked.history.answers, deciding.FIRST_TURN),
+        (not prepared.asked.history.turns, deciding.FIRST_TURN),
     )
     return next((reason for holds, reason in checks if holds), None)
 
 
-def _note_unavailable(error: BusError, call: Call) -> None:
-    log.warning("state_unavailable", request_id=call.request_id, error=type(error).__name__)
+def _note_unavailable(error: BusError, context: BusContext) -> None:
+    log.warning("state_unavailable", request_id=context.request_id, error=type(error).__name__)
 
 
 # -- only what is new -------------------------------------------------------------------------------
 
 
-async def _on_head(prepared: Prepared, resolve: Resolve, call: Call) -> Decision:
+async def _on_head(prepared: Prepared, resolve: Resolve, context: BusContext) -> Decision:
     """Go on from the newest turn of the conversation that the client named. Raises TranslationError."""
     name = prepared.options.named.name or ""
     try:
-        reply = await resolve(ResolveRequest(scope=prepared.options.owner, head=name), call)
+        reply = await resolve(ResolveRequest(scope=prepared.options.scope, head=name), context)
     except BusError as error:
-        _note_unavailable(error, call)
+        _note_unavailable(error, context)
         raise Discontinued(503, _UNAVAILABLE, deciding.STATE_UNAVAILABLE) from None
     decided = _from_head(prepared, reply)
     if isinstance(decided, Decision):
@@ -119,25 +119,25 @@ def _from_head(prepared: Prepared, reply: ResolveReply) -> Decision | str:
         then=prepared.history(reply.head.turn.end),
         again=prepared.history(reply.head.turn.start),
         open=reply.open,
-        after=_seen(prepared.options.said),
+        after=_seen(prepared.options.client_options),
     )
-    return deciding.on_head(prepared.asked, newest, prepared.options.owner)
+    return deciding.on_head(prepared.asked, newest, prepared.options.scope)
 
 
-def _seen(said: Said) -> str | None:
-    """The response that the client of a delta saw last; an id of another form is no answer of ours."""
-    return None if said.after is None else response_id(said.after) or said.after
+def _seen(client_options: ClientOptions) -> str | None:
+    """The response that the client of a delta saw last; an id of another form is passed on as it is."""
+    return None if client_options.after is None else response_id(client_options.after) or client_options.after
 
 
 def _refuses_new(prepared: Prepared) -> tuple[ErrorBody, str] | None:
-    """Return why what is new is not sent after anything, where that can be told without a look at what is kept."""
+    """Return why a partial history is refused, as far as the request and the configuration decide it."""
     options = prepared.options
-    said, upstream, named = options.said, options.way.upstream, options.named
-    if said.unchained and (named.delta or options.chat.previous_response_id):
+    client_options, upstream, named = options.client_options, options.way.upstream, options.named
+    if client_options.unchained and (named.delta or options.chat.previous_response_id):
         why, reason = "The upstream keeps nothing that could be continued.", deciding.UNCHAINED
-    elif options.off or not named.delta or said.continuity == "chain":
+    elif options.off or not named.delta or client_options.continuity == "chain":
         return None
-    elif said.continuity == "replay":
+    elif client_options.continuity == "replay":
         why, reason = "'x-parley-continuity: replay' has the whole history sent.", deciding.REPLAY_ONLY
     elif upstream.continuity == "replay":
         why, reason = (

@@ -6,7 +6,7 @@ The only question it asks is the state service's: which answers of this history 
 import time
 
 from libs.runtime import metrics
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.logs import Log
 from libs.schemas.bus.convert import ConvertReply, ConvertRequest, PlanUnsupported, Refused
 from libs.schemas.config import Config
@@ -30,16 +30,16 @@ class Converter:
         self._config = config
         self._resolve = resolve
 
-    async def convert(self, asked: ConvertRequest, call: Call) -> ConvertReply:
+    async def convert(self, asked: ConvertRequest, context: BusContext) -> ConvertReply:
         """Return the conversion, or the refusal that the client must hear."""
         if asked.plan_version != PLAN_VERSION:
             return PlanUnsupported(supported=PLAN_VERSION)
         try:
-            return await self._convert(asked, call)
+            return await self._convert(asked, context)
         except TranslationError as refused:
             return Refused(status=refused.status, error=refused.error)
 
-    async def _convert(self, asked: ConvertRequest, call: Call) -> ConvertReply:
+    async def _convert(self, asked: ConvertRequest, context: BusContext) -> ConvertReply:
         """Take the five steps. Raises TranslationError."""
         parsed = translating.parse(asked.body)
         chosen = options.read(asked, parsed.chat, route(self._config.upstream, parsed.chat.model))
@@ -51,25 +51,25 @@ class Converter:
             return plan.native(chosen, native.reason)
         prepared = recognise(chosen, translated, now=int(time.time()))
         try:
-            decided = await decide(prepared, self._resolve, self._config.conversation.replay_bytes, call)
+            decided = await decide(prepared, self._resolve, self._config.conversation.replay_bytes, context)
         except Discontinued as refused:
-            if refused.continuity.reason != deciding.BUSY:  # which the edge tells, when it has waited
-                _tell(prepared, refused.continuity, call)
+            if refused.continuity.reason != deciding.BUSY:  # which the edge reports, after it has waited
+                _report(prepared, refused.continuity, context)
             return plan.refused(chosen, refused)
-        converted = plan.converted(prepared, decided, call)
-        _tell(prepared, converted.continuity, call)
+        converted = plan.converted(prepared, decided, context)
+        _report(prepared, converted.continuity, context)
         return converted
 
 
-def _tell(prepared: Prepared, decided: Continuity, call: Call) -> None:
+def _report(prepared: Prepared, decided: Continuity, context: BusContext) -> None:
     metrics.CONTINUITY.labels(decided.mode, decided.reason).inc()
     log.info(
         "handoff",
-        request_id=call.request_id,
+        request_id=context.request_id,
         mode=decided.mode,
         reason=decided.reason,
         matched=decided.matched,
-        answers=len(prepared.asked.history.answers),
+        answers=len(prepared.asked.history.turns),
         new_items=decided.new_items,
         messages=len(prepared.options.chat.messages),
     )

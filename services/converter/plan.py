@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.convert import Converted, Native, Refused
 from libs.schemas.plan import CommitPlan, MarkPlan, StreamPlan
 from libs.schemas.records import cut
@@ -15,14 +15,14 @@ from services.converter.options import Options
 from services.converter.recognise import Prepared
 
 
-def converted(prepared: Prepared, decided: Decided, call: Call) -> Converted:
+def converted(prepared: Prepared, decided: Decided, context: BusContext) -> Converted:
     """Return the request that goes up, and the plan for its answer."""
     options, translated, decision = prepared.options, prepared.made, decided.decision
     parent = decision.parent
     body = msgspec.structs.replace(translated.body, input=decision.input.items)
     if parent is not None:
         body = msgspec.structs.replace(body, previous_response_id=parent.response_id)
-    conversation = decided.conversation or options.named.told or options.request.token or _token(call)
+    conversation = decided.conversation or options.named.shown or options.request.token or _token(context)
     return Converted(
         upstream=options.way.upstream.name,
         model=options.way.model,
@@ -31,7 +31,7 @@ def converted(prepared: Prepared, decided: Decided, call: Call) -> Converted:
         plan=_plan(prepared, decided, conversation),
         continuity=decision.continuity,
         conversation=conversation,
-        whole=not options.named.only_new,
+        whole_history=not options.named.only_new,
         previous_response_id=parent.response_id if parent else options.chat.previous_response_id,
         dropped=translated.dropped,
         stored=translated.body.store,
@@ -41,10 +41,11 @@ def converted(prepared: Prepared, decided: Decided, call: Call) -> Converted:
 def native(options: Options, reason: str) -> Native:
     """Return what becomes of a call that the upstream must answer itself: nothing of it is kept, or continued.
 
-    Raises TranslationError for one that holds only what is new.
+    Raises TranslationError for a partial history, and for one whose client wants typed events.
     """
     named = options.named
-    mark = to_mark(named.name, options.owner, only_new=named.only_new, what=f"'{reason}'")
+    typed = options.client_options.format == "responses"
+    mark = to_mark(named.name, options.scope, only_new=named.only_new, typed=typed, what=f"'{reason}'")
     return Native(upstream=options.way.upstream.name, model=options.way.model, reason=reason, mark=mark)
 
 
@@ -60,9 +61,9 @@ def refused(options: Options, refusal: Discontinued) -> Refused:
     )
 
 
-def _token(call: Call) -> str:
+def _token(context: BusContext) -> str:
     """Return the token of a conversation that has no name; the same for each try of a request."""
-    return named_conversation.ISSUED + blake2b(call.request_id.encode(), digest_size=16).hexdigest()
+    return named_conversation.ISSUED + blake2b(context.request_id.encode(), digest_size=16).hexdigest()
 
 
 def _plan(prepared: Prepared, decided: Decided, conversation: str) -> StreamPlan:
@@ -70,8 +71,8 @@ def _plan(prepared: Prepared, decided: Decided, conversation: str) -> StreamPlan
     kept = _commit(prepared, decided, conversation) if options.keeps else None
     return msgspec.structs.replace(
         translated.plan,
-        items=decision.input.sources,
-        replayed=decision.replayed,
+        message_indexes=decision.input.message_indexes,
+        continued=decision.continued,
         commit=kept,
         delta=options.named.delta,
         parent=options.chat.previous_response_id if decision.parent is None else decision.parent.response_id,
@@ -86,15 +87,15 @@ def _commit(prepared: Prepared, decided: Decided, conversation: str) -> CommitPl
     if options.named.delta and parent is not None:
         history = prepared.history(parent.end)
     return CommitPlan(
-        scope=options.owner,
-        asked=history.whole,
+        scope=options.scope,
+        asked=history.digest,
         start=history.start,
         context=prepared.asked.context,
         conversation=conversation,
         upstream=options.way.upstream.name,
         model=options.way.model,
-        # Nothing could tell later what stands before what the client's own parent names.
-        parent=translated.plan.choices == 1 and options.named.parent is None,
+        # The messages before the client's own parent are unknown here, so no later history could match.
+        chainable=translated.plan.choices == 1 and options.named.parent is None,
         stored=translated.body.store,
     )
 
@@ -109,7 +110,7 @@ def _mark(options: Options, kept: CommitPlan | None, *, followed: bool) -> MarkP
     if options.named.parent is not None:
         return None
     if kept is None:
-        return None if name is None else MarkPlan(scope=options.owner, conversation=name, known=True)
+        return None if name is None else MarkPlan(scope=options.scope, conversation=name, known=True)
     if not (kept.stored or followed or name is not None):
         return None
     return MarkPlan(scope=kept.scope, conversation=kept.conversation, asked=kept.asked, start=kept.start)

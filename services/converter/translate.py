@@ -14,15 +14,15 @@ def translate(parsed: Parsed, options: Options) -> Translated:
         msgspec.structs.replace(parsed, chat=options.chat),
         model=options.way.model,
         profile=options.way.upstream,
-        format_=options.said.format,
+        format_=options.client_options.format,
         store=_stores(options),
         continues=named.only_new,
         replays=options.keeps,
-        heads={lifted.placeholder: lifted.head for lifted in options.request.lifted},
+        heads={lifted.placeholder: lifted.start for lifted in options.request.lifted},
     )
 
 
 def _stores(options: Options) -> bool:
     """Whether the upstream is to store the answer: what is to be continued there, by a name or by an id alike."""
     continues_there = options.wish == "chain" or options.named.parent is not None
-    return options.keeps and not options.said.unchained and continues_there
+    return options.keeps and not options.client_options.unchained and continues_there

@@ -4,7 +4,7 @@ from typing import Literal
 
 from libs.runtime.errors import BusError, MessageTooLarge, ReplyTooLarge
 from libs.runtime.logs import Log
-from libs.schemas.bus.convert import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
+from libs.schemas.bus.convert import ClientOptions, Converted, ConvertRequest, Native, PlanUnsupported, Refused
 from libs.schemas.plan import PLAN_VERSION
 from libs.schemas.subjects import CONVERT
 from libs.translate.lift import Skeleton
@@ -19,7 +19,7 @@ log = Log("parley.edge")
 async def convert(
     served: ServedRequest,
     skeleton: Skeleton,
-    said: Said,
+    said: ClientOptions,
     mode: Literal["auto", "plain"] = "auto",
     token: str | None = None,
 ) -> Converted | Native:
@@ -35,7 +35,7 @@ async def convert(
         lifted=skeleton.lifted,
         tenant=served.tenant,
         accounts=served.accounts(),
-        said=said,
+        client_options=said,
         mode=mode,
         token=token,
         format=said.format,

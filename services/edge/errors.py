@@ -55,12 +55,14 @@ class UpstreamTruncated(TranslationError):
 
 
 class UpstreamRefused(TranslationError):
-    """The upstream answered with an error status; `headers` go to the client, `told` is what it said."""
+    """The upstream answered with an error status; `headers` go to the client, `upstream_error` is what it said."""
 
-    def __init__(self, status: int, error: ErrorBody, headers: dict[str, str], told: UpstreamErrorBody) -> None:
+    def __init__(
+        self, status: int, error: ErrorBody, headers: dict[str, str], upstream_error: UpstreamErrorBody
+    ) -> None:
         super().__init__(status, error)
         self.headers = headers
-        self.told = told
+        self.upstream_error = upstream_error
 
 
 class UpstreamKeyRefused(TranslationError):

@@ -24,7 +24,7 @@ _SPECIAL = {
 
 log = Log("parley.edge")
 
-# What a client whose answer was aborted is told, where it can still hear it.
+# The error for a client whose answer was aborted, where it can still be sent.
 _ABORTED: dict[Abort, tuple[int, ErrorBody]] = {
     "upstream_idle": (
         504,
@@ -47,7 +47,7 @@ async def answer(exchange: Exchange, endpoint: Callable[[Exchange], Awaitable[No
     except ClientGone:
         pass
     except TranslationError as error:
-        if not isinstance(error, UpstreamRefused):  # which the record of the call tells
+        if not isinstance(error, UpstreamRefused):  # which the record of the call has
             _count(exchange, error)
         headers = _SPECIAL.get(error.error.code or "") or _retry_after(exchange, error.status)
         await exchange.end_with_error(error.status, error.error, headers)

@@ -26,7 +26,7 @@ def mode(config: Config) -> Literal["pass-through", "open"]:
 
 
 def listen(config: Config) -> socket.socket:
-    """Return the listening socket. Raises StartError, also where it would open the door without being told to."""
+    """Return the listening socket. Raises StartError, also where `edge.open` is missing."""
     host, port = config.edge.host, config.edge.port
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
@@ -49,13 +49,13 @@ def listen(config: Config) -> socket.socket:
 
 
 def report(config: Config) -> dict[str, Any]:
-    """Return what `/status` tells of the door."""
+    """Return what `/status` reports of where the edge listens."""
     told: dict[str, Any] = {"mode": mode(config), "open": config.edge.open}
     return {**told, "warning": _warning(config)} if _is_open(config) else told
 
 
 def warn(config: Config) -> None:
-    """Say it aloud where the door is open."""
+    """Log an error where anyone may use Parley's own keys."""
     if _is_open(config):
         log.error("door_open", warning=_warning(config), host=config.edge.host)
 

@@ -1,4 +1,4 @@
-"""Claims under way: what this process had made for a caller, and the state service may not know yet."""
+"""Claims that this process has sent, and that the state service may not have yet."""
 
 from collections.abc import Iterable
 

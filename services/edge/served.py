@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.config import Upstream
 from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
@@ -37,8 +37,9 @@ class ServedRequest(msgspec.Struct, frozen=True):
         edge = self.edge
         asked = read_options(edge.config.conversation, self.exchange, retain=self.caller.retain)
         unchained_at = edge.unchained.known(self.accounts())
-        said = msgspec.structs.replace(asked.said, unchained_at=unchained_at) if unchained_at else asked.said
-        return Asked(said, asked.name_param)
+        if not unchained_at:
+            return asked
+        return Asked(msgspec.structs.replace(asked.client_options, unchained_at=unchained_at), asked.name_param)
 
     def accounts(self) -> dict[str, str]:
         """Return the account digest of its caller at each upstream."""
@@ -48,9 +49,9 @@ class ServedRequest(msgspec.Struct, frozen=True):
         """Return the credentials that are sent to `upstream` for its caller."""
         return self.edge.upstreams.auth_headers(upstream, self.caller)
 
-    def bus_call(self, *, seconds: float | None = None) -> Call:
+    def bus_call(self, *, seconds: float | None = None) -> BusContext:
         """Return what travels with a bus request made for it, which is given up after `seconds`."""
-        return Call(
+        return BusContext(
             tenant=self.caller.tenant,
             request_id=self.exchange.request_id,
             traceparent=self.exchange.traceparent,

@@ -1,4 +1,4 @@
-"""What the edge asks of the state service, and tells it.
+"""Requests of the edge to the state service.
 
 Only what a client asked for by itself can fail for want of that service; all else goes on without.
 """
@@ -8,7 +8,7 @@ import time
 from typing import Any, TypeVar
 
 from libs.runtime import metrics
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, RequestInvalid
 from libs.runtime.logs import Log
 from libs.schemas.bus.state import CommitRequest, DeleteRequest, StateStatus, StateStatusRequest
@@ -20,7 +20,7 @@ from services.edge.served import ServedRequest
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
 
-OWNER_SECONDS = 1.0  # a relayed request waits no longer to be told whose its id is
+OWNER_SECONDS = 1.0  # a relayed request waits no longer for the owner of its id
 
 log = Log("parley.edge")
 
@@ -34,11 +34,11 @@ async def ask(served: ServedRequest, subject: Subject[Req, Rep], request: Req) -
         raise StateUnavailable from None
 
 
-async def commit(edge: Edge, request: CommitRequest, call: Call) -> str:
+async def commit(edge: Edge, request: CommitRequest, context: BusContext) -> str:
     """Have a turn kept; return what became of it: `ok`, `later`, why it was refused, or `failed`."""
     expires = int(time.time()) + edge.config.retention.items_ttl_seconds
     try:
-        reply = await deliver(edge, COMMIT, request, call, conversation=request.turn.conversation, expires=expires)
+        reply = await deliver(edge, COMMIT, request, context, conversation=request.turn.conversation, expires=expires)
         result = "later" if reply is None else reply.refused or "ok"
     except BusError:
         result = "failed"
@@ -47,7 +47,7 @@ async def commit(edge: Edge, request: CommitRequest, call: Call) -> str:
 
 
 async def deliver(
-    edge: Edge, subject: Subject[Req, Rep], request: Req, call: Call, *, conversation: str | None, expires: int
+    edge: Edge, subject: Subject[Req, Rep], request: Req, context: BusContext, *, conversation: str | None, expires: int
 ) -> Rep | None:
     """Send what must not be lost; wait for the reply for `edge.commit_timeout_seconds` at most.
 
@@ -55,7 +55,7 @@ async def deliver(
     Raises BusError where it is neither in nor kept.
     """
     begun = time.monotonic()
-    sending = edge.spawn(edge.bus.call(subject, request, call))
+    sending = edge.spawn(edge.bus.call(subject, request, context))
     sending.add_done_callback(_looked_at)
     await asyncio.wait({sending}, timeout=edge.config.edge.commit_timeout_seconds)
     error = sending.exception() if sending.done() else CallTimeout(f"{subject.name}: no reply in time")
@@ -63,10 +63,10 @@ async def deliver(
         reply: Rep = sending.result()
         return reply
     kept = not isinstance(error, RequestInvalid | MessageTooLarge) and edge.outbox.keep(
-        subject, request, call, conversation=conversation, expires=expires, begun=begun, sending=sending
+        subject, request, context, conversation=conversation, expires=expires, begun=begun, sending=sending
     )
     log.warning(
-        "not_delivered", request_id=call.request_id, subject=subject.name, error=type(error).__name__, kept=kept
+        "not_delivered", request_id=context.request_id, subject=subject.name, error=type(error).__name__, kept=kept
     )
     if kept:
         return None
@@ -78,23 +78,23 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def delete_entries(served: ServedRequest, entries: list[str]) -> None:
+def delete_turns(served: ServedRequest, entries: list[str]) -> None:
     """Have turns dropped that the upstream cannot continue any more; not waited for."""
     if entries:
-        request = DeleteRequest(entries=entries)
-        served.edge.spawn(_tell(served.edge, DELETE, request, served.bus_call(), "delete_failed"))
+        request = DeleteRequest(turn_keys=entries)
+        served.edge.spawn(_send_later(served.edge, DELETE, request, served.bus_call(), "delete_failed"))
 
 
-async def _tell(edge: Edge, subject: Subject[Any, Any], request: Any, call: Call, failure: str) -> None:
+async def _send_later(edge: Edge, subject: Subject[Any, Any], request: Any, context: BusContext, failure: str) -> None:
     try:
-        await edge.bus.call(subject, request, call)
+        await edge.bus.call(subject, request, context)
     except BusError as error:
-        log.warning(failure, request_id=call.request_id, error=type(error).__name__)
+        log.warning(failure, request_id=context.request_id, error=type(error).__name__)
 
 
 async def status(edge: Edge) -> StateStatus | None:
     """Return how the state service is; None when it does not answer."""
     try:
-        return await edge.bus.call(STATE_STATUS, StateStatusRequest(), Call())
+        return await edge.bus.call(STATE_STATUS, StateStatusRequest(), BusContext())
     except BusError:
         return None

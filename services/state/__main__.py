@@ -53,7 +53,7 @@ async def set_up(worker: service.Worker) -> None:
     store = await OPEN[settings.store](worker)
     seals = Seals(load_secret(os.environ, worker.config.secret.file))
     evictions = await Evictions.join(worker.bus, cache)
-    state = State(Vault(store, seals, cache, evictions.tell), settings, worker.config.retention)
+    state = State(Vault(store, seals, cache, evictions.notify), settings, worker.config.retention)
     handlers: tuple[tuple[Any, Any], ...] = (
         (RESOLVE, state.resolve),
         (MARK, state.mark),

@@ -42,7 +42,7 @@ class Committing:
         turn, keys = request.turn, self._keys
         items = request.items if sum(map(len, request.items)) <= self._settings.max_items_bytes else []
         # All keys first: a request with a bad digest must write nothing.
-        turn_key, items_key, loose_key = keys.turn(turn.entry), keys.items(turn.entry), keys.loose(request.loose)
+        turn_key, items_key, loose_key = keys.turn(turn.key), keys.items(turn.key), keys.loose(request.loose)
         head_key = keys.head(turn.conversation, request.scope)
         present = await self._vault.get(head_key, HEAD)
         if heads.is_erased(present.record, request):
@@ -87,10 +87,10 @@ class Committing:
     async def _undo(self, request: CommitRequest) -> None:
         """Erase what was written while the conversation was being deleted; a turn that was written over stays."""
         turn, keys = request.turn, self._keys
-        gone = [keys.member(turn.conversation, turn.entry, turn.response_id), keys.owner(turn.response_id)]
-        kept = (await self._vault.get(keys.turn(turn.entry), TURN)).record
+        gone = [keys.member(turn.conversation, turn.key, turn.response_id), keys.owner(turn.response_id)]
+        kept = (await self._vault.get(keys.turn(turn.key), TURN)).record
         if kept is not None and kept.turn.response_id == turn.response_id:
-            gone += await of_entries(self._vault, keys, {turn.entry: request.loose})
+            gone += await of_entries(self._vault, keys, {turn.key: request.loose})
         await self._vault.delete(gone)
 
     async def _full(self, turn_key: str) -> bool:
@@ -107,8 +107,8 @@ class Committing:
         turn = request.turn
         stored = StoredResponse(upstream=turn.upstream, response_id=turn.response_id) if turn.stored else None
         records: dict[str, msgspec.Struct] = {
-            self._keys.member(turn.conversation, turn.entry, turn.response_id): Member(
-                entry=turn.entry, loose=request.loose, stored=stored
+            self._keys.member(turn.conversation, turn.key, turn.response_id): Member(
+                turn_key=turn.key, loose=request.loose, stored=stored
             )
         }
         if stored is not None:
@@ -118,12 +118,12 @@ class Committing:
 
     async def _point(self, key: str, turn: Turn) -> None:
         """Have the loose key lead to the turn; to none for good, where it leads to another already."""
-        expect, pointer = 0, Pointer(entry=turn.entry)
+        expect, pointer = 0, Pointer(turn_key=turn.key)
         for _ in range(TRIES):
             try:
                 return await self._vault.swap(key, pointer, expect, self._ttl(turn.stored))
             except Conflict:
                 present, expect = await self._vault.get(key, POINTER)
-                other = present is not None and present.entry != turn.entry
-                pointer = Pointer(entry=None if other else turn.entry)
+                other = present is not None and present.turn_key != turn.key
+                pointer = Pointer(turn_key=None if other else turn.key)
         raise Contended("the pointer to the turn is moved by too many writers")

@@ -50,13 +50,13 @@ async def delete(vault: Vault, keys: Keys, conversation: str, now: int, ttl_seco
     member_keys = await vault.keys(keys.members(conversation))
     members = await _all(vault, member_keys)
     responses = {member.stored.response_id: member.stored for member in members if member.stored is not None}
-    entries = {member.entry: member.loose for member in members}
+    entries = {member.turn_key: member.loose for member in members}
     await vault.delete([*await of_entries(vault, keys, entries), *map(keys.owner, responses)])
     await vault.delete(member_keys)
     return DeleteReply(known=any(were_there) or bool(member_keys), responses=list(responses.values()))
 
 
-async def delete_entries(vault: Vault, keys: Keys, entries: list[str]) -> DeleteReply:
+async def delete_turns(vault: Vault, keys: Keys, entries: list[str]) -> DeleteReply:
     """Erase turns that an upstream does not know any more."""
     turns = await vault.read({keys.turn(entry): TURN for entry in entries})
     known = {entry: turns[keys.turn(entry)].loose for entry in entries if keys.turn(entry) in turns}
@@ -76,13 +76,13 @@ async def of_entries(vault: Vault, keys: Keys, entries: dict[str, str]) -> list[
     for entry, loose in entries.items():
         found += [keys.turn(entry), keys.items(entry)]
         pointer = pointers.get(keys.loose(loose))
-        if pointer is not None and pointer.entry == entry:
+        if pointer is not None and pointer.turn_key == entry:
             found.append(keys.loose(loose))
     return found
 
 
 async def _heads(vault: Vault, prefix: str) -> list[tuple[KeptHead, Head]]:
-    """Return the heads of conversations that have an answer, each with what it says of itself."""
+    """Return the heads of conversations that have an answer, each with its summary."""
     found = await vault.read(dict.fromkeys(await vault.keys(prefix), HEAD))
     return [(kept, kept.head) for kept in found.values() if kept.head is not None]
 
@@ -95,7 +95,7 @@ async def _all(vault: Vault, member_keys: list[str]) -> list[Member]:
 
 
 def _info(heads_: Iterable[tuple[KeptHead, Head]]) -> ConversationInfo:
-    """Return what the heads of one conversation say together; the newest one speaks for it."""
+    """Return the heads of one conversation as one: sums of all, and the rest from the newest."""
     by_age = sorted(heads_, key=lambda pair: pair[1].updated)
     newest = by_age[-1][1]
     return ConversationInfo(

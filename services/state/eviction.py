@@ -35,7 +35,7 @@ class Evictions:
         bus.on_reconnect(made._on_reconnected)
         return made
 
-    async def tell(self, keys: Sequence[str]) -> None:
+    async def notify(self, keys: Sequence[str]) -> None:
         """Have every replica evict `keys`. Raises BusDown."""
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             await self._bus.publish(STATE_EVICT, _ENCODER.encode(keys[start : start + _KEYS_AT_ONCE]))

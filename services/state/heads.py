@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from libs.schemas.bus.state import CommitRequest, Head, MarkRequest, OpenCall, Turn
+from libs.schemas.bus.state import CommitRequest, Head, MarkRequest, OpenRequest, Turn
 from libs.schemas.subjects import MARK_SECONDS
 from services.state.records import KeptHead, KeptMark
 
@@ -20,13 +20,13 @@ DEAD = 8  # of those that can never be the head, the newest; an older one says n
 
 
 class Change(NamedTuple):
-    """The head to be written, None where the present one stays, and what the caller is told."""
+    """The head to write, None where the present one stays; and the result for the caller."""
 
     head: KeptHead | None
-    told: int
+    result: int
 
 
-ERASED = -1  # told of a commit: the conversation was deleted after its call began
+ERASED = -1  # result of a commit whose conversation was deleted after its request began
 
 
 # -- commits ----------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def is_erased(present: KeptHead | None, request: CommitRequest) -> bool:
 
 
 def committed(present: KeptHead | None, request: CommitRequest, now: int, ttl_seconds: int) -> Change:
-    """Count the answer, and make it the head unless a later call has answered; told is how many answers there are."""
+    """Count the answer, and make it the head unless a later request has one; the result is the number of answers."""
     turn = request.turn
     if present is None:
         present = KeptHead(head=None, expires=now + ttl_seconds)
@@ -95,12 +95,12 @@ def _head(present: KeptHead, turn: Turn) -> Head:
     """The head after `turn`: an addition to the present one, another try of it, or a branch."""
     before, before_id, old = None, "", present.head
     if old is not None and turn.start == present.end:
-        before, before_id = old.entry, old.response_id
+        before, before_id = old.turn_key, old.response_id
     elif old is not None and turn.start == present.start:
         before, before_id = old.before, old.before_response_id
     return Head(
         conversation=turn.conversation,
-        entry=turn.entry,
+        turn_key=turn.key,
         before=before,
         response_id=turn.response_id,
         before_response_id=before_id,
@@ -119,14 +119,14 @@ def _counted(present: KeptHead) -> Head:
 
 
 def _answer(turn: Turn) -> str:
-    return f"{turn.entry}.{turn.response_id}"
+    return f"{turn.key}.{turn.response_id}"
 
 
 # -- marks ------------------------------------------------------------------------------------------
 
 
 def marked(present: KeptHead | None, request: MarkRequest, now: int, ttl_seconds: int) -> Change:
-    """Change the open calls as asked; told is the number of the call, 0 where it is not among them.
+    """Change the open requests; the result is the number of this one, 0 where it is not among them.
 
     `ttl_seconds` is for a conversation without an answer.
     """
@@ -172,7 +172,7 @@ def _closed(present: KeptHead, mark: KeptMark | None, request: MarkRequest, now:
 
 
 def _spoiled(present: KeptHead, mark: KeptMark | None, request: MarkRequest, now: int) -> Change:
-    """One that is not there stays out: its client was told that nothing is kept."""
+    """A mark that is not there stays out: its client got `kept=no`."""
     if mark is None:
         return _closed(present, None, request, now)
     return Change(_with(present, msgspec.structs.replace(mark, usable=False)), mark.number)
@@ -186,10 +186,10 @@ _CHANGES: dict[str, Callable[[KeptHead, KeptMark | None, MarkRequest, int], Chan
 }
 
 
-def open_calls(present: KeptHead, now: float) -> list[OpenCall]:
+def open_requests(present: KeptHead, now: float) -> list[OpenRequest]:
     """Return the open calls, oldest first."""
     return [
-        OpenCall(number=mark.number, asked=mark.asked, start=mark.start, live=_lives(mark, now))
+        OpenRequest(number=mark.number, asked=mark.asked, start=mark.start, live=_lives(mark, now))
         for mark in present.open
     ]
 
@@ -211,9 +211,9 @@ def _ended(present: KeptHead, *ids: str) -> list[str]:
 
 
 def deleted(present: KeptHead, now: int, ttl_seconds: int) -> Change:
-    """Leave a tombstone: calls that have a number by now will not be kept. Told is 1 where there was something.
+    """Leave a tombstone: requests that have a number by now are not kept. The result is 1 where there was a head.
 
-    It stands twice as long as a commit is tried, for the call itself takes its time.
+    It is kept twice as long as a commit is retried, because the model call itself takes time.
     """
     if present.head is None and not present.open:
         return Change(None, 0)

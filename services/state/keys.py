@@ -49,7 +49,7 @@ class Keys:
         return f"{self.tenant}.o.{_hashed(upstream_id)}"
 
     def erasure(self, request_id: str, conversation: str) -> str:
-        """What a request to erase a conversation was told."""
+        """The key of the reply to a request that erased a conversation."""
         return f"{self.tenant}.d.{_hashed(f'{request_id} {conversation}')}"
 
     def turns(self) -> str:

@@ -19,7 +19,7 @@ UNKNOWN_TRIES = 1  # how often a lost answer is looked after
 async def move(
     vault: Vault, key: str, change: Callable[[KeptHead | None], Change], now: int, present: Versioned | None = None
 ) -> int:
-    """Apply `change` to the head under `key` and return what it tells. `present` is the head where it was just read.
+    """Apply `change` to the head under `key` and return its result. `present` is the head where it was just read.
 
     `now` in Unix seconds. Raises StoreDown, Contended.
     """
@@ -27,12 +27,12 @@ async def move(
     for _ in range(TRIES):
         record, revision = present or await vault.get(key, HEAD)
         present = None
-        head, told = change(record)
+        head, result = change(record)
         if head is None:
-            return told
+            return result
         try:
             await vault.swap(key, head, revision, max(1, head.expires - now))
-            return told
+            return result
         except Conflict:
             metrics.STATE_HEAD_CONFLICTS.inc()
         except StoreDown:

@@ -37,8 +37,8 @@ async def read(vault: Vault, keys: Keys, names: Collection[str], now: int, ttl_s
     found = await vault.read(dict.fromkeys(wanted, OWNER))
     if vault.store.lags:
         late = [key for key in wanted if key not in found][:MAX_LATE]
-        told = await asyncio.gather(*(vault.get(key, OWNER) for key in late))
-        found |= {key: entry.record for key, entry in zip(late, told, strict=True) if entry.record is not None}
+        late_entries = await asyncio.gather(*(vault.get(key, OWNER) for key in late))
+        found |= {key: entry.record for key, entry in zip(late, late_entries, strict=True) if entry.record is not None}
     old = [key for key, owner in found.items() if now - owner.written > min(RENEW_SECONDS, ttl_seconds // 4)]
     await asyncio.gather(*(_renew(vault, key, now, ttl_seconds) for key in old))
     return {wanted[key]: owner.upstream for key, owner in found.items()}

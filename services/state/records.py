@@ -21,10 +21,10 @@ class KeptItems(msgspec.Struct, frozen=True, kw_only=True):
     expires: int
 
 
-class Pointer(msgspec.Struct, frozen=True, kw_only=True):
+class Pointer(msgspec.Struct, frozen=True, kw_only=True, rename={"turn_key": "entry"}):
     """What a loose key leads to; None where two turns have it, and so neither."""
 
-    entry: str | None
+    turn_key: str | None
 
 
 class KeptMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +59,10 @@ class KeptHead(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[str] = []
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class Member(msgspec.Struct, frozen=True, kw_only=True, rename={"turn_key": "entry"}):
     """One answer of a conversation; `stored` where the upstream keeps the response."""
 
-    entry: str
+    turn_key: str
     loose: str
     stored: StoredResponse | None = None
 

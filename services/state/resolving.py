@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from libs.runtime import metrics
-from libs.schemas.bus.state import Found, Head, HeadTurns, OpenCall, ResolveReply, ResolveRequest, Turn, Wanted
-from services.state.heads import open_calls
+from libs.schemas.bus.state import Found, Head, HeadTurns, OpenRequest, ResolveReply, ResolveRequest, Turn, Wanted
+from services.state.heads import open_requests
 from services.state.keys import Keys
 from services.state.records import HEAD, ITEMS, POINTER, TURN, KeptHead, KeptItems, KeptTurn, Pointer
 from services.state.vault import Vault
@@ -34,7 +34,7 @@ class Resolving:
         hits, (head, open_) = await asyncio.gather(self._find(wanted), self._head(request.head, request.scope))
         metrics.STATE_TURNS.labels("hit").inc(len(hits))
         metrics.STATE_TURNS.labels("miss").inc(len(wanted) - len(hits))
-        chained = request.chains and 0 in hits and _may_be_parent(hits[0])
+        chained = request.chains and 0 in hits and _is_chainable(hits[0])
         items = {} if chained else await self._items(hits, request.items_bytes)
         found = [
             Found(index=index, exact=hits[index].exact, turn=hits[index].kept.turn, items=items.get(index))
@@ -53,7 +53,7 @@ class Resolving:
         return hits
 
     async def _read(self, wanted: list[Wanted]) -> dict[int, _Hit]:
-        keys = [self._keys.turn(one.entry) for one in wanted]
+        keys = [self._keys.turn(one.turn_key) for one in wanted]
         turns = await self._vault.read(dict.fromkeys(keys, TURN)) if keys else {}
         hits = {index: _Hit(True, turns[key]) for index, key in enumerate(keys) if self._live(turns.get(key))}
         return hits | await self._read_loose({k: one for k, one in enumerate(wanted) if k not in hits})
@@ -63,21 +63,21 @@ class Resolving:
         keys = {index: self._keys.loose(one.loose) for index, one in wanted.items()}
         pointers = await self._vault.read(dict.fromkeys(keys.values(), POINTER)) if keys else {}
         led = {
-            index: self._keys.turn(pointer.entry)
+            index: self._keys.turn(pointer.turn_key)
             for index, key in keys.items()
-            if (pointer := pointers.get(key)) is not None and pointer.entry is not None
+            if (pointer := pointers.get(key)) is not None and pointer.turn_key is not None
         }
         turns = await self._vault.read(dict.fromkeys(led.values(), TURN)) if led else {}
         return {index: _Hit(False, turns[key]) for index, key in led.items() if self._live(turns.get(key))}
 
     async def _from_leader(self, one: Wanted) -> _Hit | None:
-        turn = (await self._vault.get(self._keys.turn(one.entry), TURN)).record
+        turn = (await self._vault.get(self._keys.turn(one.turn_key), TURN)).record
         if self._live(turn):
             return _Hit(True, turn)
         pointer: Pointer | None = (await self._vault.get(self._keys.loose(one.loose), POINTER)).record
-        if pointer is None or pointer.entry is None:
+        if pointer is None or pointer.turn_key is None:
             return None
-        turn = (await self._vault.get(self._keys.turn(pointer.entry), TURN)).record
+        turn = (await self._vault.get(self._keys.turn(pointer.turn_key), TURN)).record
         return _Hit(False, turn) if self._live(turn) else None
 
     async def _items(self, hits: dict[int, _Hit], budget: int) -> dict[int, list[bytes]]:
@@ -92,7 +92,7 @@ class Resolving:
             if budget < 0:
                 break
             if kept.items_bytes:
-                asked[index] = self._keys.items(kept.turn.entry)
+                asked[index] = self._keys.items(kept.turn.key)
         found = await self._vault.read(dict.fromkeys(asked.values(), ITEMS)) if asked else {}
         return {
             index: found[key].items
@@ -104,17 +104,17 @@ class Resolving:
         size = sum(map(len, items.items))
         return (items.response_id, size) == (kept.turn.response_id, kept.items_bytes) and items.expires > self._now
 
-    async def _head(self, conversation: str | None, scope: str) -> tuple[HeadTurns | None, list[OpenCall]]:
+    async def _head(self, conversation: str | None, scope: str) -> tuple[HeadTurns | None, list[OpenRequest]]:
         """Return the newest turn, as far as it is kept, and the open calls."""
         if conversation is None:
             return None, []
         kept: KeptHead | None = (await self._vault.get(self._keys.head(conversation, scope), HEAD)).record
         if kept is None:
             return None, []
-        return None if kept.head is None else await self._turns(kept, kept.head), open_calls(kept, self._now)
+        return None if kept.head is None else await self._turns(kept, kept.head), open_requests(kept, self._now)
 
     async def _turns(self, kept: KeptHead, head: Head) -> HeadTurns | None:
-        wanted = [(head.entry, head.response_id, kept.end)]
+        wanted = [(head.turn_key, head.response_id, kept.end)]
         if head.before is not None:
             wanted.append((head.before, head.before_response_id, kept.start))
         found = await self._vault.read({self._keys.turn(entry): TURN for entry, _, _ in wanted})
@@ -137,5 +137,5 @@ class Resolving:
         return kept is not None and kept.turn.expires > self._now
 
 
-def _may_be_parent(hit: _Hit) -> bool:
-    return hit.exact and hit.kept.turn.parent and hit.kept.turn.stored
+def _is_chainable(hit: _Hit) -> bool:
+    return hit.exact and hit.kept.turn.chainable and hit.kept.turn.stored

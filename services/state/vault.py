@@ -17,7 +17,7 @@ from services.state.records import ENCODER
 from services.state.stores.base import Store, Totals
 
 T = TypeVar("T")
-Tell = Callable[[Sequence[str]], Awaitable[None]]
+Notify = Callable[[Sequence[str]], Awaitable[None]]
 
 LOG_SECONDS = 10.0
 
@@ -34,11 +34,11 @@ class Vault:
     and `delete` what `tell` raises.
     """
 
-    def __init__(self, store: Store, seals: Seals, cache: Cache, tell: Tell) -> None:
+    def __init__(self, store: Store, seals: Seals, cache: Cache, notify: Notify) -> None:
         self.store = store
         self._seals = seals
         self._cache = cache
-        self._tell = tell
+        self._notify = notify
         self._rarely = RareLog("parley.state", LOG_SECONDS)
 
     async def read(self, wanted: dict[str, msgspec.msgpack.Decoder[T]]) -> dict[str, T]:
@@ -83,7 +83,7 @@ class Vault:
         cacheable = [key for key in gone if immutable(key)]
         self._cache.evict(cacheable)
         if cacheable:
-            await self._tell(cacheable)
+            await self._notify(cacheable)
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys under `prefix`."""

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
-from libs.schemas.bus.convert import Converted, ConvertRequest, Said
+from libs.runtime.call import BusContext
+from libs.schemas.bus.convert import ClientOptions, Converted, ConvertRequest
 from libs.schemas.bus.state import CommitRequest, ResolveRequest, StateStatus, StateStatusRequest, Wanted
 from libs.schemas.config import Nats
 from libs.schemas.plan import PLAN_VERSION, StreamPlan
@@ -113,7 +113,7 @@ async def _asked(site: Site, sizes: Sizes, results: Results, state: str) -> None
     known = [_another(sample) for _ in range(max(sizes.resolved))]
     for commit in known:
         await bus.call(COMMIT, commit, call)
-    wanted = [Wanted(entry=commit.turn.entry, loose=commit.loose) for commit in known]
+    wanted = [Wanted(turn_key=commit.turn.key, loose=commit.loose) for commit in known]
     for answers in sizes.resolved:
         taken = []
         question = ResolveRequest(scope=sample.scope, turns=wanted[:answers], items_bytes=512 * 1024)
@@ -141,15 +141,15 @@ def _add(results: Results, name: str, taken: list[float]) -> None:
         results.add(_SECTION, f"{name}, p{100 * share:.0f}", "ms", 1e3 * percentile(taken, share))
 
 
-async def _commit(bus: Bus, commit: CommitRequest, call: Call) -> float:
+async def _commit(bus: Bus, commit: CommitRequest, context: BusContext) -> float:
     started = time.perf_counter()
-    reply = await bus.call(COMMIT, commit, call)
+    reply = await bus.call(COMMIT, commit, context)
     assert reply.refused is None, reply
     return time.perf_counter() - started
 
 
-def _call(tenant: int = 0) -> Call:
-    return Call(tenant=f"{tenant:032x}", request_id="req_bench")
+def _call(tenant: int = 0) -> BusContext:
+    return BusContext(tenant=f"{tenant:032x}", request_id="req_bench")
 
 
 # -- what is kept -----------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ async def _fill(site: Site, sizes: Sizes, results: Results) -> None:
 
 
 async def _status(bus: Bus) -> StateStatus:
-    return await bus.call(STATE_STATUS, StateStatusRequest(), Call())
+    return await bus.call(STATE_STATUS, StateStatusRequest(), BusContext())
 
 
 async def _sample(bus: Bus, number: int) -> CommitRequest:
@@ -224,7 +224,7 @@ async def _plan(bus: Bus, name: str | None = None) -> StreamPlan:
         body=history_body(1),
         tenant=_call().tenant,
         accounts={},
-        said=Said(conversation=name),
+        client_options=ClientOptions(conversation=name),
     )
     reply = await bus.call(CONVERT, asked, _call())
     assert isinstance(reply, Converted), reply
@@ -236,7 +236,7 @@ def _to_commit(plan: StreamPlan, output: list[bytes]) -> CommitRequest | None:
         plan,
         list(map(Raw, output)),
         "resp_00000000",
-        whole=True,
+        complete=True,
         now=int(time.time()),
         link_seconds=_LINK_SECONDS,
         items_seconds=_ITEMS_SECONDS,
@@ -247,7 +247,7 @@ def _another(commit: CommitRequest, conversation_: str = "") -> CommitRequest:
     """Return the same turn as an answer of another history, which goes on from nothing."""
     turn = msgspec.structs.replace(
         commit.turn,
-        entry=_digest(),
+        key=_digest(),
         response_id=f"resp_{next(_numbers):08x}",
         prefix=_digest(),
         end=_digest(),

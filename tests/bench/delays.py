@@ -5,7 +5,7 @@ import time
 from statistics import median
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.convert import Converted, ConvertRequest
 from libs.schemas.config import Nats
 from libs.schemas.plan import PLAN_VERSION
@@ -66,7 +66,7 @@ async def _history(site: Site, sizes: Sizes, results: Results) -> None:
             meter, taken = CpuMeter(site.pids_of("converter")), []
             for _ in range(sizes.history_calls):
                 started = time.perf_counter()
-                reply = await bus.call(CONVERT, asked, Call(tenant="bench", request_id="req_bench"))
+                reply = await bus.call(CONVERT, asked, BusContext(tenant="bench", request_id="req_bench"))
                 taken.append(time.perf_counter() - started)
                 assert isinstance(reply, Converted), reply
             cpu = meter.seconds()["converter"] / sizes.history_calls

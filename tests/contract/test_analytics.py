@@ -23,7 +23,7 @@ import pytest
 from nats.js.errors import APIError
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError
 from libs.runtime.jetstream import KeyValue, ensure_bucket, ensure_stream
 from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
@@ -206,7 +206,7 @@ async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 2
 
 
 async def outcome(bus: Bus, sql: str) -> QueryOutcome:
-    return await bus.call(QUERY, QueryRequest(sql=sql), Call())
+    return await bus.call(QUERY, QueryRequest(sql=sql), BusContext())
 
 
 async def ask(bus: Bus, sql: str) -> list[list[Any]] | None:

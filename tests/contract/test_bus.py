@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from libs.runtime import errors
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.state import ClaimReply, ClaimRequest, Found, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import CLAIM, RESOLVE, SERVER_MAX_PAYLOAD, STATUS_HEADER, Subject
@@ -63,14 +63,14 @@ async def connect(server: NatsServer) -> AsyncIterator[Connect]:
         yield Connect(server.url, stack)
 
 
-async def first_candidate(request: ResolveRequest, call: Call) -> ResolveReply:
+async def first_candidate(request: ResolveRequest, context: BusContext) -> ResolveReply:
     return ZERO
 
 
 async def test_call_returns_the_reply_of_a_worker(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
     await worker.serve(RESOLVE, first_candidate, concurrency=4)
-    assert await caller.call(RESOLVE, ASK, Call()) == ZERO
+    assert await caller.call(RESOLVE, ASK, BusContext()) == ZERO
 
 
 async def test_worker_is_known_to_the_server_when_serve_returns(connect: Connect) -> None:
@@ -78,21 +78,21 @@ async def test_worker_is_known_to_the_server_when_serve_returns(connect: Connect
     for _ in range(60):
         worker = await connect("state")
         await worker.serve(RESOLVE, first_candidate, concurrency=4)
-        assert await caller.call(RESOLVE, ASK, Call()) == ZERO
+        assert await caller.call(RESOLVE, ASK, BusContext()) == ZERO
         await worker.drain(1)
 
 
 async def test_worker_sees_tenant_request_id_and_trace(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
-    seen: list[Call] = []
+    seen: list[BusContext] = []
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
-        seen.append(call)
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
+        seen.append(context)
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=4)
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    await caller.call(RESOLVE, ASK, Call(tenant="t1", request_id="req_1", traceparent=traceparent))
+    await caller.call(RESOLVE, ASK, BusContext(tenant="t1", request_id="req_1", traceparent=traceparent))
     assert (seen[0].tenant, seen[0].request_id, seen[0].traceparent) == ("t1", "req_1", traceparent)
     assert seen[0].deadline is not None and 0 < seen[0].deadline - time.monotonic() <= RESOLVE.timeout_seconds
 
@@ -101,28 +101,28 @@ async def test_requests_are_worked_on_at_the_same_time(connect: Connect) -> None
     caller, worker = await connect("edge"), await connect("state")
     all_there = asyncio.Barrier(5)
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         await all_there.wait()  # passes only if five handlers run at once
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=5)
-    await asyncio.gather(*(caller.call(RESOLVE, ASK, Call()) for _ in range(5)))
+    await asyncio.gather(*(caller.call(RESOLVE, ASK, BusContext()) for _ in range(5)))
 
 
 async def test_worker_with_its_hands_full_answers_busy(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
     started, release = asyncio.Event(), asyncio.Event()
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         started.set()
         await release.wait()
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=1)
-    first = asyncio.create_task(caller.call(RESOLVE, ASK, Call()))
+    first = asyncio.create_task(caller.call(RESOLVE, ASK, BusContext()))
     await started.wait()
     with pytest.raises(errors.WorkerBusy):
-        await caller.call(RESOLVE, ASK, Call())
+        await caller.call(RESOLVE, ASK, BusContext())
     release.set()
     assert await first == ResolveReply()
 
@@ -130,15 +130,15 @@ async def test_worker_with_its_hands_full_answers_busy(connect: Connect) -> None
 async def test_subject_without_workers_fails_at_once(connect: Connect) -> None:
     caller = await connect("edge")
     with pytest.raises(errors.NoWorkers):
-        await caller.call(RESOLVE, ASK, Call())
+        await caller.call(RESOLVE, ASK, BusContext())
 
 
 async def test_call_finds_a_worker_that_comes_within_the_patience(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
-    call = asyncio.create_task(caller.call(CLAIM, ClaimRequest(upstream_id="resp_1", upstream="a"), Call()))
+    call = asyncio.create_task(caller.call(CLAIM, ClaimRequest(upstream_id="resp_1", upstream="a"), BusContext()))
     await asyncio.sleep(0)  # the first try goes out before anybody serves
 
-    async def handler(request: ClaimRequest, call: Call) -> ClaimReply:
+    async def handler(request: ClaimRequest, context: BusContext) -> ClaimReply:
         return ClaimReply()
 
     await worker.serve(CLAIM, handler, concurrency=1)
@@ -158,7 +158,7 @@ async def test_call_that_timed_out_is_tried_once_more_on_a_worker_that_is_alive(
     await frozen.subscribe(RESOLVE.name, queue=RESOLVE.consumer, cb=take)
     await frozen.flush()
     await well.serve(RESOLVE, first_candidate, concurrency=8)
-    calls = (caller.call(RESOLVE, ASK, Call()) for _ in range(8))
+    calls = (caller.call(RESOLVE, ASK, BusContext()) for _ in range(8))
     assert await asyncio.gather(*calls) == [ZERO] * 8
     assert taken  # one of eight random picks at the least
     await frozen.close()
@@ -176,12 +176,12 @@ async def test_reply_does_not_echo_request_headers(connect: Connect, server: Nat
 async def test_failure_of_a_handler_tells_the_caller_nothing_of_its_text(connect: Connect) -> None:
     caller, worker = await connect("edge"), await connect("state")
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         raise ValueError("the secret is 42")
 
     await worker.serve(RESOLVE, handler, concurrency=4)
     with pytest.raises(errors.WorkerFailed) as caught:
-        await caller.call(RESOLVE, ASK, Call())
+        await caller.call(RESOLVE, ASK, BusContext())
     assert "42" not in str(caught.value)
 
 
@@ -190,12 +190,12 @@ async def test_handler_that_cannot_answer_says_why_in_one_line(
 ) -> None:
     caller, worker = await connect("edge"), await connect("state")
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         raise errors.HandlerFailed("the store is away")
 
     await worker.serve(RESOLVE, handler, concurrency=4)
     with pytest.raises(errors.WorkerFailed, match="the store is away"):
-        await caller.call(RESOLVE, ASK, Call())
+        await caller.call(RESOLVE, ASK, BusContext())
     told = [(record.message, bool(record.exc_info)) for record in caplog.records if record.name == "parley.bus"]
     assert told == [("reply_failed", False)]
 
@@ -206,7 +206,7 @@ async def test_request_of_another_shape_is_refused_and_the_worker_lives(connect:
     raw = await nats.connect(server.url)
     msg = await raw.request(RESOLVE.name, b"\xc1 not MessagePack", timeout=2)
     assert (msg.headers or {})[STATUS_HEADER] == "invalid"
-    assert await caller.call(RESOLVE, ASK, Call()) == ZERO
+    assert await caller.call(RESOLVE, ASK, BusContext()) == ZERO
     await raw.close()
 
 
@@ -216,14 +216,14 @@ async def test_message_too_large_with_its_headers_is_refused_and_the_link_stays(
     just_a_payload = ResolveRequest(scope="s" * (SERVER_MAX_PAYLOAD - 100))
     assert len(RESOLVE.encoder.encode(just_a_payload)) < SERVER_MAX_PAYLOAD
     with pytest.raises(errors.MessageTooLarge):
-        await caller.call(RESOLVE, just_a_payload, Call())
-    assert await caller.call(RESOLVE, ASK, Call()) == ZERO
+        await caller.call(RESOLVE, just_a_payload, BusContext())
+    assert await caller.call(RESOLVE, ASK, BusContext()) == ZERO
 
 
 async def test_reply_too_large_is_told_as_that_once_and_the_link_stays(connect: Connect) -> None:
     caller, worker, asked = await connect("edge"), await connect("state"), 0
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         nonlocal asked
         asked += 1
         large = Found(index=0, exact=True, turn=TURN, items=[b"x" * SERVER_MAX_PAYLOAD])
@@ -231,9 +231,9 @@ async def test_reply_too_large_is_told_as_that_once_and_the_link_stays(connect: 
 
     await worker.serve(RESOLVE, handler, concurrency=4)
     with pytest.raises(errors.ReplyTooLarge):
-        await caller.call(RESOLVE, ASK, Call())
+        await caller.call(RESOLVE, ASK, BusContext())
     assert asked == 1
-    assert await caller.call(RESOLVE, ResolveRequest(scope="s"), Call()) == ONE
+    assert await caller.call(RESOLVE, ResolveRequest(scope="s"), BusContext()) == ONE
 
 
 async def test_drain_finishes_what_was_taken(connect: Connect, server: NatsServer) -> None:
@@ -241,33 +241,33 @@ async def test_drain_finishes_what_was_taken(connect: Connect, server: NatsServe
     worker = await Bus.connect(Nats(url=server.url), "state")
     taken, release = asyncio.Event(), asyncio.Event()
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         taken.set()
         await release.wait()
         return ONE
 
     await worker.serve(RESOLVE, handler, concurrency=8)
-    calls = [asyncio.create_task(caller.call(RESOLVE, ASK, Call())) for _ in range(5)]
+    calls = [asyncio.create_task(caller.call(RESOLVE, ASK, BusContext())) for _ in range(5)]
     await taken.wait()
     draining = asyncio.create_task(worker.drain(grace_seconds=5))
     release.set()
     assert await asyncio.gather(*calls) == [ONE] * 5
     await draining
     with pytest.raises(errors.NoWorkers):
-        await caller.call(RESOLVE, ASK, Call())
+        await caller.call(RESOLVE, ASK, BusContext())
 
 
 async def test_drain_hands_new_requests_to_the_other_worker(connect: Connect, server: NatsServer) -> None:
     caller, other = await connect("edge"), await connect("state")
     leaving = await Bus.connect(Nats(url=server.url), "state")
 
-    async def second(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def second(request: ResolveRequest, context: BusContext) -> ResolveReply:
         return ONE
 
     await leaving.serve(RESOLVE, first_candidate, concurrency=8)
     await other.serve(RESOLVE, second, concurrency=8)
     await leaving.drain(grace_seconds=1)
-    replies = [await caller.call(RESOLVE, ASK, Call()) for _ in range(10)]
+    replies = [await caller.call(RESOLVE, ASK, BusContext()) for _ in range(10)]
     assert replies == [ONE] * 10
 
 
@@ -275,13 +275,13 @@ async def test_lost_connection_fails_the_call_under_way_at_once(connect: Connect
     caller, worker = await connect("edge"), await connect("state")
     taken = asyncio.Event()
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         taken.set()
         await asyncio.sleep(60)
         raise AssertionError
 
     await worker.serve(ONCE, handler, concurrency=1)
-    call = asyncio.create_task(caller.call(ONCE, ASK, Call()))
+    call = asyncio.create_task(caller.call(ONCE, ASK, BusContext()))
     await taken.wait()
     server.kill()
     with pytest.raises(errors.BusDown):
@@ -294,13 +294,13 @@ async def test_call_rides_out_a_restart_of_the_server(connect: Connect, server: 
     await worker.serve(RESOLVE, first_candidate, concurrency=4)
     server.kill()
     await eventually(lambda: _is(not caller.connected), what="loss noticed")
-    call = asyncio.create_task(caller.call(RESOLVE, ASK, Call()))
+    call = asyncio.create_task(caller.call(RESOLVE, ASK, BusContext()))
     server.start()
     await eventually(lambda: _is(worker.connected), what="worker reconnected")
     try:
         assert await call == ZERO
     except errors.NoWorkers:  # the caller was back first
-        assert await caller.call(RESOLVE, ASK, Call()) == ZERO
+        assert await caller.call(RESOLVE, ASK, BusContext()) == ZERO
 
 
 async def test_reconnect_runs_what_was_registered(connect: Connect, server: NatsServer) -> None:
@@ -321,7 +321,7 @@ async def test_call_fails_soon_while_the_server_is_away(connect: Connect, server
     server.kill()
     await eventually(lambda: _is(not caller.connected), what="loss noticed")
     with pytest.raises(errors.BusDown):
-        await asyncio.wait_for(caller.call(RESOLVE, ASK, Call()), 5)
+        await asyncio.wait_for(caller.call(RESOLVE, ASK, BusContext()), 5)
     server.start()
 
 

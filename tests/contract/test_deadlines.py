@@ -18,7 +18,7 @@ from nats.js.api import StreamConfig
 
 from libs.runtime import errors
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.state import ListRequest, ReadRequest, ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import LIST, READ, RESOLVE, Subject
@@ -102,8 +102,8 @@ async def test_worker_whose_clock_is_off_refuses_nothing(
     with state_service(server, tmp_path, {"PYTHONPATH": f"{tmp_path}:{ROOT}"}) as service:
         caller = await connect("edge")
         for _ in range(5):
-            call = Call(tenant=TENANT, deadline=time.monotonic() + 1.0)
-            assert (await caller.call(RESOLVE, ASK, call)).head is None
+            context = BusContext(tenant=TENANT, deadline=time.monotonic() + 1.0)
+            assert (await caller.call(RESOLVE, ASK, context)).head is None
         assert await metric(service, 'parley_bus_handled_total{result="ok",subject="parley.state.resolve"}') == 5
 
 
@@ -124,7 +124,7 @@ async def test_request_tells_how_much_time_is_left(connect: Connect, server: Nat
     await raw.subscribe(RESOLVE.name, cb=note)
     await raw.flush()
     caller = await connect("edge")
-    calling = asyncio.create_task(caller.call(RESOLVE, ASK, Call(deadline=time.monotonic() + 0.5)))
+    calling = asyncio.create_task(caller.call(RESOLVE, ASK, BusContext(deadline=time.monotonic() + 0.5)))
     headers = (await asyncio.wait_for(seen.get(), 2)).headers or {}
     assert 300 < int(headers["parley-remaining-ms"]) <= 500
     assert "parley-deadline" not in headers
@@ -136,14 +136,14 @@ async def test_deadline_of_a_request_is_passed_on(connect: Connect, server: Nats
     caller, worker = await connect("edge"), await connect("state")
     left: list[float] = []
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
-        assert call.deadline is not None
-        left.append(call.deadline - time.monotonic())
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
+        assert context.deadline is not None
+        left.append(context.deadline - time.monotonic())
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=4)
-    await caller.call(RESOLVE, ASK, Call())
-    await caller.call(RESOLVE, ASK, Call(deadline=time.monotonic() + 0.4))
+    await caller.call(RESOLVE, ASK, BusContext())
+    await caller.call(RESOLVE, ASK, BusContext(deadline=time.monotonic() + 0.4))
     assert 0.5 < left[0] <= RESOLVE.timeout_seconds and 0.1 < left[1] <= 0.4
 
 
@@ -164,7 +164,7 @@ async def test_time_counts_from_the_read_however_late_the_task_begins(
     worker = await connect("state")
     handled: list[str | None] = []
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         handled.append(request.head)
         if request.head == "slow":
             time.sleep(0.3)  # holds the loop while the next one, read with it, waits
@@ -303,13 +303,13 @@ async def test_worker_whose_connection_broke_answers_later_ones(connect: Connect
     caller, worker = await connect("edge"), await connect("state")
     release = asyncio.Event()
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
         if request.head == "held":
             await release.wait()
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=4)
-    calling = asyncio.create_task(caller.call(RESOLVE, ResolveRequest(scope=SCOPE, head="held"), Call()))
+    calling = asyncio.create_task(caller.call(RESOLVE, ResolveRequest(scope=SCOPE, head="held"), BusContext()))
     await asyncio.sleep(0.1)
     server.kill()
     await eventually(lambda: _is(not worker.connected), what="loss noticed")
@@ -319,7 +319,7 @@ async def test_worker_whose_connection_broke_answers_later_ones(connect: Connect
 
     async def answered() -> bool:
         try:
-            return await caller.call(RESOLVE, ASK, Call()) == ResolveReply()
+            return await caller.call(RESOLVE, ASK, BusContext()) == ResolveReply()
         except errors.BusError:
             return False
 
@@ -339,7 +339,7 @@ async def _told(bus: Bus) -> list[bytes]:
     return [(await js.get_msg("TOLD", seq)).data or b"" for seq in range(1, last.seq + 1)]
 
 
-async def _empty(request: ResolveRequest, call: Call) -> ResolveReply:
+async def _empty(request: ResolveRequest, context: BusContext) -> ResolveReply:
     return ResolveReply()
 
 

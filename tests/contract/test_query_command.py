@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.query import QueryFailed, QueryOutcome, QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
@@ -25,7 +25,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def analytics(url: str) -> AsyncIterator[None]:
-    async def answer(request: QueryRequest, call: Call) -> QueryOutcome:
+    async def answer(request: QueryRequest, context: BusContext) -> QueryOutcome:
         if request.sql != "SELECT 1":
             return QueryFailed(message="no such table")
         rows = [msgspec.Raw(msgspec.msgpack.encode(row)) for row in (["gpt-5", 1], ["o4", None])]

@@ -11,7 +11,7 @@ import pytest
 from nats.aio.client import Client
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.state import (
     ClaimRequest,
     CommitRequest,
@@ -88,7 +88,7 @@ class Tenant:
         return await sent.deliver(), sent
 
     async def ask(self, subject: Subject[Any, Any], request: Any) -> Any:
-        return await self._bus.call(subject, request, Call(tenant=self._tenant))
+        return await self._bus.call(subject, request, BusContext(tenant=self._tenant))
 
     async def commit(self, turn: int, **more: Any) -> Delivered:
         """Keep turn `turn`, which follows the one before it."""
@@ -104,7 +104,7 @@ class Tenant:
         return None if head is None else head.turn.response_id, 0 if told is None else told.turns
 
     async def known(self, *numbers: int) -> list[str]:
-        turns = [Wanted(entry=f"e{number:x}", loose=f"100{number:x}") for number in numbers]
+        turns = [Wanted(turn_key=f"e{number:x}", loose=f"100{number:x}") for number in numbers]
         reply = await self.ask(RESOLVE, ResolveRequest(scope=SCOPE, turns=turns))
         return [found.turn.response_id for found in reply.found]
 
@@ -178,7 +178,7 @@ async def test_deletion_of_what_was_not_there_spares_what_comes_later(client: Te
 async def test_deletion_of_stale_turns_that_comes_again_spares_the_others(client: Tenant) -> None:
     for number in (1, 2):
         await client.commit(number)
-    _, deletion = await client.send(DELETE, DeleteRequest(entries=["e2"]))
+    _, deletion = await client.send(DELETE, DeleteRequest(turn_keys=["e2"]))
     await client.commit(3)
     await deletion.deliver()
     assert await client.known(1, 2, 3) == ["resp_1", "resp_3"]

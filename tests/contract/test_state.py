@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local.nats_server import free_port
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import RequestInvalid
 from libs.runtime.jetstream import ensure_bucket
 from libs.runtime.sealing import Seals
@@ -25,7 +25,7 @@ from libs.schemas.bus.state import (
     CommitRequest,
     DeleteReply,
     DeleteRequest,
-    KeptCall,
+    KeptToolCall,
     ListRequest,
     MarkRequest,
     ReadReply,
@@ -115,8 +115,8 @@ class Tenant:
         return self
 
     @property
-    def call(self) -> Call:
-        return Call(tenant=self.id)
+    def call(self) -> BusContext:
+        return BusContext(tenant=self.id)
 
     async def commit(
         self,
@@ -148,7 +148,7 @@ class Tenant:
         return [(call.number, call.live) for call in (await self.resolve(head="c")).open]
 
     async def resolve(self, *numbers: int, items_bytes: int = 0, head: str | None = None, **more: str) -> ResolveReply:
-        turns = [Wanted(entry=f"e{number:x}", loose=more.get("loose", f"100{number:x}")) for number in numbers]
+        turns = [Wanted(turn_key=f"e{number:x}", loose=more.get("loose", f"100{number:x}")) for number in numbers]
         request = ResolveRequest(scope=more.get("scope", SCOPE), turns=turns, items_bytes=items_bytes, head=head)
         return await self.state.resolve(request, self.call)
 
@@ -161,7 +161,7 @@ class Tenant:
 
     async def head(self, conversation: str = "c", scope: str = SCOPE) -> tuple[str, str | None] | None:
         head = (await self.resolve(head=conversation, scope=scope)).head
-        return None if head is None else (head.turn.entry, None if head.before is None else head.before.entry)
+        return None if head is None else (head.turn.key, None if head.before is None else head.before.key)
 
     async def delete(self, **what: Any) -> DeleteReply:
         return await self.state.delete(DeleteRequest(**what), self.call)
@@ -199,11 +199,11 @@ def tenant(store: Store) -> Tenant:
 
 
 async def test_kept_turn_is_found_as_it_was(tenant: Tenant) -> None:
-    calls = [KeptCall(id="call_1", name="f", outline=b"\x00" * 8)]
-    await tenant.commit(1, calls=calls)
+    calls = [KeptToolCall(id="call_1", name="f", outline=b"\x00" * 8)]
+    await tenant.commit(1, tool_calls=calls)
     for _ in ("warm", "cold"):
         found = (await tenant.resolve(1)).found
-        assert [(one.index, one.exact, one.turn.calls, one.items) for one in found] == [(0, True, calls, None)]
+        assert [(one.index, one.exact, one.turn.tool_calls, one.items) for one in found] == [(0, True, calls, None)]
         tenant.cold()
 
 
@@ -235,7 +235,7 @@ async def test_loose_key_of_two_turns_leads_to_neither_for_good(tenant: Tenant) 
         await tenant.commit(number, loose="aa", response_id=f"resp_{number}")
     assert await tenant.cold().found(9, loose="aa") == []
     assert await tenant.found(2, loose="aa") == [(0, True, "resp_2")]
-    await tenant.delete(entries=["e1"])
+    await tenant.delete(turn_keys=["e1"])
     assert await tenant.found(9, loose="aa") == []
 
 
@@ -293,7 +293,9 @@ async def test_no_items_come_where_the_newest_turn_chains(tenant: Tenant) -> Non
     await tenant.commit(1, b"old", stored=True)
     await tenant.commit(2, b"new", stored=True)
     for newest, expected in ((2, [None, None]), (3, [[b"new"], [b"old"]])):
-        turns = [Wanted(entry=f"e{number:x}", loose=f"100{number:x}") for number in (newest, 2, 1)[-2 - newest % 2 :]]
+        turns = [
+            Wanted(turn_key=f"e{number:x}", loose=f"100{number:x}") for number in (newest, 2, 1)[-2 - newest % 2 :]
+        ]
         request = ResolveRequest(scope=SCOPE, turns=turns, items_bytes=100, chains=True)
         reply = await tenant.state.resolve(request, tenant.call)
         assert [found.items for found in reply.found] == expected
@@ -429,7 +431,7 @@ async def test_late_commit_that_follows_the_head_moves_it(tenant: Tenant) -> Non
 async def test_repeated_commit_changes_nothing_however_late(tenant: Tenant) -> None:
     first = await tenant.answer(1, stored=True)
     await tenant.answer(2)
-    await tenant.delete(entries=["e1"])  # the upstream has forgotten it
+    await tenant.delete(turn_keys=["e1"])  # the upstream has forgotten it
     assert await tenant.commit(1, stored=True, mark="call 1", numbered=first) == CommitReply(turns=2)
     assert await tenant.head() == ("e2", None)
     assert await tenant.found(1) == []
@@ -662,10 +664,10 @@ async def test_deleted_conversation_is_gone_and_may_begin_again(tenant: Tenant) 
 async def test_deleted_turns_are_gone_alone(tenant: Tenant) -> None:
     for number in (1, 2):
         await tenant.commit(number, b"item", stored=True)
-    assert await tenant.delete(entries=["e1", "ff"]) == DeleteReply(known=True)
+    assert await tenant.delete(turn_keys=["e1", "ff"]) == DeleteReply(known=True)
     assert await tenant.found(2, 1) == [(0, True, "resp_2")]
     assert await tenant.cold().found(9, loose="1001") == []
-    assert await tenant.delete(entries=["e1"]) == DeleteReply()
+    assert await tenant.delete(turn_keys=["e1"]) == DeleteReply()
 
 
 async def test_nothing_of_an_erased_conversation_is_left(tenant: Tenant, place: Place) -> None:
@@ -689,8 +691,8 @@ async def test_tenants_never_meet(store: Store) -> None:
     assert await other.resolve(1, items_bytes=100, head="c") == ResolveReply()
     assert await other.read(conversation="c", upstream_id="resp_1") == ReadReply()
     assert await other.listed() == ([], False)
-    assert await other.delete(conversation="c", entries=["e1"]) == DeleteReply()
-    assert await other.delete(entries=["e1"]) == DeleteReply()
+    assert await other.delete(conversation="c", turn_keys=["e1"]) == DeleteReply()
+    assert await other.delete(turn_keys=["e1"]) == DeleteReply()
     assert await one.cold().found(1) == [(0, True, "resp_1")]
 
 
@@ -719,7 +721,7 @@ async def test_full_tenant_keeps_nothing_more(store: Store) -> None:
 async def test_status_tells_the_store_and_its_use(tenant: Tenant, place: Place) -> None:
     await tenant.commit(1)
     await tenant.resolve(1, 2, 3)
-    status = await tenant.state.status(StateStatusRequest(), Call())
+    status = await tenant.state.status(StateStatusRequest(), BusContext())
     assert (status.store, status.hits, status.misses) == (place.kind, 1, 2)
     assert status.entries >= 4
     assert status.bytes
@@ -844,7 +846,7 @@ async def test_what_one_replica_erases_no_other_gives_from_its_memory(tmp_path: 
             cache = Cache(1_000_000)
             evictions = await Evictions.join(bus, cache)
             tenant = Tenant(await JetStreamStore.open(bus, 1))
-            vault = Vault(tenant.store, Seals(SECRET), cache, evictions.tell)
+            vault = Vault(tenant.store, Seals(SECRET), cache, evictions.notify)
             tenant.state = State(vault, tenant.settings, tenant.retention)
             replicas.append(tenant)
             buses.append(bus)
@@ -891,10 +893,10 @@ async def test_process_serves_all_subjects_from_the_store_that_is_configured(pla
         process = await spawn(**environment(nats.url, PARLEY_STATE_STORE=place.kind, **redis))
         assert process.stdout is not None
         assert (await process.stdout.readline()).startswith(b"ready")
-        bus, call = await Bus.connect(Nats(url=nats.url), "edge"), Call(tenant=os.urandom(16).hex())
+        bus, call = await Bus.connect(Nats(url=nats.url), "edge"), BusContext(tenant=os.urandom(16).hex())
         request = CommitRequest(scope=SCOPE, loose="aa", turn=turn_of(1))
         assert await bus.call(COMMIT, request, call) == CommitReply(turns=1)
-        wanted = ResolveRequest(scope=SCOPE, turns=[Wanted(entry="e1", loose="aa")])
+        wanted = ResolveRequest(scope=SCOPE, turns=[Wanted(turn_key="e1", loose="aa")])
         assert len((await bus.call(RESOLVE, wanted, call)).found) == 1
         await bus.call(CLAIM, ClaimRequest(upstream_id="file_1", upstream="up"), call)
         assert (await bus.call(READ, ReadRequest(upstream_id="file_1"), call)).upstream == "up"
@@ -904,7 +906,7 @@ async def test_process_serves_all_subjects_from_the_store_that_is_configured(pla
         assert (await bus.call(DELETE, DeleteRequest(conversation="c"), call)).known
         assert (await bus.call(STATE_STATUS, StateStatusRequest(), call)).store == place.kind
         with pytest.raises(RequestInvalid):
-            await bus.call(RESOLVE, wanted, Call(tenant="no digest"))
+            await bus.call(RESOLVE, wanted, BusContext(tenant="no digest"))
         await bus.drain(1)
         process.terminate()
         assert await process.wait() == 0

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.state import ResolveReply, ResolveRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import RESOLVE
@@ -55,14 +55,14 @@ async def test_calls_cross_tls_with_the_time_that_is_left(server: NatsServer) ->
     caller, worker = await Bus.connect(Nats(url=url), "edge"), await Bus.connect(Nats(url=url), "state")
     left: list[float] = []
 
-    async def handler(request: ResolveRequest, call: Call) -> ResolveReply:
-        assert call.deadline is not None
-        left.append(call.deadline - time.monotonic())
+    async def handler(request: ResolveRequest, context: BusContext) -> ResolveReply:
+        assert context.deadline is not None
+        left.append(context.deadline - time.monotonic())
         return ResolveReply()
 
     await worker.serve(RESOLVE, handler, concurrency=8)
     asked = [ResolveRequest(scope="5c", head="a" * size) for size in (1, 100, 300_000, 1)]
-    assert await asyncio.gather(*(caller.call(RESOLVE, ask, Call()) for ask in asked)) == [ResolveReply()] * 4
+    assert await asyncio.gather(*(caller.call(RESOLVE, ask, BusContext()) for ask in asked)) == [ResolveReply()] * 4
     assert all(0.5 < seconds <= RESOLVE.timeout_seconds for seconds in left)
     await caller.drain(1)
     await worker.drain(1)

@@ -12,7 +12,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.query import QueryReply, QueryRequest
 from libs.schemas.config import Nats
 from libs.schemas.subjects import QUERY
@@ -31,7 +31,7 @@ class Records:
     async def of(self, request_id: str | None) -> list[dict[str, Any]]:
         """Return the rows of one request."""
         sql = f"SELECT * FROM calls WHERE request_id = '{request_id}' ORDER BY ts"
-        reply = await self._bus.call(QUERY, QueryRequest(sql=sql), Call())
+        reply = await self._bus.call(QUERY, QueryRequest(sql=sql), BusContext())
         assert isinstance(reply, QueryReply), reply
         return [dict(zip(reply.columns, row, strict=True)) for row in decoded(reply)]
 

@@ -11,7 +11,7 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import AssistantMessage, ChatCompletionChunk
 from libs.schemas.wire.events import StreamEvent, decode_event
 from libs.translate.answer.completion import sum_of
-from libs.translate.answer.deltas import Answer
+from libs.translate.answer.deltas import ItemTranslator
 from libs.translate.answer.stream import ChunkStream
 
 Json = dict[str, Any]
@@ -197,5 +197,5 @@ def calls(made: list[Json]) -> list[Json]:
 
 def to_message(output: Sequence[Raw], plan: StreamPlan = PLAN) -> AssistantMessage:
     """The assistant message that these output items make."""
-    deltas = Answer(plan)
+    deltas = ItemTranslator(plan)
     return sum_of([*deltas.finish(output), *deltas.closing()])

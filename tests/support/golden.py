@@ -14,7 +14,7 @@ import msgspec
 from openai import OpenAI
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.config import Profile
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import ErrorEnvelope
@@ -61,7 +61,7 @@ def pretty(data: bytes) -> bytes:
 def converted(chat_body: bytes, profile: Profile = PROFILE) -> Translated:
     """Translate a chat body for an upstream that knows its model by the same name."""
     request = parse(chat_body)
-    said = merged(Said(), request.chat.parley)
+    said = merged(ClientOptions(), request.chat.parley)
     return translate(request, model=request.chat.model, profile=profile, format_=said.format)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError
 from libs.schemas.bus.query import QueryReply, QueryRequest
 from libs.schemas.config import Nats
@@ -26,7 +26,7 @@ def rows(nats_url: str, sql: str) -> list[list[Any]]:
 async def _rows(nats_url: str, sql: str) -> list[list[Any]]:
     bus = await Bus.connect(Nats(url=nats_url), "test")
     try:
-        reply = await bus.call(QUERY, QueryRequest(sql=sql), Call())
+        reply = await bus.call(QUERY, QueryRequest(sql=sql), BusContext())
     except BusError:
         return []
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 from libs.schemas.bus.state import Turn
 
 TURN = Turn(
-    entry="e0",
+    key="e0",
     response_id="resp_1",
     upstream="a",
     account="acc",
@@ -17,7 +17,7 @@ TURN = Turn(
     start="d0",
     context="f0",
     conversation="c",
-    parent=True,
+    chainable=True,
     stored=True,
     created=0,
     expires=1,
@@ -28,7 +28,7 @@ def turn_of(number: int, **fields: Any) -> Turn:
     """Return the turn with this number of the conversation `c`, which follows the one before it."""
     now = int(time.time())
     made = dict[str, Any](
-        entry=f"e{number:x}",
+        key=f"e{number:x}",
         response_id=f"resp_{number}",
         upstream="up",
         account="a",
@@ -39,7 +39,7 @@ def turn_of(number: int, **fields: Any) -> Turn:
         start=f"h{number - 1}",
         context="x",
         conversation="c",
-        parent=True,
+        chainable=True,
         stored=False,
         created=now,
         expires=now + 3600,

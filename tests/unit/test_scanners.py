@@ -65,7 +65,7 @@ EXPRESSIONS = {
     "libs/translate/answer/error_paths.py:_TOOL": "the parameter of an upstream's error",
     "libs/translate/answer/error_paths.py:_INNER": "the parameter of an upstream's error",
     "libs/translate/answer/error_paths.py:_GRAMMAR": "the parameter of an upstream's error",
-    "libs/translate/answer/error_paths.py:_HEAD": "the parameter of an upstream's error",
+    "libs/translate/answer/error_paths.py:_FIRST_NAME": "the parameter of an upstream's error",
     "libs/translate/answer/error_paths.py:_QUOTED": "the message of an upstream's error",
     "libs/translate/answer/error_paths.py:_BARE": "the message of an upstream's error",
     "libs/translate/answer/error_paths.py:_NO_JSON": "the message of an upstream's error",
@@ -238,9 +238,9 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         _tried(InvalidRequest)(lambda body: hide(_shelled(body))),
         _BODIES,
     ),
-    "libs/translate/continuity/fingerprint.py:_told": (
+    "libs/translate/continuity/fingerprint.py:_with_digests": (
         "a tool's typed result",
-        lambda given: fingerprint._told(*given),
+        lambda given: fingerprint._with_digests(*given),
         [_many, lambda size: (f"parley-lift:{NONCE}:" * (size // 45), _many(4096)[1])],
     ),
     "libs/translate/sse.py:_frames": ("an upstream's stream", lambda data: _fed(data, 65536), _FRAMES),
@@ -257,9 +257,9 @@ SCANNERS: dict[str, tuple[str, Callable[[Any], Any], list[Make]]] = {
         lambda text: chat_paths.to_chat_param(text, StreamPlan(stream=False, renames={"tools[0]": "tools[1]"})),
         _WORDS,
     ),
-    "libs/translate/request/dropped.py:to_told": (
+    "libs/translate/request/dropped.py:to_header_names": (
         "names of a client's fields",
-        lambda text: dropped.to_told([text, text + "[0]", *text.split(".")]),
+        lambda text: dropped.to_header_names([text, text + "[0]", *text.split(".")]),
         _repeated("[", "[1", "[1]", "\xe9", "a.", "[0].a."),
     ),
     "libs/translate/answer/upstream_errors.py:is_stale": (

@@ -122,7 +122,7 @@ class _Transport(TcpTransport):
 
 
 class NatsClient(Client):
-    """The client of a `Connection`; `on_stall` hears of each time that the loop stood still, in seconds."""
+    """The client of a `Connection`; `on_stall` is called with the seconds of each time that the loop stood still."""
 
     def __init__(self, on_stall: Callable[[float], None]) -> None:
         super().__init__()

@@ -13,16 +13,16 @@ from libs.schemas.plan import Continuity, Format, MarkPlan, StreamPlan
 from libs.schemas.wire.errors import ErrorBody
 
 
-class Lifted(msgspec.Struct, frozen=True, kw_only=True):
-    """A string that stayed on the edge; `length` in bytes, `head` its first characters, none where it is a secret."""
+class Lifted(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "head"}):
+    """A string that stayed on the edge; `length` in bytes, `start` its first characters, none where it is a secret."""
 
     placeholder: str
     sha256: str
     length: int
-    head: str
+    start: str
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks of Parley itself; on the bus only what it says outside of its body.
 
     `conversation` is a name, `delta` that the messages are only what is new, `retain` false that nothing
@@ -46,13 +46,13 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     unchained_at: list[tuple[str, str]] = []
 
 
-class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True, rename={"client_options": "said"}):
     """A chat body to convert.
 
     `body` is the client's JSON with media and secrets lifted out. `accounts` gives, for each upstream, the digest
     of the credentials this call would use there. `mode="plain"` asks for no continuation, after an
-    earlier try that belonged to the conversation `token`. `format` repeats that of `said` for a converter of the
-    release before, and an edge of that release says it here alone.
+    earlier try that belonged to the conversation `token`. `format` repeats that of `client_options` for a converter of
+    the release before, and an edge of that release says it here alone.
     """
 
     plan_version: int
@@ -60,18 +60,18 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     lifted: list[Lifted] = []
     tenant: str
     accounts: dict[str, str]
-    said: Said = Said()
+    client_options: ClientOptions = ClientOptions()
     mode: Literal["auto", "plain"] = "auto"
     token: str | None = None
     format: Format | None = None
 
 
-class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
+class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted", rename={"whole_history": "whole"}):
     """The upstream request of a chat call and how to translate its answer; `model` as sent upstream.
 
     `model_requested` is the client's own word for the model, before aliases. `conversation` is the name or
-    token that the client is told. With `whole` false the request is only what is new, and must never be sent
-    without its parent. `stored` says that the upstream is to keep the answer.
+    token that the client gets. With `whole_history` false the request has new messages alone, and must never be
+    sent without its parent. `stored` says that the upstream is to keep the answer.
     """
 
     upstream: str
@@ -81,7 +81,7 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True, tag="converted"):
     plan: StreamPlan
     continuity: Continuity
     conversation: str = ""
-    whole: bool = True
+    whole_history: bool = True
     previous_response_id: str | None = None
     dropped: list[str] = []
     stored: bool = False
@@ -102,7 +102,7 @@ class Native(msgspec.Struct, frozen=True, kw_only=True, tag="native"):
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """The request cannot be served as it is; `status` and `error` go to the client.
 
-    `continuity` says why what is new cannot go on from anything, and the rest what it was to go on with.
+    `continuity` has the reason why a partial history is refused; the rest describes the request.
     """
 
     status: int

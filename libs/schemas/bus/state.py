@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 
-class KeptCall(msgspec.Struct, frozen=True, kw_only=True):
+class KeptToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call that an answer made: `outline` is the digest of each part of its arguments, 8 bytes each."""
 
     id: str
@@ -17,14 +17,16 @@ class KeptCall(msgspec.Struct, frozen=True, kw_only=True):
     outline: bytes
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """An answered turn. No text is kept in it. Times in Unix seconds.
+class Turn(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"tool_calls": "calls", "chainable": "parent", "key": "entry"}
+):
+    """A turn, without any text of it. Times in Unix seconds.
 
     `prefix` is the digest of the history that ends with the answer, `end` the same with its arguments,
     from which the next one goes on; `asked` and `start` are those of the `CommitPlan`.
     """
 
-    entry: str
+    key: str
     response_id: str
     upstream: str
     account: str = ""  # not used, like `context`: a state service of the release before cannot read a turn without it
@@ -35,21 +37,21 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     start: str
     context: str = ""
     conversation: str
-    parent: bool
+    chainable: bool
     stored: bool
-    calls: list[KeptCall] = []
+    tool_calls: list[KeptToolCall] = []
     created: int
     expires: int
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, rename={"turn_key": "entry"}):
     """One answer of a history: the keys it may be known by, and its prefix digest.
 
-    `entry` is the key of a turn of just this history and context; `loose` leads to a turn whose context or
+    `turn_key` is the key of a turn of just this history and context; `loose` leads to a turn whose context or
     history was another.
     """
 
-    entry: str
+    turn_key: str
     loose: str
 
 
@@ -87,11 +89,11 @@ class HeadTurns(msgspec.Struct, frozen=True, kw_only=True):
     before: Turn | None = None
 
 
-class OpenCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of a conversation whose answer the head does not have; `number` says when it began among the others.
+class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request of a conversation whose answer the head lacks; `number` orders it among the others.
 
     `asked` and `start` are those of its `MarkPlan`. `live` is false once it can never become the head: it was cut,
-    or nothing was heard of it for a minute.
+    or its mark was not renewed for a minute.
     """
 
     number: int
@@ -105,11 +107,11 @@ class ResolveReply(msgspec.Struct, frozen=True, kw_only=True):
 
     found: list[Found] = []
     head: HeadTurns | None = None
-    open: list[OpenCall] = []
+    open: list[OpenRequest] = []
 
 
 class MarkRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Change what the head of a conversation says of the open call `id`.
+    """Change the mark of the open request `id` in the head of its conversation.
 
     `open` adds it, `renew` tells that it still lives, `close` takes it off, `spoil` says that its answer will
     never be kept though the client may have seen some of it. With `known` a conversation that has no head gets none.
@@ -221,11 +223,11 @@ class ListReply(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool = False
 
 
-class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Erase a whole conversation, or the turns of these `entries`."""
+class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True, rename={"turn_keys": "entries"}):
+    """Erase a whole conversation, or the turns of these `turn_keys`."""
 
     conversation: str | None = None
-    entries: list[str] = []
+    turn_keys: list[str] = []
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,14 +262,14 @@ class StateStatus(msgspec.Struct, frozen=True, kw_only=True):
     misses: int = 0
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class Head(msgspec.Struct, frozen=True, kw_only=True, rename={"turn_key": "entry"}):
     """The newest turn of a conversation, as kept, and the one before it; times in Unix seconds.
 
     Two answers with the same words have the same entry, so that the ids of the responses tell which is meant.
     """
 
     conversation: str
-    entry: str
+    turn_key: str
     before: str | None
     response_id: str
     before_response_id: str = ""

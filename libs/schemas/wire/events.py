@@ -177,7 +177,7 @@ class TranscriptDelta(Event, frozen=True, tag="response.audio.transcript.delta")
 
 
 class ResponseCompleted(Event, frozen=True, tag="response.completed"):
-    """The answer is whole."""
+    """The answer is complete."""
 
     response: Response
 
@@ -303,7 +303,7 @@ _KNOWN = (
     Keepalive,
 )
 
-# Known, and nothing for a chat client: what they tell is told again, or has no place in chat
+# Known, and nothing for a chat client: their content comes again in other events, or has no place in chat
 # (docs/mapping.md#stream-events).
 SILENT = frozenset(
     f"response.{name}"

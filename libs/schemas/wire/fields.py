@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-# What becomes of a field that the Responses API has nothing for: it is left out and told, refused with
+# What becomes of a field that the Responses API has nothing for: it is left out and reported, refused with
 # a 400, sent under its own name, or the whole request goes to the upstream's own chat endpoint.
 Policy = Literal["drop", "refuse", "forward", "native"]
 

@@ -37,7 +37,7 @@ class Decodes(Protocol[T_co]):
     def decode(self, data: Any, /) -> T_co: ...
 
 
-def whole(text: str) -> str:
+def joined_halves(text: str) -> str:
     """Return `text` with halves that follow each other joined, and each of the others replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

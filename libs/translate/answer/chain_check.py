@@ -1,7 +1,7 @@
 """Does an answer follow the response that its request goes on from? Some servers take the parameter and ignore it.
 
-An answer says so where it names another response, or none, or says that it was not stored though that was asked
-for; what it leaves out says nothing (docs/mapping.md#what-an-upstream-keeps).
+A response shows this by another parent, by a null one, or by `store: false` where true was sent; an absent field
+shows nothing (docs/mapping.md#what-an-upstream-keeps).
 """
 
 from msgspec import UNSET
@@ -16,15 +16,15 @@ NOT_CHAINED = "upstream_not_chained"
 
 
 class NotChained(AnswerUnusable):
-    """The upstream ignored what the request goes on from: `response`, which was paid for, is no answer to it."""
+    """The upstream ignored the parent of the request; `response`, which was paid for, answers another request."""
 
     def __init__(self, response: Response, parent: str, *, delta: bool) -> None:
         super().__init__(*(_lost(parent) if delta else _failed()), response)
 
 
 def check_chained(response: Response, plan: StreamPlan) -> None:
-    """Raise NotChained where an answer, or its beginning, says that it does not follow the plan's parent."""
-    if plan.parent is None or failed(response):  # a failure says more
+    """Raise NotChained where a response, finished or just begun, names another parent than the plan."""
+    if plan.parent is None or failed(response):  # a failure is reported as such
         return
     named = response.previous_response_id
     stores = plan.commit is not None and plan.commit.stored

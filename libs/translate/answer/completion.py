@@ -1,4 +1,4 @@
-"""A whole Response to a ChatCompletion: the sum of what its items say (docs/mapping.md#answers)."""
+"""A finished Response to a ChatCompletion: the sum of the deltas of its items (docs/mapping.md#answers)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,7 +21,7 @@ from libs.schemas.wire.completion import (
 from libs.schemas.wire.errors import ErrorBody
 from libs.schemas.wire.output import Response
 from libs.translate.answer.chain_check import check_chained
-from libs.translate.answer.deltas import Answer
+from libs.translate.answer.deltas import ItemTranslator
 from libs.translate.answer.finish import failed, finish_reason, is_unfinished, response_failure
 from libs.translate.answer.logprobs import to_choice_logprobs
 from libs.translate.answer.moderation import to_moderation
@@ -33,9 +33,9 @@ COMPLETION_ENCODER = msgspec.json.Encoder()
 
 
 def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
-    """Return the completion of a whole response.
+    """Return the completion of a finished response.
 
-    Raises UpstreamFailed when it failed, or is not whole (docs/mapping.md#response-status), NotChained when it
+    Raises UpstreamFailed when it failed, or is unfinished (docs/mapping.md#response-status), NotChained when it
     ignored what the request continues.
     """
     if failed(response):
@@ -45,7 +45,7 @@ def to_completion(response: Response, plan: StreamPlan) -> ChatCompletion:
     if not (response.id or response.status or response.output):
         raise _failure("The upstream's answer is no response.", "upstream_malformed")
     check_chained(response, plan)
-    answer = Answer(plan)
+    answer = ItemTranslator(plan)
     choices = [*answer.finish(response.output), *answer.closing()]
     reason = finish_reason(response, has_calls=answer.calls > 0, functions=plan.functions, stopped=answer.cut)
     tokens = [token for choice in choices if choice.logprobs for token in choice.logprobs.content]

@@ -32,7 +32,7 @@ _GRAMMAR = re.compile(r"^\.format\.(definition|syntax)$")
 # What Parley sets by itself; a client that gave one as well finds it among the renames.
 _INTERNAL_PATHS = frozenset({"reasoning.summary"})
 
-_HEAD = re.compile(r"\w*")
+_FIRST_NAME = re.compile(r"\w*")
 _TAIL = r"(?:\[\d{1,9}\]|\.\w{1,64}+){0,32}+"
 _QUOTED = re.compile(rf"""(?P<quote>['"`])(?P<path>[A-Za-z_]\w{{0,63}}+{_TAIL})(?P=quote)""")
 _BARE = re.compile(
@@ -63,21 +63,21 @@ def to_chat_text(text: str, plan: StreamPlan) -> str:
 
 
 def _is_internal(param: str, renames: Mapping[str, str]) -> bool:
-    found = _HEAD.match(param)
-    head = found[0] if found else ""
-    return (head in SHARED and head not in renames) or (param in _INTERNAL_PATHS and param not in renames)
+    found = _FIRST_NAME.match(param)
+    first = found[0] if found else ""
+    return (first in SHARED and first not in renames) or (param in _INTERNAL_PATHS and param not in renames)
 
 
 def _to_chat(path: str, plan: StreamPlan) -> str:
     if found := _INPUT.match(path):
-        return f"messages[{_source(plan.items, int(found[1]))}]{_inner(path[found.end() :])}"
+        return f"messages[{_source(plan.message_indexes, int(found[1]))}]{_inner(path[found.end() :])}"
     if found := _TOOL.match(path):
         return _tool(found[1], int(found[2]), found[3], plan.renames)
     return _prefixed(path, _PATHS | plan.renames)
 
 
-def _source(items: Sequence[int], index: int) -> int:
-    return items[index] if index < len(items) else index
+def _source(message_indexes: Sequence[int], index: int) -> int:
+    return message_indexes[index] if index < len(message_indexes) else index
 
 
 def _inner(path: str) -> str:
@@ -93,7 +93,7 @@ def _tool(tool: str, index: int, field: str, renames: Mapping[str, str]) -> str:
         return tool + field if field == ".type" else there + _GRAMMAR.sub(r".format.grammar.\1", field)
     if "tools" in renames:
         return f"{renames['tools']}[{index}]{field}"
-    nested = _HEAD.match(field[1:])
+    nested = _FIRST_NAME.match(field[1:])
     return f"{tool}.function{field}" if nested and nested[0] in _FUNCTION_FIELDS else tool + field
 
 

@@ -15,7 +15,7 @@ from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.schemas.wire.events import ErrorEvent
 from libs.schemas.wire.output import Response, ResponseError
 from libs.translate.answer.error_paths import to_chat_param, to_chat_text
-from libs.translate.answer.item_fates import call_ids, losses
+from libs.translate.answer.item_fates import losses, tool_call_ids
 from libs.translate.errors import UpstreamFailed
 
 _INCOMPLETE = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
@@ -78,7 +78,7 @@ def ended(
     if failed(response):
         return Ended(outcome="failed", error_code=code)
     is_cut = cut_after is not None
-    calls = len(call_ids(output)) if cut_after is None else cut_after
+    calls = len(tool_call_ids(output)) if cut_after is None else cut_after
     functions = plan is not None and plan.functions
     reason = finish_reason(response, has_calls=calls > 0, functions=functions, stopped=is_cut)
     return Ended(
@@ -116,7 +116,7 @@ def failed(response: Response) -> bool:
 def finish_reason(response: Response, *, has_calls: bool, functions: bool = False, stopped: bool = False) -> str:
     """Return the `finish_reason` of a response that did not fail (docs/mapping.md#finish-reasons).
 
-    A text that a stop sequence cut was whole before whatever limit the upstream then ran into. A forced
+    A text that a stop sequence cut was complete before the upstream then ran into a limit. A forced
     tool is no exception: agents look for `tool_calls`.
     """
     if response.status == "incomplete" and not stopped:
@@ -141,15 +141,15 @@ def failure(
     text, param = error.message or "The upstream failed to answer.", error.param
     if plan is not None:
         text, param = to_chat_text(text, plan), to_chat_param(param, plan)
-    told = ErrorBody(message=text, type=error.type or usual_type, param=param, code=code)
-    return UpstreamFailed(status, told, response)
+    upstream_error = ErrorBody(message=text, type=error.type or usual_type, param=param, code=code)
+    return UpstreamFailed(status, upstream_error, response)
 
 
 def response_failure(response: Response, plan: StreamPlan | None = None) -> UpstreamFailed:
     """Return the error of a response whose status is `failed` or `cancelled`."""
     error = response.error or ResponseError()
-    told = UpstreamErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
-    return failure(told, plan, response)
+    upstream_error = UpstreamErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
+    return failure(upstream_error, plan, response)
 
 
 def event_failure(event: ErrorEvent, plan: StreamPlan | None = None) -> UpstreamFailed:

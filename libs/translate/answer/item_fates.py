@@ -20,8 +20,8 @@ from libs.schemas.wire.output import (
 from libs.schemas.wire.parts import TextPart, decode_annotation, decode_logprobs, decode_part
 from libs.schemas.wire.tool_types import ITEM_FATES, ItemFate
 
-Kind = Literal["message", "reasoning", "call", "image"]
-Fate = Kind | ItemFate
+ItemKind = Literal["message", "reasoning", "call", "image"]
+Fate = ItemKind | ItemFate
 
 FATES: dict[str, Fate] = {
     "message": "message",
@@ -37,7 +37,7 @@ PROGRAM = "program"
 _CITATION = "url_citation"
 
 
-def kind_of(item: OutputItem) -> Kind | None:
+def item_kind(item: OutputItem) -> ItemKind | None:
     """Return how a client sees an item; None where it does not."""
     match item:
         case MessageItem():
@@ -54,12 +54,12 @@ def kind_of(item: OutputItem) -> Kind | None:
             return None
 
 
-def call_ids(output: Sequence[Raw | bytes]) -> list[str]:
-    """Return the ids of the calls that the client is to answer, as it was told them."""
+def tool_call_ids(output: Sequence[Raw | bytes]) -> list[str]:
+    """Return the ids of the tool calls that the client runs, as the client got them."""
     return [
         item.id if isinstance(item, ApprovalItem) else item.call_id
         for item in map(decode_item, output)
-        if isinstance(item, FunctionCallItem | CustomCallItem | ApprovalItem) and kind_of(item) is not None
+        if isinstance(item, FunctionCallItem | CustomCallItem | ApprovalItem) and item_kind(item) is not None
     ]
 
 
@@ -68,7 +68,7 @@ def losses(output: Sequence[Raw], plan: StreamPlan) -> list[str]:
     items = list(map(decode_item, output))
     lost = [f"output[{index}].{name}" for index, item in enumerate(items) for name in _losses(item)]
     if plan.functions:  # the legacy form has room for one call (docs/mapping.md#legacy-functions)
-        calls = [index for index, item in enumerate(items) if kind_of(item) == "call"]
+        calls = [index for index, item in enumerate(items) if item_kind(item) == "call"]
         lost += [f"output[{index}].function_call" for index in calls[1:]]
     texts = [part for item in items for part in _texts(item)]
     if plan.logprobs and texts and not any(decode_logprobs(part.logprobs) for part in texts):
@@ -89,14 +89,14 @@ def _texts(item: OutputItem) -> list[TextPart]:
     return [part for part in parts if isinstance(part, TextPart)]
 
 
-def place(output: Sequence[Raw], seen: Mapping[Kind, Collection[int]]) -> list[tuple[int, Kind | None, Raw]]:
-    """Return the items of a whole output, each with the output index by which its events named it.
+def place(output: Sequence[Raw], seen: Mapping[ItemKind, Collection[int]]) -> list[tuple[int, ItemKind | None, Raw]]:
+    """Return the items of a finished output, each with the output index that its events had.
 
     The index is the place in the output. Some servers count otherwise, or use a number twice: then the
-    items of a kind are told apart by their order.
+    items of a kind are matched by their order.
     """
-    placed = [(k, kind_of(decode_item(raw)), raw) for k, raw in enumerate(output)]
-    names: dict[tuple[Kind | None, int], int] = {}
+    placed = [(k, item_kind(decode_item(raw)), raw) for k, raw in enumerate(output)]
+    names: dict[tuple[ItemKind | None, int], int] = {}
     for kind, indexes in seen.items():
         places = [k for k, placed_kind, _ in placed if placed_kind == kind]
         fresh = [k for k in places if k not in indexes]

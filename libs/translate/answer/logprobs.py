@@ -11,7 +11,7 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are no whole
 
 
 def to_logprobs(raw: Raw) -> list[TokenLogprobOut]:
-    """Return the tokens of a text as chat tells them."""
+    """Return the tokens of a text in the chat form."""
     return [_token(token) for token in decode_logprobs(raw)]
 
 

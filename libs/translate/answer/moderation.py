@@ -22,7 +22,7 @@ _SINGLE = "moderation_result"
 
 
 def to_moderation(moderation: Moderation | None) -> ModerationOut | None:
-    """Return both sides as chat tells them; None where there is none."""
+    """Return both sides in the chat form; None where there is none."""
     if moderation is None:
         return None
     sides = ModerationOut(input=_side(moderation.input), output=_side(moderation.output))

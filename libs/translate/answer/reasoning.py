@@ -5,11 +5,11 @@ from typing import Literal
 
 from libs.schemas.plan import ReasoningField
 from libs.schemas.wire.completion import Delta
-from libs.translate.answer.sent_text import Spoken
+from libs.translate.answer.sent_text import SentText
 
 PARAGRAPH = "\n\n"  # between parts of a summary, and between items
 
-Kind = Literal["summary", "raw"]
+ReasoningForm = Literal["summary", "raw"]
 
 _DELTAS: dict[ReasoningField, Callable[[str], Delta | None]] = {
     "reasoning_content": lambda text: Delta(reasoning_content=text),
@@ -23,36 +23,36 @@ class Reasoning:
     """The reasoning of an answer, item after item."""
 
     def __init__(self) -> None:
-        self.spoken = Spoken()
-        self._shown: dict[int, Kind] = {}  # which of an item the client sees: the one that came first
+        self.sent = SentText()
+        self._shown: dict[int, ReasoningForm] = {}  # which of an item the client sees: the one that came first
         self._paragraph: tuple[int, int] | None = None
 
-    def add(self, index: int, part: int, text: str, kind: Kind) -> str:
+    def add(self, index: int, part: int, text: str, kind: ReasoningForm) -> str:
         """Return what the client gets of a new piece."""
         if self._shown.get(index, kind) != kind:
             return ""
-        text = self.spoken.joined((index, part), text)
-        return self._say(index, part, text, kind) if text else ""
+        text = self.sent.joined((index, part), text)
+        return self._send(index, part, text, kind) if text else ""
 
-    def complete(self, index: int, part: int, whole: str, kind: Kind) -> str:
+    def complete(self, index: int, part: int, final_text: str, kind: ReasoningForm) -> str:
         """Return what the client gets when a part is complete: what follows from what came before."""
         if self._shown.get(index, kind) != kind:
             return ""
-        rest = self.spoken.rest((index, part), whole)
-        return self._say(index, part, rest, kind) if rest else ""
+        rest = self.sent.rest((index, part), final_text)
+        return self._send(index, part, rest, kind) if rest else ""
 
-    def kind(self, index: int) -> Kind:
+    def kind(self, index: int) -> ReasoningForm:
         """Return which of an item the client sees."""
         return self._shown.get(index, "raw")
 
-    def _say(self, index: int, part: int, text: str, kind: Kind) -> str:
+    def _send(self, index: int, part: int, text: str, kind: ReasoningForm) -> str:
         self._shown.setdefault(index, kind)
         paragraph = (index, part if kind == "summary" else 0)  # raw parts run on
         prefix = PARAGRAPH if self._paragraph not in (None, paragraph) else ""
         self._paragraph = paragraph
         if prefix:
-            self.spoken.begin((index, part), prefix)
-        self.spoken.add((index, part), text)
+            self.sent.begin((index, part), prefix)
+        self.sent.add((index, part), text)
         return prefix + text
 
 

@@ -41,12 +41,12 @@ _RESULTS = tuple(item.result.type for item in _OWN if item.result is not None)
 
 
 def to_stored_completion(response: Response) -> ChatCompletion:
-    """Return a stored response as a completion. Raises UpstreamFailed when it failed, or is not whole."""
+    """Return a stored response as a completion. Raises UpstreamFailed when it failed, or is unfinished."""
     return to_completion(response, _PLAN)
 
 
 def to_deleted(completion_id: str) -> ChatCompletionDeleted:
-    """Return what a client is told when its completion is deleted."""
+    """Return the body for a client that deleted its completion."""
     return ChatCompletionDeleted(id=completion_id)
 
 

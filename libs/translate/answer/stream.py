@@ -24,7 +24,7 @@ from libs.schemas.wire.completion import (
 from libs.schemas.wire.output import Response
 from libs.translate.answer.chain_check import check_chained
 from libs.translate.answer.completion import sum_of
-from libs.translate.answer.deltas import Answer, Choices
+from libs.translate.answer.deltas import Choices, ItemTranslator
 from libs.translate.answer.finish import Ended, ended, event_failure, failed, finish_reason, response_failure
 from libs.translate.answer.moderation import to_moderation
 from libs.translate.answer.usage import to_completion_usage
@@ -72,7 +72,7 @@ class ChunkStream:
         self._begun = False
         self._finished = False
         self._failed: TranslationError | None = None
-        self._answer = Answer(plan, index)
+        self._items = ItemTranslator(plan, index)
         self.response: Response | None = None  # of the terminal event; the answer is whole once it is set
 
     # -- what the edge asks -------------------------------------------------------------------------
@@ -80,7 +80,7 @@ class ChunkStream:
     @property
     def stopped(self) -> bool:
         """Whether a stop sequence ended the answer before its upstream did (docs/mapping.md#stop-sequences)."""
-        return self._answer.stopped
+        return self._items.stopped
 
     def feed(self, event: events.StreamEvent) -> Chunks:
         """Return the chunks that one event becomes, often none. Raises UpstreamFailed, then always."""
@@ -90,7 +90,7 @@ class ChunkStream:
         try:
             if handler is not None:
                 return handler(self, event)
-            choices = self._answer.feed(event)
+            choices = self._items.feed(event)
         except TranslationError as error:
             self._failed = error
             raise
@@ -115,21 +115,21 @@ class ChunkStream:
         """Return the output items of the answer, from the terminal event or as they came one by one."""
         if self.response is not None and self.response.output:
             return self.response.output
-        return self._answer.output()
+        return self._items.output()
 
     def ended(self) -> Ended:
         """Return how the answer ended, once it is whole or stopped."""
-        cut_after = self._answer.calls if self._answer.cut else None
+        cut_after = self._items.calls if self._items.cut else None
         return ended(self.response or Response(), self.output(), self._plan, cut_after=cut_after)
 
     @property
     def differences(self) -> list[str]:
-        """Of what a whole text said something else than its deltas: nothing was added there."""
-        return self._answer.differences
+        """Return the parts whose final text differs from their deltas: the client got the deltas alone."""
+        return self._items.differences
 
     def message(self) -> AssistantMessage:
         """Return what the client got, as far as an answer is known again by it."""
-        return sum_of(self._answer.said())
+        return sum_of(self._items.sent())
 
     # -- what a merger of several asks --------------------------------------------------------------
 
@@ -201,12 +201,12 @@ class ChunkStream:
         if self._finished:
             return []
         self._finished = True
-        choices = [*self._answer.finish(response.output), *self._answer.closing()]
+        choices = [*self._items.finish(response.output), *self._items.closing()]
         reason = finish_reason(
             response,
-            has_calls=self._answer.calls > 0,
+            has_calls=self._items.calls > 0,
             functions=self._plan.functions,
-            stopped=self._answer.cut,
+            stopped=self._items.cut,
         )
         return self._chunks([*choices, ChunkChoice(index=self._index, delta=_NOTHING, finish_reason=reason)])
 
@@ -217,7 +217,7 @@ class ChunkStream:
         raise event_failure(event, self._plan)
 
 
-# The events that are about the answer as a whole; what its items say is `Answer`'s (docs/mapping.md#stream-events).
+# The events of the response itself; those of its items are `ItemTranslator`'s (docs/mapping.md#stream-events).
 _LIFE: dict[type, Callable[[ChunkStream, Any], Chunks]] = {
     events.ResponseCreated: ChunkStream._on_created,
     events.ResponseCompleted: ChunkStream._on_terminal,

@@ -13,13 +13,13 @@ from libs.schemas.wire.completion import Annotation, TokenLogprobOut
 from libs.schemas.wire.parts import NO_RAW
 from libs.translate.answer.annotations import Citations, TextKey
 from libs.translate.answer.logprobs import to_logprobs
-from libs.translate.answer.sent_text import Spoken
+from libs.translate.answer.sent_text import SentText
 from libs.translate.answer.stop import StopFilter
 
 SEPARATOR = "\n\n"  # between the texts of two messages
 
-Said = tuple[str, Sequence[TokenLogprobOut]]
-_NOTHING: Said = ("", ())
+SentPiece = tuple[str, Sequence[TokenLogprobOut]]
+_NOTHING: SentPiece = ("", ())
 
 
 class Text:
@@ -29,7 +29,7 @@ class Text:
         self._structured = plan.structured
         self._logprobs = plan.logprobs
         self._stop = StopFilter(plan.stop) if any(plan.stop) else None
-        self.spoken = Spoken()  # all that came
+        self.sent = SentText()  # all that came
         self._tokens: dict[TextKey, list[str]] = {}  # of each part, those whose log probabilities came
         self._starts: dict[TextKey, int] = {}  # where a part begins in the whole
         self._last = -1  # the message that spoke last
@@ -41,30 +41,30 @@ class Text:
 
     def tear(self) -> None:
         """From now on deltas may begin and end in the middle of a character."""
-        self.spoken.torn = True
+        self.sent.torn = True
         self._plain = False
 
-    def add(self, key: TextKey, text: str, logprobs: Raw = NO_RAW) -> Said:
+    def add(self, key: TextKey, text: str, logprobs: Raw = NO_RAW) -> SentPiece:
         """Return what the client gets of a new piece of a part."""
-        if self._plain and key == self.spoken.key:  # nearly every delta: no more than noted
-            self.spoken.write(text)
+        if self._plain and key == self.sent.key:  # nearly every delta: no more than noted
+            self.sent.write(text)
             return text, ()
-        text = self.spoken.joined(key, text)
+        text = self.sent.joined(key, text)
         tokens = to_logprobs(logprobs) if self._logprobs else ()
         return self._add(key, text, tokens) if text or tokens else _NOTHING
 
-    def complete(self, key: TextKey, whole: str, logprobs: Raw = NO_RAW) -> Said:
+    def complete(self, key: TextKey, final_text: str, logprobs: Raw = NO_RAW) -> SentPiece:
         """Return what the client gets when a part is complete: what follows from what came before."""
-        rest, follows = self.spoken.rest(key, whole), self.spoken.follows
+        rest, follows = self.sent.rest(key, final_text), self.sent.follows
         tokens = self._more(key, to_logprobs(logprobs)) if self._logprobs and follows else ()
         return self._add(key, rest, tokens) if rest or tokens else _NOTHING
 
     def _more(self, key: TextKey, tokens: Sequence[TokenLogprobOut]) -> Sequence[TokenLogprobOut]:
         """Of all log probabilities of a part, those that had not come."""
-        told = self._tokens.get(key, [])
-        return tokens[len(told) :] if [token.token for token in tokens[: len(told)]] == told else ()
+        sent = self._tokens.get(key, [])
+        return tokens[len(sent) :] if [token.token for token in tokens[: len(sent)]] == sent else ()
 
-    def end(self) -> Said:
+    def end(self) -> SentPiece:
         """Return what was held back: the message is complete."""
         return _NOTHING if self._stop is None else self._release(self._stop.flush())
 
@@ -72,10 +72,10 @@ class Text:
         """Return the annotations of what the client got."""
         return self.citations.annotations(self._starts, self._released if self.stopped else None)
 
-    def _add(self, key: TextKey, text: str, tokens: Sequence[TokenLogprobOut]) -> Said:
-        prefix = self._open(key) if text and key not in self.spoken else ""
+    def _add(self, key: TextKey, text: str, tokens: Sequence[TokenLogprobOut]) -> SentPiece:
+        prefix = self._open(key) if text and key not in self.sent else ""
         if text:
-            self.spoken.add(key, text)
+            self.sent.add(key, text)
         if tokens:
             self._tokens.setdefault(key, []).extend(token.token for token in tokens)
         if self._stop is None:
@@ -87,22 +87,22 @@ class Text:
 
     def _open(self, key: TextKey) -> str:
         """A part begins: return what sets it apart from the message before it."""
-        apart = len(self.spoken) > 0 and self._last != key[0] and not self._structured
+        apart = len(self.sent) > 0 and self._last != key[0] and not self._structured
         prefix = SEPARATOR if apart else ""
         self._last = key[0]
-        self.spoken.begin(key, prefix)
-        self._starts[key] = len(self.spoken)
+        self.sent.begin(key, prefix)
+        self._starts[key] = len(self.sent)
         return prefix
 
     def _wait(self, text: str, tokens: Sequence[TokenLogprobOut]) -> None:
         """Note where each token of a piece ends. One cut inside a character may be longer than what it adds."""
-        length = len(self.spoken)
+        length = len(self.sent)
         position = length - len(text)
         for token in tokens:
             position = min(position + len(token.token), length)
             self._waiting.append((position, token))
 
-    def _release(self, text: str) -> Said:
+    def _release(self, text: str) -> SentPiece:
         self._released += len(text)
         tokens = []
         while self._waiting and self._waiting[0][0] <= self._released:

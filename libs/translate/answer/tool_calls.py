@@ -1,6 +1,6 @@
 """The tool calls of one answer, as deltas (docs/mapping.md#output-items, #stream-events, #legacy-functions).
 
-Indexes are dense and count calls alone; id and name come once. Which call may speak is not decided here.
+Indexes are dense and count calls alone; id and name come once. The order of calls is decided in another module.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import msgspec
 
 from libs.schemas.wire.completion import CustomDelta, Delta, FunctionDelta, ToolCallDelta
 from libs.schemas.wire.output import ApprovalItem, CustomCallItem, FunctionCallItem
-from libs.translate.answer.sent_text import Spoken
+from libs.translate.answer.sent_text import SentText
 from libs.translate.ids import APPROVAL
 
 CallItem = FunctionCallItem | CustomCallItem | ApprovalItem
@@ -25,7 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Form(msgspec.Struct, frozen=True):
-    """How one kind of call is told: first its id and name, then pieces of its text."""
+    """How one kind of tool call is sent: its id and name first, then pieces of its text."""
 
     announce: Callable[[int, str, str], Delta]  # index, id, name
     add: Callable[[int, str], Delta]  # index, text
@@ -60,14 +60,14 @@ _CUSTOM = Form(_announce_custom, _add_input)
 _LEGACY = Form(_announce_legacy, _add_legacy)
 
 
-class _Call:
-    """One call: how it was announced, how its text is told, and what came of it."""
+class _ToolCallText:
+    """One tool call: how it is announced, how its text is sent, and what was sent of it."""
 
     def __init__(self, index: int, form: Form, announced: Delta, *, torn: bool) -> None:
         self.index = index
         self.form = form
         self.announced = announced
-        self.spoken = Spoken(torn=torn)
+        self.sent = SentText(torn=torn)
 
 
 class ToolCalls:
@@ -77,7 +77,7 @@ class ToolCalls:
     """
 
     def __init__(self, *, legacy: bool = False) -> None:
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _ToolCallText] = {}
         self._legacy = legacy
         self._torn = False
 
@@ -86,25 +86,25 @@ class ToolCalls:
 
     @property
     def differs(self) -> bool:
-        """Whether the whole text of a call was another than its deltas."""
-        return any(call.spoken.differs for call in self._calls.values())
+        """Whether the final text of a call differs from its deltas."""
+        return any(call.sent.differs for call in self._calls.values())
 
-    def said(self) -> list[Delta]:
-        """Return all that was said, each call in two deltas."""
+    def sent(self) -> list[Delta]:
+        """Return all that was sent, each call in two deltas."""
         return [
             delta
             for call in self._calls.values()
-            for delta in (call.announced, call.form.add(call.index, str(call.spoken)))
+            for delta in (call.announced, call.form.add(call.index, str(call.sent)))
         ]
 
     def tear(self) -> None:
         """From now on deltas may begin and end in the middle of a character."""
         self._torn = True
         for call in self._calls.values():
-            call.spoken.torn = True
+            call.sent.torn = True
 
     def begin(self, index: int, item: CallItem) -> list[Delta]:
-        """A call begins. One whose id or name has not come yet, or that is a question, waits until it is whole."""
+        """A call begins. One without id or name, and one that asks for an approval, waits until it is complete."""
         if isinstance(item, ApprovalItem) or not (item.call_id and item.name):
             return []
         return self._open(index, item)
@@ -112,20 +112,20 @@ class ToolCalls:
     def add(self, index: int, text: str) -> list[Delta]:
         """More of its text came."""
         call = self._calls.get(index)
-        return [] if call is None else _more(call, index, call.spoken.joined((index, 0), text))
+        return [] if call is None else _more(call, index, call.sent.joined((index, 0), text))
 
-    def complete(self, index: int, whole: str) -> list[Delta]:
-        """Its whole text came: what follows from what came before is new."""
+    def complete(self, index: int, final_text: str) -> list[Delta]:
+        """Its final text came: send what the deltas lacked."""
         call = self._calls.get(index)
-        return [] if call is None else _more(call, index, call.spoken.rest((index, 0), whole))
+        return [] if call is None else _more(call, index, call.sent.rest((index, 0), final_text))
 
     def left(self, index: int, text: str) -> list[Delta]:
         """It is done: say `text` for a half of a character that was left without its other."""
         call = self._calls.get(index)
-        return [] if call is None else [delta for _ in call.spoken.ended(index) for delta in _more(call, index, text)]
+        return [] if call is None else [delta for _ in call.sent.ended(index) for delta in _more(call, index, text)]
 
     def end(self, index: int, item: CallItem) -> list[Delta]:
-        """The whole call came."""
+        """The complete call came."""
         return [*self._open(index, item), *self.complete(index, _text(item))]
 
     def _open(self, index: int, item: CallItem) -> list[Delta]:
@@ -133,14 +133,14 @@ class ToolCalls:
             return []
         form = _CUSTOM if isinstance(item, CustomCallItem) else _LEGACY if self._legacy else _FUNCTION
         announced = form.announce(len(self._calls), *_name(item))
-        self._calls[index] = _Call(len(self._calls), form, announced, torn=self._torn)
+        self._calls[index] = _ToolCallText(len(self._calls), form, announced, torn=self._torn)
         return [announced, *([] if isinstance(item, ApprovalItem) else self.add(index, _text(item)))]
 
 
-def _more(call: _Call, index: int, text: str) -> list[Delta]:
+def _more(call: _ToolCallText, index: int, text: str) -> list[Delta]:
     if not text:
         return []
-    call.spoken.add((index, 0), text)
+    call.sent.add((index, 0), text)
     return [call.form.add(call.index, text)]
 
 

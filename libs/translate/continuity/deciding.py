@@ -1,7 +1,7 @@
-"""How does a request go on from what is known of its history? Each answer has one reason code.
+"""How a request continues from the kept turns of its history. Each decision has one reason code.
 
-*Chain* sends what is new and the id of the answer it follows; *replay* sends the whole history, with original
-items in the place of what the client echoed of them (docs/continuity.md#when-a-request-is-chained).
+*Chain* sends the new messages and names the parent; *replay* sends the whole history, with original items in
+the place of their echoes (docs/continuity.md#when-a-request-is-chained).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,20 @@ from typing import Literal
 
 import msgspec
 
-from libs.schemas.bus.state import Found, HeadTurns, OpenCall, Turn
-from libs.schemas.plan import Continuity, Replayed
+from libs.schemas.bus.state import Found, HeadTurns, OpenRequest, Turn
+from libs.schemas.plan import ContinuedTurn, Continuity
 from libs.schemas.wire.chat import Message
 from libs.schemas.wire.responses import InputItem
 from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate.continuity import fingerprint, replay
 from libs.translate.continuity.arguments import agrees
-from libs.translate.continuity.fingerprint import Answer, History
+from libs.translate.continuity.fingerprint import EchoedTurn, History
 from libs.translate.continuity.replay import Original
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.messages import Input
 
-# Why a request goes the way it does; documented in the reference, counted, recorded and told.
-MATCHED = "matched"  # as wanted: chained to its newest answer, or replayed
+# The reason of each decision; documented in the reference, counted, recorded, and sent to the client.
+MATCHED = "matched"  # as asked for: chained to its newest turn, or replayed
 CLIENT_PARENT = "client_parent"  # the request names its own parent, and its messages are what is new
 HEAD = "head"  # only what is new, chained to the newest answer of its conversation
 REGENERATED = "regenerated"  # the same as before on the same parent: another answer in the place of the newest
@@ -32,7 +32,7 @@ NO_MATCH = "no_match"  # no answer of this history is known: edited, expired, or
 NOTHING_KEPT = "nothing_kept"  # answers are known, but nothing of them that could be sent again
 STATE_UNAVAILABLE = "state_unavailable"  # the state service did not answer
 PLAIN_RETRY = "plain_retry"  # the upstream did not take what was continued; asked again in full
-# Why a request is not chained though it was to be; it may still be replayed.
+# Why a request that asks for chaining is not chained; it may still be replayed.
 CHOICES = "choices"  # several answers are asked for
 STORE_FALSE = "store_false"  # the client forbids the upstream to keep anything
 HISTORY_CHANGED = "history_changed"  # the newest answer is known from another history, or not at all
@@ -40,8 +40,8 @@ CONTEXT_CHANGED = "context_changed"  # instructions or tools are not those of th
 ARGUMENTS_CHANGED = "arguments_changed"  # the arguments of a call were edited
 NOT_A_PARENT = "not_a_parent"  # the newest answer was cut, or is not stored
 EXPIRED = "expired"  # the upstream may have dropped it
-REPLAY_ONLY = "replay_only"  # only what is new came, and what was said or configured wants the whole history sent
-UNCHAINED = "unchained"  # the upstream has lately ignored what it was to go on from
+REPLAY_ONLY = "replay_only"  # the request has new messages alone, and the client or the configuration asks for replay
+UNCHAINED = "unchained"  # the upstream has lately ignored a parent
 MODEL_CHANGED = "model_changed"  # the answer came from another model
 NOTHING_NEW = "nothing_new"  # no message follows the newest answer
 UNANSWERED_CALLS = "unanswered_calls"  # a call of the newest answer has no result among what is new
@@ -81,7 +81,7 @@ REASONS = (
 Wish = Literal["replay", "chain"]
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ContinuableRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A translated request and what is wanted of it; `no_chain` is a reason against chaining that is known already."""
 
     messages: Sequence[Message]
@@ -95,22 +95,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes up: `input`, after `parent` if there is one, and the kept turns that this relies on."""
+    """What is sent: `input`, after `parent` if there is one; and the kept turns that this depends on."""
 
     continuity: Continuity
     input: Input
     parent: Turn | None = None
-    replayed: list[Replayed] = []
+    continued: list[ContinuedTurn] = []
 
 
-def plain(asked: Asked, reason: str) -> Decision:
+def plain(asked: ContinuableRequest, reason: str) -> Decision:
     """Return the request as it is."""
     return Decision(continuity=Continuity(reason=reason, new_items=len(asked.made.items)), input=asked.made)
 
 
-def decide(asked: Asked, found: Sequence[Found]) -> Decision:
+def decide(asked: ContinuableRequest, found: Sequence[Found]) -> Decision:
     """Return how to go on from what was found; `found[k].index` counts the answers from the newest one."""
-    newest_first = asked.history.answers[::-1]
+    newest_first = asked.history.turns[::-1]
     known = {newest_first[each.index].index: (newest_first[each.index], each) for each in found}
     if not known:
         return plain(asked, NO_MATCH)
@@ -125,21 +125,21 @@ def decide(asked: Asked, found: Sequence[Found]) -> Decision:
 
 
 class Newest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the head of a conversation says: its turns and its open calls.
+    """The head of a conversation: its turns and its open requests.
 
     `then` is the request's history after the newest turn, `again` the one after the turn before it. `after` is the
-    response that the client says it saw last.
+    response that the client saw last, as it claims.
     """
 
     head: HeadTurns
     then: History
     again: History
-    open: Sequence[OpenCall] = ()
+    open: Sequence[OpenRequest] = ()
     after: str | None = None
 
 
-def on_head(asked: Asked, newest: Newest, owner: str) -> Decision | str:
-    """Return how a request that holds only what is new goes on from the newest turn of its conversation.
+def on_head(asked: ContinuableRequest, newest: Newest, scope: str) -> Decision | str:
+    """Return how a request with a partial history continues the newest turn of its conversation.
 
     The same messages on the same parent, in an answer or in a call under way, are a regeneration. A string is the
     reason why there is no parent; BUSY may end. Raises InvalidRequest for the result of a call that was never made.
@@ -149,7 +149,7 @@ def on_head(asked: Asked, newest: Newest, owner: str) -> Decision | str:
     if isinstance(found, str):
         return found
     regenerates, reason = found
-    if regenerates and head.turn.start == owner:  # it was the first turn, and the messages are the whole history
+    if regenerates and head.turn.start == scope:  # it was the first turn, and the messages are the whole history
         return plain(asked, reason)
     parent = head.before if regenerates else head.turn
     refusal = _not_chainable(asked, parent)
@@ -161,17 +161,17 @@ def on_head(asked: Asked, newest: Newest, owner: str) -> Decision | str:
     return _after(asked, asked.made, parent, reason, 1)
 
 
-def without_head(open_: Sequence[OpenCall]) -> str:
-    """Return why nothing can be followed in a conversation of which no answer is kept."""
+def without_head(open_: Sequence[OpenRequest]) -> str:
+    """Return why a conversation without a kept turn cannot be continued."""
     return _in_the_way(open_) or NO_MATCH
 
 
 def _followed(newest: Newest) -> tuple[bool, str] | str:
     """Return (whether the turn before the newest is followed, the reason), or why neither can be."""
     head, after = newest.head, newest.after
-    of_head = any((call.start, call.asked) == (head.turn.end, newest.then.whole) for call in newest.open)
-    of_before = any((call.start, call.asked) == (head.turn.start, newest.again.whole) for call in newest.open)
-    again = of_before or newest.again.whole == head.turn.asked
+    of_head = any((request.start, request.asked) == (head.turn.end, newest.then.digest) for request in newest.open)
+    of_before = any((request.start, request.asked) == (head.turn.start, newest.again.digest) for request in newest.open)
+    again = of_before or newest.again.digest == head.turn.asked
     if after == head.turn.response_id:
         return False, REGENERATED if of_head else HEAD
     if after is not None:
@@ -183,7 +183,7 @@ def _followed(newest: Newest) -> tuple[bool, str] | str:
     return _in_the_way(newest.open) or (again, REGENERATED if again else HEAD)
 
 
-def _in_the_way(open_: Sequence[OpenCall]) -> str | None:
+def _in_the_way(open_: Sequence[OpenRequest]) -> str | None:
     """The newest of the open calls decides: an answer to it is newer than all that is kept."""
     if not open_:
         return None
@@ -192,9 +192,9 @@ def _in_the_way(open_: Sequence[OpenCall]) -> str | None:
 
 def _check_results(messages: Sequence[Message], parent: Turn) -> None:
     """Raise InvalidRequest for the result of a call that neither the parent nor these messages made."""
-    made = {call.id for call in parent.calls}
+    made = {call.id for call in parent.tool_calls}
     for index, message in enumerate(messages):
-        made.update(id_ for id_, _, _ in fingerprint.calls_of(message))
+        made.update(id_ for id_, _, _ in fingerprint.tool_calls_of(message))
         path, name = _result_of(message)
         if path is not None and name not in made:
             text = f"No tool call found for the result of '{name}': the newest answer did not make it."
@@ -217,7 +217,7 @@ def _result_of(message: Message) -> tuple[str | None, str | None]:
 # -- chain ------------------------------------------------------------------------------------------
 
 
-def _refusal(asked: Asked, answer: Answer, found: Found | None) -> str | None:
+def _refusal(asked: ContinuableRequest, answer: EchoedTurn, found: Found | None) -> str | None:
     """Return why the request may not chain on its newest answer; None if it may."""
     if found is None or found.turn.prefix != answer.prefix:
         return HISTORY_CHANGED
@@ -234,35 +234,35 @@ def _refusal(asked: Asked, answer: Answer, found: Found | None) -> str | None:
     return None if _answers_all(new, found.turn) else UNANSWERED_CALLS
 
 
-def _not_chainable(asked: Asked, turn: Turn | None) -> str | None:
-    if turn is None or not (turn.parent and turn.stored):
+def _not_chainable(asked: ContinuableRequest, turn: Turn | None) -> str | None:
+    if turn is None or not (turn.chainable and turn.stored):
         return NOT_A_PARENT
     if turn.expires <= asked.now:
         return EXPIRED
     return None if turn.model == asked.model else MODEL_CHANGED
 
 
-def _chained(asked: Asked, turn: Turn, answer_index: int) -> Decision:
+def _chained(asked: ContinuableRequest, turn: Turn, turn_index: int) -> Decision:
     """Send only what follows the answer; `instructions` are not carried over, and stay."""
     made = asked.made
-    first = next((k for k, source in enumerate(made.sources) if source > answer_index), len(made.items))
-    new = msgspec.structs.replace(made, items=made.items[first:], sources=made.sources[first:])
-    matched = sum(answer.index <= answer_index for answer in asked.history.answers)
+    first = next((k for k, source in enumerate(made.message_indexes) if source > turn_index), len(made.items))
+    new = msgspec.structs.replace(made, items=made.items[first:], message_indexes=made.message_indexes[first:])
+    matched = sum(answer.index <= turn_index for answer in asked.history.turns)
     return _after(asked, new, turn, MATCHED, matched)
 
 
-def _after(asked: Asked, new: Input, turn: Turn, reason: str, matched: int) -> Decision:
+def _after(asked: ContinuableRequest, new: Input, turn: Turn, reason: str, matched: int) -> Decision:
     return Decision(
         continuity=Continuity(mode="chain", reason=reason, matched=matched, new_items=len(new.items)),
         input=new,
         parent=turn,
-        replayed=[Replayed(entry=turn.entry, ids=[turn.response_id])],
+        continued=[ContinuedTurn(turn_key=turn.key, ids=[turn.response_id])],
     )
 
 
 def _answers_all(new: Sequence[Message], turn: Turn) -> bool:
     answered = {answer for message in new for answer in _answers(message)}
-    return all(call.id in answered for call in turn.calls)
+    return all(call.id in answered for call in turn.tool_calls)
 
 
 def _answers(message: Message) -> tuple[str | None, ...]:
@@ -275,18 +275,18 @@ def _answers(message: Message) -> tuple[str | None, ...]:
 
 
 def _same_arguments(message: Message, turn: Turn) -> bool:
-    echoed = fingerprint.calls_of(message)
-    return len(echoed) == len(turn.calls) and all(
+    echoed = fingerprint.tool_calls_of(message)
+    return len(echoed) == len(turn.tool_calls) and all(
         id_ == kept.id and name == kept.name and agrees(arguments, kept.outline)
-        for (id_, name, arguments), kept in zip(echoed, turn.calls, strict=True)
+        for (id_, name, arguments), kept in zip(echoed, turn.tool_calls, strict=True)
     )
 
 
 # -- replay -----------------------------------------------------------------------------------------
 
 
-def _replayed(asked: Asked, known: Mapping[int, tuple[Answer, Found]], reason: str) -> Decision:
-    """Put original items in the place of every turn of which they are kept and still hold."""
+def _replayed(asked: ContinuableRequest, known: Mapping[int, tuple[EchoedTurn, Found]], reason: str) -> Decision:
+    """Put original items in the place of each turn whose items are kept and agree with the echo."""
     spans = replay.spans(asked.made)
     turns: dict[int, list[Original]] = {}
     refusals: list[str] = []
@@ -306,12 +306,14 @@ def _replayed(asked: Asked, known: Mapping[int, tuple[Answer, Found]], reason: s
     return Decision(
         continuity=Continuity(mode="replay", reason=reason, matched=len(turns), new_items=len(made.items)),
         input=made,
-        replayed=[Replayed(entry=known[index][1].turn.entry, ids=replay.ids(items)) for index, items in turns.items()],
+        continued=[
+            ContinuedTurn(turn_key=known[index][1].turn.key, ids=replay.ids(items)) for index, items in turns.items()
+        ],
     )
 
 
 def _no_replay(
-    asked: Asked, index: int, turn: Turn, items: Sequence[Original], plain_items: Sequence[InputItem]
+    asked: ContinuableRequest, index: int, turn: Turn, items: Sequence[Original], plain_items: Sequence[InputItem]
 ) -> str | None:
     if not items:
         return NOTHING_KEPT
@@ -326,4 +328,4 @@ def _no_replay(
 def _echoes(message: Message, items: Sequence[Original]) -> bool:
     """Whether the calls came back byte for byte, as most clients send them."""
     given = [(item.call_id, item.arguments) for item in items if item.is_call]
-    return given == [(id_, arguments) for id_, _, arguments in fingerprint.calls_of(message)]
+    return given == [(id_, arguments) for id_, _, arguments in fingerprint.tool_calls_of(message)]

@@ -1,12 +1,12 @@
-"""Digests by which a history is known again (docs/continuity.md#how-a-turn-is-known-again).
+"""Digests by which a history is recognised (docs/continuity.md#how-a-turn-is-known-again).
 
 Clients rewrite what they echo: tool calls count by id and name, null, "" and absent are equal, a
 string equals one text part, trailing white space of an answer and the order of tool results do not
 count. The hoisted leading system run is left out, so that a changing system prompt still continues.
 
 An answer is known by its *prefix*, the rolling hash up to and including it, without the arguments of its
-calls, which may come back thinned and are compared by themselves. What follows goes on from its *end*,
-which has the arguments as the client echoes them: an edit of any earlier call changes all that follows.
+calls: clients drop keys of arguments, so arguments are compared on their own. The next message extends its *end*,
+which contains the arguments as the client echoes them, so that an edit of an earlier call changes every later digest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,10 @@ _ENCODER = msgspec.json.Encoder()
 _STRING = msgspec.json.Decoder(str)
 
 Canon = list[object]
-_Call = tuple[str, str, str]  # id, name, arguments
+_ToolCall = tuple[str, str, str]  # id, name, arguments
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class EchoedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """One assistant message of a history.
 
     `prefix` and `end` as above; `loose` knows it in another history or context, by its calls, and where it
@@ -45,28 +45,28 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """Digests of one history: of its answers, oldest first, of its part up to the newest one, and of the whole."""
 
-    answers: list[Answer]
+    turns: list[EchoedTurn]
     start: str
-    whole: str
+    digest: str
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class GivenTurn(msgspec.Struct, frozen=True, kw_only=True):
     """The digests of an answer that was just given, and the key of its entry."""
 
-    entry: str
+    turn_key: str
     prefix: str
     end: str
     loose: str
 
 
-def scope(tenant: str, account: str, end_user: str) -> str:
+def scope_digest(tenant: str, account: str, end_user: str) -> str:
     """Return the digest of an owner: nothing of one owner is ever found by another."""
     return _hex([VERSION, tenant, account, end_user])
 
 
-def after(owner: str, parent: str) -> str:
+def after(scope: str, parent: str) -> str:
     """Return where a history begins of which the client sends only what follows `parent`."""
-    return _hex([owner, "after", parent])
+    return _hex([scope, "after", parent])
 
 
 def context(instructions: str, tools: Iterable[str], name: str = "") -> str:
@@ -77,20 +77,20 @@ def context(instructions: str, tools: Iterable[str], name: str = "") -> str:
     return _hex([name, instructions, *sorted(tools)])
 
 
-def entry(prefix: str, context_: str) -> str:
+def turn_key(prefix: str, context_: str) -> str:
     """Return the key of the turn with this history, answered in this context."""
     return _hex(["entry", prefix, context_])
 
 
 def history(
-    messages: Sequence[Message], hoisted: int, owner: str, media: Mapping[str, str], start: str | None = None
+    messages: Sequence[Message], hoisted: int, scope: str, media: Mapping[str, str], start: str | None = None
 ) -> History:
     """Return the digests of `messages` without the first `hoisted`, which go on from `start`.
 
     `media` gives the SHA-256 of strings that stayed on the edge, by placeholder.
     """
-    digest = bytes.fromhex(start or owner)
-    newest, answers = digest, []
+    digest = bytes.fromhex(start or scope)
+    newest, turns = digest, []
     results: list[Canon] = []  # of the run of tool messages being read
     for index in range(hoisted, len(messages)):
         message = messages[index]
@@ -103,20 +103,23 @@ def history(
         digest = _extend(digest, canon)
         if message.role == "assistant":
             prefix = digest.hex()
-            calls = calls_of(message)
+            calls = tool_calls_of(message)
             newest = digest = _end(digest, calls)
-            answers.append(Answer(index=index, prefix=prefix, end=digest.hex(), loose=_loose(owner, prefix, canon)))
-    return History(answers=answers, start=newest.hex(), whole=_extend_all(digest, results).hex())
+            turns.append(EchoedTurn(index=index, prefix=prefix, end=digest.hex(), loose=_loose(scope, prefix, canon)))
+    return History(turns=turns, start=newest.hex(), digest=_extend_all(digest, results).hex())
 
 
-def answered(owner: str, asked: str, context_: str, message: AssistantMessage) -> Answered:
+def given_turn(scope: str, asked: str, context_: str, message: AssistantMessage) -> GivenTurn:
     """Return the digests of a history, of which `asked` is the digest, after `message` answered it."""
-    calls = calls_of(message)
+    calls = tool_calls_of(message)
     canon = _assistant([message.content or ""], [message.refusal or ""], calls, {})
     digest = _extend(bytes.fromhex(asked), canon)
     prefix = digest.hex()
-    return Answered(
-        entry=entry(prefix, context_), prefix=prefix, end=_end(digest, calls).hex(), loose=_loose(owner, prefix, canon)
+    return GivenTurn(
+        turn_key=turn_key(prefix, context_),
+        prefix=prefix,
+        end=_end(digest, calls).hex(),
+        loose=_loose(scope, prefix, canon),
     )
 
 
@@ -124,17 +127,17 @@ def _hex(parts: list[str]) -> str:
     return blake2b(_ENCODER.encode(parts), digest_size=_SIZE).hexdigest()
 
 
-def _end(digest: bytes, calls: Sequence[_Call]) -> bytes:
+def _end(digest: bytes, calls: Sequence[_ToolCall]) -> bytes:
     return _extend(digest, [canonical(arguments).decode() for _, _, arguments in calls]) if calls else digest
 
 
-def _loose(owner: str, prefix: str, canon: Canon) -> str:
+def _loose(scope: str, prefix: str, canon: Canon) -> str:
     """The key by all call ids, their names and the visible text; the prefix where a call has no id."""
     calls = canon[-1]
     assert isinstance(calls, list)
     if not calls or not all(id_ for id_, _ in calls):
-        return _hex([owner, "prefix", prefix])
-    return blake2b(_ENCODER.encode([owner, "calls", canon]), digest_size=_SIZE).hexdigest()
+        return _hex([scope, "prefix", prefix])
+    return blake2b(_ENCODER.encode([scope, "calls", canon]), digest_size=_SIZE).hexdigest()
 
 
 def _extend(digest: bytes, canon: Canon) -> bytes:
@@ -153,7 +156,7 @@ def _canon(message: Message, media: Mapping[str, str]) -> Canon:
         texts = _texts(message.content)
         if message.audio is not None and not any(texts):
             texts = [message.audio.transcript or message.audio.id]
-        return _assistant(texts, [*refusals, message.refusal or ""], calls_of(message), media)
+        return _assistant(texts, [*refusals, message.refusal or ""], tool_calls_of(message), media)
     return [message.role, message.name or "", *_parts(message.content, media)]
 
 
@@ -164,43 +167,43 @@ def _result(message: Message, media: Mapping[str, str]) -> Canon:
         others = [_part(part, media) for part in parts if part.type != "text"]
         return ["tool", message.tool_call_id or "", _joined(_texts(message.content), media), *others]
     name = message.call_id or message.approval_request_id or message.id or ""
-    said = [value for value in (message.status, message.approve, message.reason) if value is not None]
-    return ["tool", name, _output(message.output, media), *said]
+    given = [value for value in (message.status, message.approve, message.reason) if value is not None]
+    return ["tool", name, _output(message.output, media), *given]
 
 
 def _output(output: Raw, media: Mapping[str, str]) -> str:
     text = bytes(output).decode()
     if text.startswith('"'):
         return _joined([_STRING.decode(output)], media)
-    return _told(text, media) if media else text
+    return _with_digests(text, media) if media else text
 
 
-def _told(text: str, media: Mapping[str, str]) -> str:
+def _with_digests(text: str, media: Mapping[str, str]) -> str:
     """The text with digests in place of placeholders, which all begin alike."""
     prefix = next(iter(media)).rpartition(":")[0] + ":"
     first, *others = text.split(prefix)
-    told = [first]
+    pieces = [first]
     for other in others:
         index, dot, rest = other.partition(".")
         digest = media.get(f"{prefix}{index}{dot}")
-        told += (prefix, other) if digest is None else (digest, rest)
-    return "".join(told)
+        pieces += (prefix, other) if digest is None else (digest, rest)
+    return "".join(pieces)
 
 
-def calls_of(message: Message | AssistantMessage) -> list[_Call]:
+def tool_calls_of(message: Message | AssistantMessage) -> list[_ToolCall]:
     """The calls in either form; one of the legacy form has no id (docs/mapping.md#legacy-functions)."""
     legacy = message.function_call
     found = [_call(call) for call in message.tool_calls or ()]
     return [*found, ("", legacy.name, legacy.arguments)] if legacy else found
 
 
-def _call(call: ToolCall | ToolCallOut) -> _Call:
+def _call(call: ToolCall | ToolCallOut) -> _ToolCall:
     if call.custom:
         return call.id, call.custom.name, call.custom.input
     return (call.id, call.function.name, call.function.arguments) if call.function else (call.id, "", "")
 
 
-def _assistant(texts: list[str], refusals: list[str], calls: Sequence[_Call], media: Mapping[str, str]) -> Canon:
+def _assistant(texts: list[str], refusals: list[str], calls: Sequence[_ToolCall], media: Mapping[str, str]) -> Canon:
     named = [[id_, name] for id_, name, _ in calls]
     return ["assistant", _joined(texts, media, strip=True), _joined(refusals, media, strip=True), named]
 

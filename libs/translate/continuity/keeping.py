@@ -1,15 +1,15 @@
-"""What of an answer is kept, so that a later request may go on from it (docs/continuity.md#what-is-kept)."""
+"""What of an answer is kept, so that a later request can continue it (docs/continuity.md#what-is-kept)."""
 
 from collections.abc import Sequence
 
 from msgspec import Raw
 
-from libs.schemas.bus.state import CommitRequest, KeptCall, Turn
+from libs.schemas.bus.state import CommitRequest, KeptToolCall, Turn
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.completion import AssistantMessage
 from libs.schemas.wire.output import Response
 from libs.translate.answer.completion import sum_of
-from libs.translate.answer.deltas import Answer
+from libs.translate.answer.deltas import ItemTranslator
 from libs.translate.continuity import fingerprint, replay
 from libs.translate.continuity.arguments import outline
 
@@ -19,37 +19,37 @@ def to_commit(
     output: Sequence[Raw],
     response_id: str,
     *,
-    whole: bool,
+    complete: bool,
     now: int,
     link_seconds: int,
     items_seconds: int,
-    said: AssistantMessage | None = None,
+    sent: AssistantMessage | None = None,
     store: bool | None = None,
 ) -> CommitRequest | None:
-    """Return what the state service is to keep of an answer; None where nothing could come of it.
+    """Return the commit of an answer; None where no later request could use it.
 
     That is so for an answer that neither chains, nor made calls, nor would be replayed with more than
     the client echoes, and for one that a stop sequence cut: the client has another text. An answer
-    that is not `whole` is never a parent. `now` in Unix seconds. `said` is what a client got of a stream: where
+    that is not `complete` is never a parent. `now` in Unix seconds. `sent` is what a client got of a stream: where
     the finished answer is another, its items are of no use. `store` is what the upstream says of the answer.
     """
     to = plan.commit
     if to is None or not output:
         return None
-    answer = Answer(plan)
-    finished = sum_of([*answer.finish(output), *answer.closing()])
-    message = finished if said is None else said
-    known = fingerprint.answered(to.scope, to.asked, to.context, message)
-    calls = _calls(message)
+    translator = ItemTranslator(plan)
+    finished = sum_of([*translator.finish(output), *translator.closing()])
+    message = finished if sent is None else sent
+    known = fingerprint.given_turn(to.scope, to.asked, to.context, message)
+    tool_calls = _calls(message)
     stored = to.stored and store is not False
     replays = replay.is_worth_it(output) and replay.is_possible(output)
-    if replays and said is not None:
-        replays = known == fingerprint.answered(to.scope, to.asked, to.context, finished)
+    if replays and sent is not None:
+        replays = known == fingerprint.given_turn(to.scope, to.asked, to.context, finished)
     items = [bytes(raw) for raw in output] if replays else []
-    if answer.cut or not (items or calls or stored):
+    if translator.cut or not (items or tool_calls or stored):
         return None
     turn = Turn(
-        entry=known.entry,
+        key=known.turn_key,
         response_id=response_id,
         upstream=to.upstream,
         model=to.model,
@@ -58,9 +58,9 @@ def to_commit(
         asked=to.asked,
         start=to.start,
         conversation=to.conversation,
-        parent=to.parent and whole and stored is to.stored,
+        chainable=to.chainable and complete and stored is to.stored,
         stored=stored,
-        calls=calls,
+        tool_calls=tool_calls,
         created=now,
         expires=now + (link_seconds if stored else items_seconds),
     )
@@ -72,8 +72,8 @@ def withheld(response: Response) -> list[str]:
     return [change.id for change in response.input_transformations or () if change.id and change.action == "removed"]
 
 
-def _calls(message: AssistantMessage) -> list[KeptCall]:
+def _calls(message: AssistantMessage) -> list[KeptToolCall]:
     return [
-        KeptCall(id=id_, name=name, outline=outline(arguments))
-        for id_, name, arguments in fingerprint.calls_of(message)
+        KeptToolCall(id=id_, name=name, outline=outline(arguments))
+        for id_, name, arguments in fingerprint.tool_calls_of(message)
     ]

@@ -1,6 +1,6 @@
-"""Original output items in the place of what a client echoed of them (docs/continuity.md#how-a-turn-is-known-again).
+"""Puts original output items in the place of a client's echo of them (docs/continuity.md#how-a-turn-is-known-again).
 
-A whole turn or none: the upstream takes reasoning only with the item it belongs to, and that item, with
+All items of a turn or none: the upstream takes reasoning only with the item it belongs to, and that item, with
 its id, only with its reasoning (docs/mapping.md#what-an-upstream-keeps).
 """
 
@@ -71,7 +71,7 @@ def _read(raw: bytes) -> Original:
 
 
 def is_worth_it(output: Sequence[Raw | bytes]) -> bool:
-    """Whether a replay could tell the upstream more than the chat form does: reasoning, phases, hosted items."""
+    """Whether the original items hold what the echo lacks: reasoning, phases, hosted items."""
     items = map(decode_item, output)
     return any(
         item.phase is not None if isinstance(item, MessageItem) else not isinstance(item, _CALLS) for item in items
@@ -104,14 +104,14 @@ def replayed(made: Input, turns: Mapping[int, Sequence[Original]]) -> Input:
         if source in turns:
             items = _originals(items, turns[source])
         result.items += items
-        result.sources += [source] * len(items)
+        result.message_indexes += [source] * len(items)
     return result
 
 
 def spans(made: Input) -> dict[int, list[InputItem]]:
     """Return the items of each message."""
     found: dict[int, list[InputItem]] = {}
-    for item, source in zip(made.items, made.sources, strict=True):
+    for item, source in zip(made.items, made.message_indexes, strict=True):
         found.setdefault(source, []).append(item)
     return found
 

@@ -70,7 +70,7 @@ def to_body(parts: Parts) -> ResponsesRequest:
 
 
 def _sampling(value: float | None, model: str) -> float | UnsetType:
-    """The default, which the chat endpoint takes from every client, is refused for reasoning models when it is told."""
+    """The default, which the chat endpoint takes from every client, is refused by reasoning models when it is sent."""
     return UNSET if value is None or (value == 1 and takes_no_sampling(model)) else value
 
 
@@ -87,7 +87,7 @@ def to_plan(parts: Parts) -> StreamPlan:
         reasoning_field=parts.profile.reasoning_field,
         choices=parts.choices,
         stop=parts.stops,
-        items=parts.input.sources,
+        message_indexes=parts.input.message_indexes,
         renames=_renames(parts),
     )
 
@@ -109,7 +109,7 @@ def lost(parts: Parts) -> list[str]:
 
 
 def _stored(parts: Parts) -> bool:
-    """Of several answers none is kept: nothing could tell which one the client went on with.
+    """None of several answers is stored: Parley could not know which one the client continues.
 
     See docs/mapping.md#several-choices.
     """

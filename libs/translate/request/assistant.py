@@ -33,7 +33,7 @@ def to_reasoning(message: Message, where: str, terms: Terms, dropped: list[str])
     """Return echoed reasoning as an item, for upstreams with open reasoning; elsewhere it is dropped."""
     if message.reasoning_content is message.reasoning is message.reasoning_details is NO_RAW:
         return []
-    given = {name: raw for name in _REASONING if _says(raw := getattr(message, name))}
+    given = {name: raw for name in _REASONING if _has_text(raw := getattr(message, name))}
     text = next((_STRING.decode(raw) for raw in given.values() if _is_string(raw)), "")
     if text and terms.profile.open_reasoning:
         return [ReasoningIn(content=[ReasoningTextIn(text=text)])]
@@ -42,7 +42,7 @@ def to_reasoning(message: Message, where: str, terms: Terms, dropped: list[str])
 
 
 def to_parts(message: Message, where: str, terms: Terms, dropped: list[str]) -> list[InputPart]:
-    """Return text and refusals; none for a message that said nothing. Raises InvalidRequest, NeedsNative."""
+    """Return text and refusals; none for an empty message. Raises InvalidRequest, NeedsNative."""
     parts: list[InputPart]
     if isinstance(message.content, list):
         parts = _listed_parts(message.content, f"{where}.content", dropped)
@@ -58,7 +58,7 @@ def to_parts(message: Message, where: str, terms: Terms, dropped: list[str]) -> 
     return content if isinstance(content, list) else parts
 
 
-def to_call(call: ToolCall, pair: Pair, where: str) -> InputItem:
+def to_tool_call(call: ToolCall, pair: Pair, where: str) -> InputItem:
     """Return the item of a call. Raises InvalidRequest."""
     if pair.kind == "approval":
         return to_approval_request(call, pair, where)
@@ -86,7 +86,7 @@ def _part(part: ContentPart) -> InputPart:
 def _with_audio(
     message: Message, parts: list[InputPart], where: str, terms: Terms, dropped: list[str]
 ) -> list[InputPart]:
-    """What was said in an earlier spoken answer; the sound itself stays where it was made."""
+    """The transcript of an earlier spoken answer; the sound itself stays upstream."""
     transcript = message.audio.transcript if message.audio else None
     if parts or transcript:
         dropped.append(where)
@@ -96,7 +96,7 @@ def _with_audio(
     raise unsupported(where)
 
 
-def _says(raw: Raw) -> bool:
+def _has_text(raw: Raw) -> bool:
     return is_given(raw) and bytes(raw) not in (b'""', b"[]")
 
 

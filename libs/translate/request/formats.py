@@ -7,7 +7,7 @@ from libs.schemas.wire.chat import ChatRequest, JsonSchema, ResponseFormat
 from libs.schemas.wire.responses import TextConfig, TextFormat
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.request.body import is_given
-from libs.translate.request.messages import says_json
+from libs.translate.request.messages import contains_json
 from libs.translate.request.models import takes_schemas
 
 _TYPES = ("text", "json_object", "json_schema")
@@ -31,7 +31,7 @@ def needs_json(chat: ChatRequest, *, as_schema: bool, continues: bool) -> bool:
     """Whether the input must say the word. Raises InvalidRequest, as chat does, when no message says it."""
     if as_schema or not _is_json_object(chat):
         return False
-    if not continues and not says_json(chat.messages):
+    if not continues and not contains_json(chat.messages):
         raise InvalidRequest(
             "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
             "messages",

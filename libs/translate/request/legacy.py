@@ -16,7 +16,7 @@ _ID_CHARACTERS = 32
 
 
 def uses_functions(chat: ChatRequest) -> bool:
-    """Whether the client speaks the legacy form. Raises InvalidRequest when it speaks both."""
+    """Whether the client uses the legacy form. Raises InvalidRequest when it uses both."""
     if chat.functions and chat.tools:
         raise InvalidRequest("'functions' and 'tools' may not be given together.", "functions", "invalid_value")
     return bool(chat.functions)

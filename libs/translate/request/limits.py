@@ -20,7 +20,7 @@ _OUTPUT_LIMITS = tuple(name for name, field in FIELDS.items() if _LIMIT in (name
 
 
 class OutputLimit(msgspec.Struct, frozen=True):
-    """`name` is what the client called it; `dropped` what it said besides, or more exactly."""
+    """`name` is what the client called it; `dropped` the limits that were not sent as they were."""
 
     tokens: int | None = None
     name: str = _OUTPUT_LIMITS[0]
@@ -52,7 +52,7 @@ def to_choices(chat: ChatRequest, profile: Profile, format_: Format) -> int:
         message = f"Invalid 'n': must be at most {profile.max_choices}."
         raise InvalidRequest(message, "n", "integer_above_max_value")
     if choices > 1 and format_ == "responses":
-        raise unsupported("n")  # one typed stream tells of one response
+        raise unsupported("n")  # one typed stream has one response
     return choices
 
 

@@ -13,7 +13,7 @@ from libs.schemas.wire.responses import InputItem, InputMessage, InputPart, Inpu
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.request import assistant
 from libs.translate.request.legacy import LegacyCalls
-from libs.translate.request.pairing import Calls
+from libs.translate.request.pairing import ToolCallPairs
 from libs.translate.request.parts import Terms, check_parts, has_breakpoint, named, plain_text, to_input_parts
 from libs.translate.request.results import is_typed, to_result, to_typed_result
 
@@ -28,7 +28,7 @@ class Input(msgspec.Struct):
     instructions: str | None = None
     hoisted: int = 0  # messages that became `instructions`
     items: list[InputItem] = []
-    sources: list[int] = []
+    message_indexes: list[int] = []
     dropped: list[str] = []
 
 
@@ -47,7 +47,7 @@ def to_input(messages: Sequence[Message], terms: Terms = _DEFAULT_TERMS) -> Inpu
     return walk.close()
 
 
-def says_json(messages: Sequence[Message]) -> bool:
+def contains_json(messages: Sequence[Message]) -> bool:
     """Whether the word stands in any of the messages."""
     return any("json" in plain_text(message.content).lower() for message in messages)
 
@@ -63,7 +63,7 @@ def _leading_run(messages: Sequence[Message], terms: Terms) -> int:
         return 0
     run = next((index for index, message in enumerate(messages) if message.role != role), len(messages))
     rest = messages[run:]
-    if not rest or (terms.needs_json and not says_json(rest)):
+    if not rest or (terms.needs_json and not contains_json(rest)):
         return 0
     lists = (message.content for message in messages[:run] if isinstance(message.content, list))
     return 0 if any(map(has_breakpoint, lists)) else run
@@ -76,7 +76,9 @@ class _Walk:
         self._terms = terms
         self._made = Input(hoisted=hoisted)
         self._instructions: list[str] = []
-        self._calls = Calls(terms.profile.max_call_id_characters, continues=terms.continues, approvals=terms.approvals)
+        self._calls = ToolCallPairs(
+            terms.profile.max_call_id_characters, continues=terms.continues, approvals=terms.approvals
+        )
         self._legacy = LegacyCalls()
 
     def read(self, index: int, message: Message) -> None:
@@ -88,7 +90,7 @@ class _Walk:
             made.dropped += _stray(message, where)
         items = self._BY_ROLE.get(message.role, _Walk._other)(self, index, message, where)
         made.items += items
-        made.sources += [index] * len(items)
+        made.message_indexes += [index] * len(items)
 
     def close(self) -> Input:
         """End the history."""
@@ -119,7 +121,7 @@ class _Walk:
         if message.tool_calls:
             pairs = self._calls.ask(index, message.tool_calls)
             for k, call in enumerate(message.tool_calls):
-                items.append(assistant.to_call(call, pairs[k], f"{where}.tool_calls[{k}]"))
+                items.append(assistant.to_tool_call(call, pairs[k], f"{where}.tool_calls[{k}]"))
         if message.function_call is not None:
             items.append(self._legacy.ask(index, message.function_call))
         return items

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.wire.chat import NO_RAW, ChatRequest
 from libs.translate.errors import InvalidRequest
 from libs.translate.ids import response_id
@@ -40,7 +40,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
         return self.name is not None and not self.name.startswith(ISSUED)
 
     @property
-    def told(self) -> str | None:
+    def shown(self) -> str | None:
         """The conversation that the request names, be it Parley's or the upstream's own."""
         return self.parent if self.parent and self.parent.startswith(_UPSTREAM) else self.name
 
@@ -50,13 +50,13 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
         return self.parent is not None or self.delta
 
 
-def name(chat: ChatRequest, said: Said) -> tuple[ChatRequest, Named]:
-    """Return the request with what goes up of its names, and the names. `said` is all that it asks for.
+def name(chat: ChatRequest, client_options: ClientOptions) -> tuple[ChatRequest, Named]:
+    """Return the request with those of its names that are sent upstream, and the names among `client_options`.
 
     Raises InvalidRequest when it gives two that exclude each other.
     """
-    conversation = _one(said.conversation, _conversation(chat.conversation), chat.conversation_id)
-    parent = chat.previous_response_id or said.previous_response_id
+    conversation = _one(client_options.conversation, _conversation(chat.conversation), chat.conversation_id)
+    parent = chat.previous_response_id or client_options.previous_response_id
     if parent:
         check_name(parent, "previous_response_id")
     if conversation is not None and parent:
@@ -66,13 +66,13 @@ def name(chat: ChatRequest, said: Said) -> tuple[ChatRequest, Named]:
         return _with(chat, parent=parent), Named(parent=parent)
     if conversation is not None and conversation.startswith(_UPSTREAM):
         return _with(chat, conversation=conversation), Named(parent=conversation)
-    if said.delta and conversation is None:
+    if client_options.delta and conversation is None:
         raise InvalidRequest(
             "A request that sends only what is new must name its conversation, or its 'previous_response_id'.",
             "previous_response_id",
             "previous_response_not_found",
         )
-    return _with(chat), Named(name=conversation, delta=said.delta)
+    return _with(chat), Named(name=conversation, delta=client_options.delta)
 
 
 def has_control(text: str) -> bool:
@@ -90,7 +90,7 @@ def check_name(name: str, param: str) -> None:
 
 
 def without_control(name: str) -> str:
-    """Return a name of which nothing can end the header that it is told in."""
+    """Return a name without the characters that could end a header."""
     return _CONTROL.sub("?", name)
 
 

@@ -2,15 +2,18 @@
 
 from libs.schemas.plan import MarkPlan
 from libs.schemas.wire.errors import ErrorBody
-from libs.translate.errors import TranslationError
+from libs.translate.errors import InvalidRequest, TranslationError
 
 
-def to_mark(name: str | None, owner: str, *, only_new: bool, what: str) -> MarkPlan | None:
+def to_mark(name: str | None, owner: str, *, only_new: bool, typed: bool, what: str) -> MarkPlan | None:
     """Return where such a call is marked as open: in the conversation that it names.
 
-    `what` needs the chat endpoint. Raises TranslationError for messages that are only what is new: they would stand
-    alone there.
+    `what` needs the chat endpoint. Raises TranslationError for a partial history, which would stand alone there, and
+    for a client that wants typed events, which the chat endpoint does not have.
     """
+    if typed:
+        message = f"{what} needs the upstream's own chat endpoint, which has no format but 'chat'."
+        raise InvalidRequest(message, "x-parley-format", "unsupported_value")
     if only_new:
         body = ErrorBody(
             message=f"{what} needs the upstream's own chat endpoint, which continues nothing. Send the whole history.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.wire.chat import ParleyOptions
 
 FORMAT_HEADER = "x-parley-format"
@@ -22,12 +22,12 @@ MAX_HINT_CHARACTERS = 256
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to ask for: the field of `Said` that holds it, and each place where it may be said.
+    """One thing to ask for: the field of `ClientOptions` that holds it, and each place where a client may give it.
 
     `setting` is the field of the section `conversation` that lists its headers, where they can be chosen. `words` gives
     the meaning of each word that is allowed; without them it is a name, or an id, or, where it `decides` nothing, a
     text that is cut at `MAX_HINT_CHARACTERS`. `body` is a key of the body's `parley`, and `settle` gives what counts of
-    (what was said outside of the body, what is said there).
+    (the value outside of the body, the value in it).
     """
 
     field: str
@@ -75,11 +75,11 @@ OPTIONS = (
 )
 
 
-def merged(said: Said, body: ParleyOptions | None) -> Said:
-    """Return all that a request asks for: what it said outside of its body, and what its body says."""
+def merged(client_options: ClientOptions, body: ParleyOptions | None) -> ClientOptions:
+    """Return all that a request asks for, in headers, query and body."""
     settled = {
-        option.field: option.settle(getattr(said, option.field), option.words[word])
+        option.field: option.settle(getattr(client_options, option.field), option.words[word])
         for option in OPTIONS
         if option.settle is not None and body is not None and (word := getattr(body, option.body)) is not None
     }
-    return msgspec.structs.replace(said, **settled) if settled else said
+    return msgspec.structs.replace(client_options, **settled) if settled else client_options

@@ -26,7 +26,7 @@ class Pair(msgspec.Struct, frozen=True):
     kind: str
 
 
-class Calls:
+class ToolCallPairs:
     """The calls of one history, message by message."""
 
     def __init__(self, max_characters: int, *, continues: bool, approvals: bool) -> None:

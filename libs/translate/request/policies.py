@@ -32,7 +32,7 @@ _VALUE = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Applied(msgspec.Struct, frozen=True):
     """The request without what is left out of it, and the fields that go up under their own names."""
 
     chat: ChatRequest
@@ -40,7 +40,7 @@ class Kept(msgspec.Struct, frozen=True):
     dropped: list[str]
 
 
-def apply(chat: ChatRequest, unknown: dict[str, Raw], profile: Profile, format_: Format) -> Kept:
+def apply(chat: ChatRequest, unknown: dict[str, Raw], profile: Profile, format_: Format) -> Applied:
     """Apply the policies to a request and to the keys that no Struct knows, given by their paths.
 
     Raises InvalidRequest for a field that is refused, else NeedsNative for one that the upstream's own
@@ -57,7 +57,7 @@ def apply(chat: ChatRequest, unknown: dict[str, Raw], profile: Profile, format_:
         name: _raw(value) for name, value, policy in decided if policy == "forward" and name not in _TRANSLATED
     }
     blank = {name: None for name, value, policy in decided if not isinstance(value, Raw) and _is_over(name, policy)}
-    return Kept(
+    return Applied(
         chat=msgspec.structs.replace(chat, **blank) if blank else chat,
         forwarded=dict(sorted((same | forwarded).items())),
         dropped=sorted(name for name, _, policy in decided if policy == "drop"),

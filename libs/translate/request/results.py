@@ -22,7 +22,7 @@ from libs.schemas.wire.surrogates import UNREADABLE
 from libs.schemas.wire.tool_types import RESULT_FIELDS, RESULTS_IN_CHAT
 from libs.translate.errors import InvalidRequest, missing, unexpected
 from libs.translate.request.body import NULL, decode_body, is_given
-from libs.translate.request.pairing import Calls, Pair
+from libs.translate.request.pairing import Pair, ToolCallPairs
 from libs.translate.request.parts import (
     Terms,
     check_parts,
@@ -70,11 +70,11 @@ def to_result(message: Message, pair: Pair, where: str, terms: Terms, dropped: l
     return FunctionCallOutput(call_id=pair.id, output=output)
 
 
-def to_typed_result(message: Message, calls: Calls, where: str, terms: Terms, dropped: list[str]) -> InputItem:
+def to_typed_result(message: Message, calls: ToolCallPairs, where: str, terms: Terms, dropped: list[str]) -> InputItem:
     """Return the item of a typed result. Raises InvalidRequest."""
     type_ = message.type or ""
     fields = RESULT_FIELDS[type_]
-    given = {name: value for name in message.__struct_fields__ if _is_said(value := getattr(message, name))}
+    given = {name: value for name in message.__struct_fields__ if _is_present(value := getattr(message, name))}
     for name in fields[:2]:
         if name not in given:
             raise missing(f"{where}.{name}")
@@ -104,10 +104,10 @@ def _approval(message: Message, pair: Pair, where: str) -> InputItem:
     if decision is not None:
         return McpApprovalResponse(approval_request_id=pair.id, approve=decision)
     try:
-        said = _DECISION.decode(text)
+        decided = _DECISION.decode(text)
     except UNREADABLE:
         raise unexpected(text[:64], f"{where}.content", _DECISIONS) from None
-    return McpApprovalResponse(approval_request_id=pair.id, approve=said.approve, reason=said.reason or UNSET)
+    return McpApprovalResponse(approval_request_id=pair.id, approve=decided.approve, reason=decided.reason or UNSET)
 
 
 def _output(message: Message, where: str, terms: Terms, dropped: list[str]) -> str | list[InputPart]:
@@ -131,5 +131,5 @@ def _string_only(content: list[ContentPart], where: str, dropped: list[str]) -> 
     return plain_text(content)
 
 
-def _is_said(value: Any) -> bool:
+def _is_present(value: Any) -> bool:
     return is_given(value) if isinstance(value, Raw) else value not in (None, "")

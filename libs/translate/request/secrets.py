@@ -83,7 +83,7 @@ def _is_clean(body: bytes) -> bool:
 
 
 class _Hiding:
-    """Reads tools; `values` are the skeleton's and the secrets, `lifted` what is told of them."""
+    """Reads tools; `values` are the skeleton's and the secrets, `lifted` their descriptions for the converter."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.lifted = list(skeleton.lifted)
@@ -106,7 +106,7 @@ class _Hiding:
         return {key: self._secret(value, where) if is_given(value) else value for key, value in headers.items()}
 
     def _secret(self, raw: Raw, where: str) -> Raw:
-        """Return a placeholder for a string; a media string among secrets has one, and tells of itself no more."""
+        """Return a placeholder for a string; a media string among secrets has one, and loses its description."""
         text = bytes(raw)
         if not text.startswith(b'"'):
             raise InvalidRequest(f"Invalid type for '{where}': expected str.", where, "invalid_type")
@@ -124,4 +124,4 @@ class _Hiding:
 
 
 def _untold(name: str, length: int) -> Lifted:
-    return Lifted(placeholder=name, sha256="", length=length, head="")
+    return Lifted(placeholder=name, sha256="", length=length, start="")

@@ -145,7 +145,7 @@ def _to_function_tool(tool: FunctionTool, where: str) -> FunctionToolParam:
 
 
 def _to_function(function: Function, *, strict: bool) -> FunctionToolParam:
-    """`strict` is always said: left out, it means yes to the Responses API and no to chat.
+    """`strict` is always sent: left out, it means true to the Responses API and false to chat.
 
     See docs/mapping.md#function-tools.
     """

@@ -19,7 +19,7 @@ from libs.translate.ids import APPROVAL
 from libs.translate.request import named_conversation, policies
 from libs.translate.request.assembly import Parts, lost, to_body, to_plan
 from libs.translate.request.body import Reader
-from libs.translate.request.dropped import to_told
+from libs.translate.request.dropped import to_header_names
 from libs.translate.request.formats import needs_json, sends_schema
 from libs.translate.request.legacy import uses_functions
 from libs.translate.request.limits import to_choices, to_output_limit, to_stops
@@ -109,7 +109,7 @@ def translate(
         forwarded=kept.forwarded,
         input=made,
         plan=to_plan(parts),
-        dropped=to_told(kept.dropped + made.dropped + lost(parts)),
+        dropped=to_header_names(kept.dropped + made.dropped + lost(parts)),
     )
 
 

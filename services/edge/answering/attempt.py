@@ -21,17 +21,17 @@ from libs.translate.answer.fanout import merge_completions
 from libs.translate.answer.finish import ended, response_failure
 from libs.translate.errors import AnswerUnusable, TranslationError
 from libs.translate.lift import Skeleton, splice
-from libs.translate.request.dropped import to_told
+from libs.translate.request.dropped import to_header_names
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.answering import outcomes
 from services.edge.answering.committing import Keeper
 from services.edge.answering.marks import Mark
 from services.edge.answering.model_call import ModelCall
-from services.edge.answering.rendering import Ending, Renderer, TypedRenderer, renderers, tell_differences
+from services.edge.answering.rendering import Ending, Renderer, TypedRenderer, renderers, report_differences
 from services.edge.answering.stale_turns import Stale, find_stale
 from services.edge.errors import UpstreamKeyRefused, UpstreamRefused, UpstreamTooLarge, UpstreamTruncated
 from services.edge.http.exchange import chat_error_frame
-from services.edge.ownership.claiming import made
+from services.edge.ownership.claiming import id_claims
 from services.edge.ownership.owners import guarded
 from services.edge.served import ServedRequest
 from services.edge.upstreams.client import UPSTREAM_ERROR, error_headers
@@ -52,7 +52,7 @@ class Attempt:
         self._mark = mark
         self._upstream = served.edge.upstream(converted.upstream)
         stored = converted.stored and guarded(self._upstream)
-        self._made = made(served, self._upstream, stored=stored)
+        self._made = id_claims(served, self._upstream, stored=stored)
         self._keeper = Keeper(served, converted.plan, mark)
         self._calls: list[ModelCall] = []
         self._open: list[ModelCall] = []  # whose streams go on
@@ -61,19 +61,19 @@ class Attempt:
         self._rendered = b""  # what could not be written at once
         self._last: list[bytes] = []  # frames that end the stream
 
-    async def run(self, bones: Skeleton) -> None:
+    async def run(self, lifted_body: Skeleton) -> None:
         """Send the request and answer the client. Raises TranslationError, and Stale where a plain retry may help."""
         exchange, plan = self._exchange, self._plan
         if exchange.aborted is not None:  # the bus may have swallowed the cancellation
             raise asyncio.CancelledError
         if plan.choices > 1:
             exchange.report({"x-parley-fanout": str(plan.choices)})
-        pieces = splice(self._converted.body, bones)
+        pieces = splice(self._converted.body, lifted_body)
         self._calls = [self._call(choice, pieces, renderer) for choice, renderer in enumerate(self._renderers())]
         streams = self._served.edge.streams
         streams.add(exchange, streamed=plan.stream)
         try:
-            await (self._stream() if plan.stream else self._whole())
+            await (self._stream() if plan.stream else self._unstreamed())
         except TranslationError as failure:
             raise self._failed(failure) from None
         except asyncio.CancelledError:
@@ -94,7 +94,7 @@ class Attempt:
         plan = self._plan
         if not plan.stream:
             return [None] * plan.choices
-        made = renderers(plan, mendable=bool(plan.replayed), disclosed=self._disclosed)
+        made = renderers(plan, mendable=bool(plan.continued), disclosed=self._disclosed)
         if isinstance(made[0], TypedRenderer):
             self._exchange.frame_errors(made[0].error_frame)
         return made
@@ -118,20 +118,20 @@ class Attempt:
             self._exchange.report(error.headers)
         return stale or error
 
-    def _explained(self, call: ModelCall, failure: TranslationError, told: bytes) -> TranslationError:
-        """Return a failure within an answer as the client hears of it: with what the upstream said, which is `told`."""
+    def _explained(self, call: ModelCall, failure: TranslationError, payload: bytes) -> TranslationError:
+        """Return the client's error for a failure within an answer. The upstream's event is `payload`."""
         self._faulty = call
         error = self._disclosed(failure)
         if isinstance(error, UpstreamKeyRefused | NotChained) or self._stale(error) is not None:
             return error  # the headers of this answer may become those of the next
-        headers = error_headers(told, error.error)
+        headers = error_headers(payload, error.error)
         self._exchange.report(headers)  # while there is a status to send
         self._exchange.frame_errors(partial(chat_error_frame, upstream_error=headers.get(UPSTREAM_ERROR)))
         return error
 
     # -- whole answers ------------------------------------------------------------------------------
 
-    async def _whole(self) -> None:
+    async def _unstreamed(self) -> None:
         await _together(call.fetch() for call in self._calls)
         data = self._typed(self._calls[0]) if self._plan.format == "responses" else self._completion()
         self._note_output()
@@ -141,16 +141,16 @@ class Attempt:
             response = call.response
             how = ended(response, response.output, plan)
             self._end(call, Ending(frames=[], how=how, response=response, output=response.output))
-        await asyncio.gather(self._keeper.kept(), self._made.kept())
+        await asyncio.gather(self._keeper.kept(), self._made.claimed())
         self._tell_losses()
         await self._exchange.send(200, data)
 
     def _typed(self, call: ModelCall) -> bytes:
         """Return a Response object as it came. Raises UpstreamKeyRefused, NotChained."""
         if call.response.status == "failed":
-            told = response_failure(call.response)
-            disclosed = self._disclosed(told)
-            if disclosed is not told:
+            failure = response_failure(call.response)
+            disclosed = self._disclosed(failure)
+            if disclosed is not failure:
                 raise disclosed
         self._faulty = call
         check_chained(call.response, self._plan)
@@ -174,7 +174,7 @@ class Attempt:
             for name in call.losses
         ]
         if lost:
-            self._exchange.report({"x-parley-dropped": ",".join([*self._converted.dropped, *to_told(lost)])})
+            self._exchange.report({"x-parley-dropped": ",".join([*self._converted.dropped, *to_header_names(lost)])})
 
     # -- streams ------------------------------------------------------------------------------------
 
@@ -197,13 +197,13 @@ class Attempt:
             raise UpstreamTooLarge from None
         except (aiohttp.ClientError, OSError):
             raise UpstreamTruncated from None
-        await asyncio.gather(self._keeper.kept(), self._made.kept())
+        await asyncio.gather(self._keeper.kept(), self._made.claimed())
         await self._start()
         await self._exchange.write(b"".join(self._last), more=False)
 
     def _taker(self, call: ModelCall) -> Take:
         """Return what takes the reads of one stream; it says whether it has left nothing to do."""
-        exchange, renderer, made, parser = self._exchange, call.renderer, self._made, FrameParser()
+        exchange, renderer, id_claims, parser = self._exchange, call.renderer, self._made, FrameParser()
 
         def take(data: bytes) -> bool:
             exchange.note_read()
@@ -217,7 +217,7 @@ class Attempt:
             if rendered and is_streaming:
                 if not self._has_output:
                     self._note_output()
-                if not made.fresh and exchange.write_now(rendered):
+                if not id_claims.fresh and exchange.write_now(rendered):
                     rendered = b""
             self._rendered = rendered
             is_as_before = renderer.failure is None and renderer.ending is None and renderer.stopped is call.was_stopped
@@ -243,7 +243,7 @@ class Attempt:
         if self._rendered:
             await self._write(self._rendered)
         if failed is not None and failure is not None:
-            raise self._explained(failed, failure, failed.renderer.told)
+            raise self._explained(failed, failure, failed.renderer.failure_payload)
         for call in list(self._open):
             call.was_stopped = call.renderer.stopped
             if call.renderer.ending is not None:
@@ -277,7 +277,7 @@ class Attempt:
         """One stream has ended: its connection is closed, and its last frames wait for those of the others."""
         self._open.remove(call)
         pushed.drop(call.answer)
-        tell_differences(ending.differences, self._exchange.request_id)
+        report_differences(ending.differences, self._exchange.request_id)
         if not self._exchange.is_streaming:
             await self._mark.settled()
         self._end(call, ending)
@@ -292,11 +292,11 @@ class Attempt:
             what = lost.rpartition(".")[2]
             metrics.ANSWER_LOSSES.labels(what if what in item_fates.FATES else "other").inc()
         call.record.answered(ending.how, ending.response)
-        self._keeper.ended(ending.response, ending.output, ending.how.outcome, ending.said)
+        self._keeper.ended(ending.response, ending.output, ending.how.outcome, ending.sent)
         if self._plan.format == "responses":
             self._made.response(ending.response)
         else:
-            self._made.claim([("response", ending.response.id)])  # a chat client is told of no items
+            self._made.claim([("response", ending.response.id)])  # a chat client gets no ids of items
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -1,6 +1,6 @@
 """Reads along with chat calls that an upstream answers itself, for the record and for ids that are claimed.
 
-Of a stream only the chunks that finish it, or carry usage, are parsed; where ids are claimed, those that tell one too.
+Of a stream only the chunks that finish it, or carry usage, are parsed; where ids are claimed, also those with an id.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from libs.translate.answer.finish import ended_natively
 from libs.translate.answer.upstream_errors import read_error
 from libs.translate.sse import FrameParser, FrameTooLarge
 from services.edge.answering.response_tap import MAX_BODY_BYTES
-from services.edge.ownership.claiming import Made
-from services.edge.ownership.id_kinds import Kind
+from services.edge.ownership.claiming import IdClaims
+from services.edge.ownership.id_kinds import IdType
 from services.edge.records.calls import Call
 
 
@@ -60,7 +60,7 @@ _ERROR = (b'{"error"', b'{ "error"')
 class ChatStreamTap:
     """Follows the chunks of one native stream."""
 
-    def __init__(self, record: Call, made: Made) -> None:
+    def __init__(self, record: Call, made: IdClaims) -> None:
         self._record = record
         self._made = made
         self._is_named = not made.wanted
@@ -123,7 +123,7 @@ class ChatStreamTap:
 class ChatBodyTap:
     """Collects the JSON body of one native call."""
 
-    def __init__(self, record: Call, made: Made) -> None:
+    def __init__(self, record: Call, made: IdClaims) -> None:
         self._record = record
         self._made = made
         self._chunks: list[bytes] = []
@@ -156,9 +156,9 @@ def _called(delta: Any) -> list[Any]:
     return [call.get("index") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
-def _ids(answer: _Answer) -> list[tuple[Kind, Any]]:
+def _ids(answer: _Answer) -> list[tuple[IdType, Any]]:
     """Return what the answer, or a chunk of it, has made: itself, and what is spoken in it."""
-    found: list[tuple[Kind, Any]] = [("completion", answer.id)]
+    found: list[tuple[IdType, Any]] = [("completion", answer.id)]
     for choice in answer.choices or ():
         delta = choice.delta if isinstance(choice.delta, dict) else {}
         audio = choice.message.audio if choice.message is not None else delta.get("audio")

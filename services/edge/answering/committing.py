@@ -1,4 +1,4 @@
-"""What is done with an answer once it has ended: its turn is kept, and turns that it says are of no use are not."""
+"""After the end of an answer: commits its turn, and deletes the turns whose items the upstream did not use."""
 
 import asyncio
 import time
@@ -36,11 +36,11 @@ class Keeper:
         self._commits: list[asyncio.Task[None]] = []
 
     def ended(
-        self, response: Response, output: Sequence[Raw], outcome: Outcome, said: AssistantMessage | None = None
+        self, response: Response, output: Sequence[Raw], outcome: Outcome, sent: AssistantMessage | None = None
     ) -> None:
-        """Begin to keep one answer, where something could come of it; `said` is what a client got of a stream."""
+        """Begin to commit one answer, where a later request could use it; `sent` is what a client got of a stream."""
         self._drop(withheld(response))
-        request = self._request(response, output, outcome, said) if outcome in _KEPT else None
+        request = self._request(response, output, outcome, sent) if outcome in _KEPT else None
         if request is not None:
             self._mark.committed = True
             request = msgspec.structs.replace(request, mark=self._mark.id, number=self._mark.number)
@@ -56,12 +56,12 @@ class Keeper:
         turn = request.turn
         if result == "failed":
             self._mark.lost()
-        elif result == "deleted" and turn.stored:  # the deletion could not know of it
+        elif result == "deleted" and turn.stored:  # the deletion ran before this commit
             stored = StoredResponse(upstream=turn.upstream, response_id=turn.response_id)
             self._served.edge.spawn(delete_upstream(self._served, [stored]))
 
     def _request(
-        self, response: Response, output: Sequence[Raw], outcome: Outcome, said: AssistantMessage | None
+        self, response: Response, output: Sequence[Raw], outcome: Outcome, sent: AssistantMessage | None
     ) -> CommitRequest | None:
         retention = self._served.edge.config.retention
         try:
@@ -69,11 +69,11 @@ class Keeper:
                 self._plan,
                 output,
                 response.id,
-                whole=outcome == "ok",
+                complete=outcome == "ok",
                 now=int(time.time()),
                 link_seconds=retention.link_ttl_seconds,
                 items_seconds=retention.items_ttl_seconds,
-                said=said,
+                sent=sent,
                 store=response.store,
             )
         except TranslationError as error:  # an answer in the upstream's own form may hold what no chat answer can
@@ -82,8 +82,8 @@ class Keeper:
 
     def _drop(self, ids: Collection[str]) -> None:
         """Delete the turns whose items the upstream would not use."""
-        entries = [turn.entry for turn in self._plan.replayed if not set(ids).isdisjoint(turn.ids)]
+        entries = [turn.turn_key for turn in self._plan.continued if not set(ids).isdisjoint(turn.ids)]
         if entries:
             metrics.FALLBACKS.labels("withheld").inc()
             log.info("withheld", request_id=self._served.request_id, items=len(ids), entries=len(entries))
-            state.delete_entries(self._served, entries)
+            state.delete_turns(self._served, entries)

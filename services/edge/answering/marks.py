@@ -1,4 +1,4 @@
-"""The mark of a call in the head of its conversation: while it stands, nothing that is new follows an older turn.
+"""The mark of an open request in the head: while it is there, no partial history continues an older turn.
 
 It is made beside the upstream call, and taken off by the commit. A call that ends without one takes it off, or, where
 the client may have seen some of its answer, makes it unusable (docs/continuity.md#named-conversations).
@@ -28,7 +28,7 @@ log = Log("parley.edge")
 
 
 class Mark:
-    """The mark of one request, over all its tries. With no `plan` it is none, and everything here does nothing.
+    """The mark of one request, over all its tries. Without a `plan` there is no mark, and every method does nothing.
 
     `id` and `number` go with the commits; the number is 0 until it is known. `committed` says that a commit is on its
     way, which takes the mark off; `seen` that the client may have got some of the answer.
@@ -57,8 +57,8 @@ class Mark:
     async def settled(self) -> None:
         """Wait, before the first byte goes out, until the mark stands, but not long.
 
-        Without it a client that sends its whole history is told to do so again. Raises StateUnavailable for one that
-        does not: what it sends next could not be known to follow this answer.
+        Without it `kept=no` asks a client with a whole history to send it again. Raises StateUnavailable for a partial
+        history: Parley could not know that the next one follows this answer.
         """
         if self._opening is None or self.number:
             return
@@ -69,7 +69,7 @@ class Mark:
         if self._stands and not self.number:
             if self._delta:
                 raise StateUnavailable
-            self._tell_not_kept()
+            self._report_not_kept()
 
     def end(self) -> None:
         """The request is over. A commit that is on its way does the rest."""
@@ -83,7 +83,7 @@ class Mark:
         if self._plan is not None:
             self._edge.spawn(self._change(self._plan, "spoil"))
 
-    # -- what is told to the state service ----------------------------------------------------------
+    # -- requests to the state service --------------------------------------------------------------
 
     async def _open(self, plan: MarkPlan) -> None:
         request = MarkRequest(
@@ -104,10 +104,10 @@ class Mark:
         if self._stands:
             metrics.MARKS.labels("marked" if self.number else "failed").inc()
         if self._stands and not self.number:
-            self._tell_not_kept()
+            self._report_not_kept()
 
     async def _change(self, plan: MarkPlan, change: Literal["renew", "close", "spoil"]) -> None:
-        """Tell of a change, once the first one has been heard or given up; the last one is kept until it is in."""
+        """Send a change once the mark is made or given up; the last change is saved until the state service has it."""
         if self._opening is not None:
             await asyncio.wait({self._opening})
         if not self._stands:
@@ -129,16 +129,16 @@ class Mark:
             self._edge.spawn(self._change(self._plan, "renew"))
             self._later(RENEW_SECONDS, self._renew)
 
-    # -- what is told to the client -----------------------------------------------------------------
+    # -- what the client gets -----------------------------------------------------------------------
 
     def _give_up(self) -> None:
         if self._stands and not self.number and self._exchange.is_unsent:
             self._exchange.abort("unmarked")
 
-    def _tell_not_kept(self) -> None:
-        told = self._exchange.reported(CONTINUITY_HEADER) or ""
-        if not self._delta and not told.endswith(_NOT_KEPT):
-            self._exchange.report({CONTINUITY_HEADER: told + _NOT_KEPT})
+    def _report_not_kept(self) -> None:
+        present = self._exchange.reported(CONTINUITY_HEADER) or ""
+        if not self._delta and not present.endswith(_NOT_KEPT):
+            self._exchange.report({CONTINUITY_HEADER: present + _NOT_KEPT})
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, act))

@@ -21,7 +21,7 @@ from services.edge.answering.rendering import Renderer
 from services.edge.errors import UpstreamMalformed, UpstreamRefused
 from services.edge.records import calls
 from services.edge.served import ServedRequest
-from services.edge.upstreams.client import MAX_RESPONSE_BYTES, error_headers, read_limited, read_refusal, told_headers
+from services.edge.upstreams.client import MAX_RESPONSE_BYTES, client_headers, error_headers, read_limited, read_refusal
 
 
 class ModelCall:
@@ -105,12 +105,12 @@ class ModelCall:
             self.response = decode_response(self.body)
 
     def disclosed(self, error: TranslationError) -> TranslationError:
-        """Return what the client may hear of a failure: nothing that is about Parley's own key."""
+        """Return the client's error for a failure, with nothing about Parley's own key."""
         return self._served.edge.upstreams.disclosed(self.upstream, error)
 
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
-        """Note what the answer's headers tell. Raises UpstreamRefused for an error status."""
-        self._exchange.report(told_headers(answer.headers))
+        """Keep the headers that the client gets. Raises UpstreamRefused for an error status."""
+        self._exchange.report(client_headers(answer.headers))
         if answer.status == 200:
             return
         body = await read_refusal(answer)

@@ -19,7 +19,7 @@ from services.edge.answering import outcomes
 from services.edge.errors import UpstreamTruncated
 from services.edge.http import paths
 from services.edge.http.exchange import Exchange, chat_error_frame
-from services.edge.ownership.claiming import Made
+from services.edge.ownership.claiming import IdClaims
 from services.edge.records.calls import Call
 from services.edge.served import ServedRequest
 from services.edge.upstreams.client import HOP_BY_HOP, read_beginning, relayed_headers
@@ -56,35 +56,35 @@ def forwarded_headers(served: ServedRequest, upstream: Upstream) -> dict[str, st
         if key not in _NOT_FORWARDED and not key.startswith(_NOT_FORWARDED_PREFIXES)
     }
     if upstream.auth == "key":
-        kept["accept-encoding"] = "identity"  # what is said of the key must be read before it passes
+        kept["accept-encoding"] = "identity"  # an error about the key must be read before it is passed on
     return {**kept, "traceparent": served.exchange.traceparent, **served.auth_headers(upstream)}
 
 
 class _Guarded:
-    """What of an answer is looked at before it passes: all that may tell of Parley's own `key`, if that was used."""
+    """What of an answer is looked at before it passes: all that may be about Parley's own `key`, if that was used."""
 
     def __init__(self, key: OwnKey | None, path: str) -> None:
         self._key = key
         self._path = path
 
-    async def begin(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def begin(self, http_response: aiohttp.ClientResponse) -> bytes:
         """Return what was read of a body. Raises UpstreamKeyRefused, UpstreamMalformed."""
-        if self._key is None or answer.status >= 400 or _type(answer) != "application/json":
+        if self._key is None or http_response.status >= 400 or _type(http_response) != "application/json":
             return b""
-        body = await read_beginning(answer, INSPECTED_BYTES)
-        if answer.content.at_eof():
+        body = await read_beginning(http_response, INSPECTED_BYTES)
+        if http_response.content.at_eof():
             self._key.check_body(body)
         return body
 
-    def stream(self, answer: aiohttp.ClientResponse) -> StreamGuard | None:
+    def stream(self, http_response: aiohttp.ClientResponse) -> StreamGuard | None:
         """Return what a stream of events has to pass."""
-        if self._key is None or _type(answer) != "text/event-stream":
+        if self._key is None or _type(http_response) != "text/event-stream":
             return None
         return StreamGuard(self._key, _chat_frame if self._path.startswith("/chat/") else _event_frame)
 
 
-def _type(answer: aiohttp.ClientResponse) -> str:
-    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _type(http_response: aiohttp.ClientResponse) -> str:
+    return http_response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _chat_frame(error: ErrorBody, number: int) -> bytes:
@@ -105,12 +105,12 @@ async def pass_through(
     body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None,
     record: Call | None = None,
     tap: MakeTap | None = None,
-    made: Made | None = None,
+    made: IdClaims | None = None,
     streamed: bool = False,
 ) -> None:
     """Send the request to `path` of `upstream` and its answer to the client.
 
-    What `tap` makes reads it for `record` and for `made`; it is told whether the answer is a stream, which
+    What `tap` makes reads it for `record` and for `made`; it learns whether the answer is a stream, which
     `streamed` says where the answer does not.
 
     Raises TranslationError when the upstream cannot be reached, or breaks off before its answer began.
@@ -119,17 +119,17 @@ async def pass_through(
     edge.streams.add(exchange, streamed=False)  # no keep-alive of ours goes among bytes that are not ours
     try:
         method: str = exchange.scope["method"]
-        async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as answer:
+        async with edge.upstreams.request(upstream, method, path, headers=headers, body=body) as http_response:
             guarded = _Guarded(edge.upstreams.own_key(upstream), path)
-            begun, guard = await guarded.begin(answer), guarded.stream(answer)
-            await _start(exchange, upstream, answer, with_length=guard is None)
-            is_stream = guard is not None or _is_stream(answer, asked=streamed)
-            reader = _tap(answer, tap, record, is_stream)
-            claims = made if made is not None and made.wanted and answer.status < 300 else None
+            begun, guard = await guarded.begin(http_response), guarded.stream(http_response)
+            await _start(exchange, upstream, http_response, with_length=guard is None)
+            is_stream = guard is not None or _is_stream(http_response, asked=streamed)
+            reader = _tap(http_response, tap, record, is_stream)
+            claims = made if made is not None and made.wanted and http_response.status < 300 else None
             if claims is not None and not is_stream:
-                await _relay_whole(exchange, answer, reader, begun, claims)
+                await _relay_body(exchange, http_response, reader, begun, claims)
             else:
-                await _relay(exchange, answer, reader, begun, guard, claims)
+                await _relay(exchange, http_response, reader, begun, guard, claims)
     except TranslationError as error:
         if record is not None:
             outcomes.end_failed(record, error)
@@ -142,23 +142,25 @@ async def pass_through(
         edge.streams.remove(exchange)
 
 
-async def _start(exchange: Exchange, upstream: Upstream, answer: aiohttp.ClientResponse, *, with_length: bool) -> None:
-    headers = relayed_headers(answer.headers)
-    if "content-length" in answer.headers and with_length:
-        headers["content-length"] = answer.headers["content-length"]
+async def _start(
+    exchange: Exchange, upstream: Upstream, http_response: aiohttp.ClientResponse, *, with_length: bool
+) -> None:
+    headers = relayed_headers(http_response.headers)
+    if "content-length" in http_response.headers and with_length:
+        headers["content-length"] = http_response.headers["content-length"]
     if "location" in headers:
-        location = paths.location(headers.pop("location"), answer.url, upstream.base_url)
+        location = paths.location(headers.pop("location"), http_response.url, upstream.base_url)
         headers |= {"location": location} if location else {}
-    await exchange.start(answer.status, headers)
+    await exchange.start(http_response.status, headers)
 
 
 async def _relay(
     exchange: Exchange,
-    answer: aiohttp.ClientResponse,
+    http_response: aiohttp.ClientResponse,
     tap: Tap,
     begun: bytes,
     guard: StreamGuard | None,
-    made: Made | None,
+    made: IdClaims | None,
 ) -> None:
     held = b""
 
@@ -172,7 +174,7 @@ async def _relay(
         held = b"" if not data or (not waits and exchange.write_now(data)) else data
         return not held
 
-    pushed = Pushed((answer, take))
+    pushed = Pushed((http_response, take))
     try:
         if begun and not take(begun):
             await exchange.write(held)
@@ -189,7 +191,9 @@ async def _relay(
     await exchange.write(b"", more=False)
 
 
-async def _relay_whole(exchange: Exchange, answer: aiohttp.ClientResponse, tap: Tap, begun: bytes, made: Made) -> None:
+async def _relay_body(
+    exchange: Exchange, http_response: aiohttp.ClientResponse, tap: Tap, begun: bytes, made: IdClaims
+) -> None:
     """Relay a body that a client reads as one, once what it makes is claimed; a very large one in parts."""
     held: list[bytes] = []
     size = 0
@@ -203,7 +207,7 @@ async def _relay_whole(exchange: Exchange, answer: aiohttp.ClientResponse, tap: 
 
     try:
         take(begun)
-        async for data in answer.content.iter_any():
+        async for data in http_response.content.iter_any():
             take(data)
             if size > MAX_HELD_BYTES:
                 await exchange.write(b"".join(held))
@@ -212,18 +216,18 @@ async def _relay_whole(exchange: Exchange, answer: aiohttp.ClientResponse, tap: 
     except (aiohttp.ClientError, OSError):
         raise UpstreamTruncated from None
     tap.finish()
-    await made.kept()
+    await made.claimed()
     await exchange.write(b"".join(held), more=False)
 
 
-def _is_stream(answer: aiohttp.ClientResponse, *, asked: bool) -> bool:
-    told = _type(answer)
-    return told == "text/event-stream" or (asked and told != "application/json")
+def _is_stream(http_response: aiohttp.ClientResponse, *, asked: bool) -> bool:
+    given = _type(http_response)
+    return given == "text/event-stream" or (asked and given != "application/json")
 
 
-def _tap(answer: aiohttp.ClientResponse, tap: MakeTap | None, record: Call | None, streamed: bool) -> Tap:
-    if answer.status >= 400:
-        return _NoTap() if record is None else _ErrorTap(record, answer.status)
+def _tap(http_response: aiohttp.ClientResponse, tap: MakeTap | None, record: Call | None, streamed: bool) -> Tap:
+    if http_response.status >= 400:
+        return _NoTap() if record is None else _ErrorTap(record, http_response.status)
     return _NoTap() if tap is None else tap(streamed)
 
 

@@ -53,10 +53,10 @@ async def settled(served: ServedRequest, upstream: Upstream, response_id: str) -
             failures = _failed_again(served, failures, UpstreamUnreachable())
             continue
         failures = 0
-        told = read(_DECODER, body)
-        if answer.status != 200 or told is None or not told.status:
+        polled = read(_DECODER, body)
+        if answer.status != 200 or polled is None or not polled.status:
             raise UpstreamMalformed
-        if not is_unfinished(told.status):
+        if not is_unfinished(polled.status):
             return body
 
 

@@ -38,31 +38,31 @@ from libs.translate.errors import TranslationError
 log = Log("parley.edge")
 
 _DONE = b"[DONE]"
-_WHOLE = (ResponseCreated, ResponseCompleted, ResponseIncomplete)  # say what the answer follows
+_NAMES_PARENT = (ResponseCreated, ResponseCompleted, ResponseIncomplete)  # say what the answer follows
 # Typed events before any output.
 _PRELUDE = (b"response.created", b"response.in_progress", b"response.queued")
 
 
-# Gives what a client may hear of a failure, the failure itself in nearly every case.
+# Gives the client's error for a failure: nearly always the failure itself.
 Disclosed = Callable[[TranslationError], TranslationError]
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """The answer is whole: `frames` are what is still to be released.
 
-    `said` is what a chat client got of it, `differences` of what its whole texts said something else.
+    `sent` is what a chat client got of it, `differences` the parts whose final text differs.
     """
 
     frames: list[bytes]
     how: Ended
     response: Response
     output: Sequence[Raw]
-    said: AssistantMessage | None = None
+    sent: AssistantMessage | None = None
     differences: list[str] = []
 
 
 class Renderer(Protocol):
-    """Renders one answer; `created` is what the upstream said of it at its beginning.
+    """Renders one answer; `created` is the response as it began.
 
     Nothing follows once `ending` or `failure` stands.
     """
@@ -70,7 +70,7 @@ class Renderer(Protocol):
     created: Response | None
     ending: Ending | None
     failure: TranslationError | None
-    told: bytes  # the event that `failure` came of
+    failure_payload: bytes  # the event that `failure` came of
     stopped: bool  # by a stop sequence: only its usage may still be waited for
 
     def feed(self, name: bytes, payload: bytes) -> list[bytes]:
@@ -83,8 +83,8 @@ class Renderer(Protocol):
         """Return the end of an answer of which no more comes; None where it may not pass for whole."""
 
 
-def tell_differences(differences: Sequence[str], request_id: str) -> None:
-    """Count and log that whole texts of an answer said something else than their deltas, and were not followed."""
+def report_differences(differences: Sequence[str], request_id: str) -> None:
+    """Count and log the final texts of an answer that differ from their deltas; the client got the deltas."""
     for what in differences:
         metrics.TEXT_DIFFERENCES.labels(what).inc()
     if differences:
@@ -109,7 +109,7 @@ class ChatRenderer:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
-        self.told = b""
+        self.failure_payload = b""
         self.stopped = False
         self._drains = include_usage
         self._stream = stream
@@ -131,7 +131,7 @@ class ChatRenderer:
         try:
             chunks = self._stream.feed(event)
         except TranslationError as error:
-            self.failure, self.told = error, payload
+            self.failure, self.failure_payload = error, payload
             return []
         if isinstance(event, TERMINAL):
             return self._end(chunks)
@@ -172,7 +172,7 @@ class ChatRenderer:
             how=self._stream.ended(),
             response=self._stream.response,
             output=self._stream.output(),
-            said=self._stream.message(),
+            sent=self._stream.message(),
             differences=self._stream.differences,
         )
         return [to_frame(chunk) for chunk in chunks[:first]]
@@ -194,7 +194,7 @@ class TypedRenderer:
         self.created: Response | None = None
         self.ending: Ending | None = None
         self.failure: TranslationError | None = None
-        self.told = b""
+        self.failure_payload = b""
         self.stopped = False  # nothing of a typed answer is cut
         self._plan = plan
         self._mendable = mendable
@@ -226,7 +226,7 @@ class TypedRenderer:
         event = decode(name, payload)
         if isinstance(event, ResponseCreated):
             self.created = event.response
-        if isinstance(event, _WHOLE) and self._is_unchained(event.response, payload):
+        if isinstance(event, _NAMES_PARENT) and self._is_unchained(event.response, payload):
             return []
         if self._withhold(event) or (self._mendable and self._hold(name, payload, event)):
             return []
@@ -243,11 +243,11 @@ class TypedRenderer:
         return frames
 
     def _withhold(self, event: StreamEvent | None) -> bool:
-        told = _failure(event)
-        if told is None:
+        failure = _failure(event)
+        if failure is None:
             return False
-        disclosed = self._disclosed(told)
-        if disclosed is told:
+        disclosed = self._disclosed(failure)
+        if disclosed is failure:
             return False
         self.failure = disclosed
         return True
@@ -256,7 +256,7 @@ class TypedRenderer:
         try:
             check_chained(response, self._plan)
         except TranslationError as error:
-            self.failure, self.told = error, payload
+            self.failure, self.failure_payload = error, payload
         return self.failure is not None
 
     def _hold(self, name: bytes, payload: bytes, event: StreamEvent | None) -> bool:
@@ -267,7 +267,7 @@ class TypedRenderer:
         failure = _failure(event)
         if failure is None or not is_stale(UpstreamErrorBody(message=failure.error.message, code=failure.error.code)):
             return False
-        self.failure, self.told = failure, payload
+        self.failure, self.failure_payload = failure, payload
         return True
 
 

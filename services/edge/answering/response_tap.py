@@ -12,7 +12,7 @@ from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.schemas.wire.surrogates import UNREADABLE, read
 from libs.translate.answer.finish import ended, event_failure
 from libs.translate.sse import FrameParser, FrameTooLarge
-from services.edge.ownership.claiming import Made
+from services.edge.ownership.claiming import IdClaims
 from services.edge.records.calls import Call
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -29,9 +29,9 @@ _READ = (
 
 
 class StreamTap:
-    """Follows the event stream of one `/v1/responses` call; `made` is told of the response."""
+    """Follows the event stream of one `/v1/responses` call; `made` gets the response."""
 
-    def __init__(self, record: Call, made: Made) -> None:
+    def __init__(self, record: Call, made: IdClaims) -> None:
         self._record = record
         self._made = made
         self._parser: FrameParser | None = FrameParser()
@@ -80,9 +80,9 @@ class StreamTap:
 
 
 class BodyTap:
-    """Collects the JSON body of one `/v1/responses` call; `made` is told of the response."""
+    """Collects the JSON body of one `/v1/responses` call; `made` gets the response."""
 
-    def __init__(self, record: Call, made: Made) -> None:
+    def __init__(self, record: Call, made: IdClaims) -> None:
         self._record = record
         self._made = made
         self._chunks: list[bytes] | None = []

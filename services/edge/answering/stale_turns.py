@@ -1,8 +1,8 @@
-"""What a request continues may be gone upstream: how that is recognised, and what of ours it makes stale."""
+"""Recognises that the upstream no longer has what a request continues, and finds the kept turns that are stale then."""
 
 import re
 
-from libs.schemas.bus.convert import Converted, Said
+from libs.schemas.bus.convert import ClientOptions, Converted
 from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate.answer.chain_check import NotChained
 from libs.translate.answer.upstream_errors import is_stale
@@ -15,59 +15,63 @@ _UNCHAINED = re.compile(r"unsupported parameter: .?previous_response_id", re.IGN
 
 
 class Stale(Exception):
-    """The upstream cannot continue what the request does, and said `told` before any output."""
+    """The upstream cannot continue what the request does, and said `upstream_error` before any output."""
 
-    def __init__(self, told: UpstreamErrorBody, *, ignored: bool = False) -> None:
-        super().__init__(told.message)
-        self.told = told
-        self._ignored = ignored  # it answered, without what it was to go on from
+    def __init__(self, upstream_error: UpstreamErrorBody, *, ignored: bool = False) -> None:
+        super().__init__(upstream_error.message)
+        self.upstream_error = upstream_error
+        self._ignored = ignored  # it answered, but ignored the parent
 
     @property
     def unchained(self) -> bool:
-        """Whether the upstream goes on from no `previous_response_id` at all, so that nothing of ours is stale."""
-        return self._ignored or _UNCHAINED.search(self.told.message or "") is not None
+        """Whether the upstream never honours `previous_response_id`, so that no kept turn is stale."""
+        return self._ignored or _UNCHAINED.search(self.upstream_error.message or "") is not None
 
 
 def find_stale(converted: Converted, exchange: Exchange, error: TranslationError, *, has_output: bool) -> Stale | None:
-    """Return how `error` is to be mended; None where it is the client's to hear.
+    """Return the retry that `error` calls for; None where the client gets the error.
 
-    Without anything of ours in the request, such an error is about what the client itself sent. An answer that does
-    not follow what it was to can be asked for again while nothing but comments went out, which `has_output` tells.
+    Where Parley added no continuation, such an error is about what the client sent. An answer that ignored its parent
+    can be requested again until output was sent (`has_output`); comments are no output.
     """
     if isinstance(error, NotChained):
-        mendable = converted.plan.replayed and (exchange.is_unsent or not has_output)
-        return Stale(_told(error), ignored=True) if mendable else None
-    told = error.told if isinstance(error, UpstreamRefused) else _told(error)
-    mendable = converted.plan.replayed and exchange.is_unsent and is_stale(told)
-    return Stale(told) if mendable else None
+        mendable = converted.plan.continued and (exchange.is_unsent or not has_output)
+        return Stale(_upstream_error(error), ignored=True) if mendable else None
+    upstream_error = error.upstream_error if isinstance(error, UpstreamRefused) else _upstream_error(error)
+    mendable = converted.plan.continued and exchange.is_unsent and is_stale(upstream_error)
+    return Stale(upstream_error) if mendable else None
 
 
-def stale_entries(converted: Converted, stale: Stale) -> list[str]:
-    """Return the entries that the upstream's words are about: those whose items they name, or all of them.
+def stale_turn_keys(converted: Converted, stale: Stale) -> list[str]:
+    """Return the keys of the turns whose items the upstream's error names, or of all continued turns.
 
-    A chained request has its parent's entry alone, which need not be named.
+    A chained request has its parent's alone, which need not be named.
     """
     if stale.unchained:
         return []
-    replayed = converted.plan.replayed
-    named = [turn.entry for turn in replayed if any(_names(stale.told.message or "", id_) for id_ in turn.ids)]
-    return named or [turn.entry for turn in replayed]
+    replayed = converted.plan.continued
+    named = [
+        turn.turn_key for turn in replayed if any(_names(stale.upstream_error.message or "", id_) for id_ in turn.ids)
+    ]
+    return named or [turn.turn_key for turn in replayed]
 
 
-def missing_parent(converted: Converted, said: Said, name_param: str) -> InvalidRequest:
-    """Return the refusal of a request that sends only what is new: it is never sent without its parent.
+def missing_parent(converted: Converted, client_options: ClientOptions, name_param: str) -> InvalidRequest:
+    """Return the refusal of a partial history: it is never sent without its parent.
 
     `name_param` is the header or query parameter that names the conversation, empty where none does.
     """
     if name_param:
-        message = f"The conversation '{said.conversation}' can no longer be continued. Send its whole history."
+        message = (
+            f"The conversation '{client_options.conversation}' can no longer be continued. Send its whole history."
+        )
         return InvalidRequest(message, name_param, "previous_response_not_found")
-    parent = said.previous_response_id or converted.previous_response_id
+    parent = client_options.previous_response_id or converted.previous_response_id
     message = f"Previous response with id '{parent}' not found."
     return InvalidRequest(message, PARENT_QUERY, "previous_response_not_found")
 
 
-def _told(error: TranslationError) -> UpstreamErrorBody:
+def _upstream_error(error: TranslationError) -> UpstreamErrorBody:
     return UpstreamErrorBody(message=error.error.message, code=error.error.code)
 
 

@@ -23,7 +23,7 @@ import msgspec
 from libs.runtime import metrics
 from libs.runtime.backoff import Backoff
 from libs.runtime.bus import Bus
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError, MessageTooLarge, RequestInvalid, WorkerFailed
 from libs.runtime.logs import Log, RareLog
 from libs.runtime.sealing import Seals
@@ -42,7 +42,7 @@ _SUBJECTS: Mapping[str, Subject[Any, Any]] = {subject.name: subject for subject 
 log = Log("parley.edge.outbox")
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+class _SavedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a file holds, sealed. `request` are the MessagePack bytes that go out, as they were."""
 
     subject: str
@@ -53,10 +53,10 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(_Kept)
+_DECODER = msgspec.msgpack.Decoder(_SavedRequest)
 
 
-class _Entry:
+class _SavedFile:
     """One file, and when it is tried next; times of `due` are monotonic."""
 
     def __init__(self, folder: Folder, name: str, size: int) -> None:
@@ -73,7 +73,7 @@ class _Entry:
         self.backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self.over = False
 
-    def __lt__(self, other: "_Entry") -> bool:
+    def __lt__(self, other: "_SavedFile") -> bool:
         return self.due < other.due
 
     @property
@@ -82,7 +82,7 @@ class _Entry:
 
 
 class Outbox:
-    """What this process kept, and what it found of dead ones. Nothing here raises, or makes a request wait."""
+    """The requests of this process, and those it found of dead ones. Nothing here raises, or makes a request wait."""
 
     def __init__(self, folders: Folders, secret: bytes, bus: Bus) -> None:
         """Find what dead processes left in the folders; `start` begins to send it."""
@@ -90,8 +90,8 @@ class Outbox:
         self._seals = Seals(secret)
         self._secret = secret
         self._bus = bus
-        self._entries: dict[str, _Entry] = {}
-        self._heap: list[_Entry] = []
+        self._entries: dict[str, _SavedFile] = {}
+        self._heap: list[_SavedFile] = []
         self._forgotten: dict[tuple[str, str], float] = {}
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -112,7 +112,7 @@ class Outbox:
         self,
         subject: Subject[Any, Any],
         request: Any,
-        call: Call,
+        context: BusContext,
         *,
         conversation: str | None,
         expires: int,
@@ -125,16 +125,16 @@ class Outbox:
         Return whether the request is kept: not where the spool is full or broken, nor where the conversation
         was deleted meanwhile.
         """
-        whose = (call.tenant, self._digest(call.tenant, conversation))
+        whose = (context.tenant, self._digest(context.tenant, conversation))
         if begun is not None and self._forgotten.get(whose, begun) > begun:
             _count("forgotten")
             return False
-        name = f"{call.tenant}.{whose[1]}.{expires}.{uuid4().hex}"
-        kept = _Kept(
+        name = f"{context.tenant}.{whose[1]}.{expires}.{uuid4().hex}"
+        kept = _SavedRequest(
             subject=subject.name,
-            tenant=call.tenant,
-            request_id=call.request_id,
-            traceparent=call.traceparent,
+            tenant=context.tenant,
+            request_id=context.request_id,
+            traceparent=context.traceparent,
             request=subject.encoder.encode(request),
         )
         sealed = self._seals.seal(name, _ENCODER.encode(kept))
@@ -144,18 +144,18 @@ class Outbox:
             self._rarely.error("outbox_full", bytes=self._bytes, spool_bytes=self._folders.bytes)
             return False
         try:
-            entry = _Entry(self._folders.own, name, len(sealed))
-            self._write(entry.path, sealed)
+            saved = _SavedFile(self._folders.own, name, len(sealed))
+            self._write(saved.path, sealed)
         except (OSError, ValueError) as error:  # ValueError: a tenant that cannot stand in a name
             _count("broken")
             self._rarely.error("outbox_broken", error=str(error))
             return False
         _count("kept")
-        self._add(entry)
+        self._add(saved)
         if sending is None or sending.done():
-            self._put(entry, time.monotonic() + entry.backoff.next())
+            self._put(saved, time.monotonic() + saved.backoff.next())
         else:
-            sending.add_done_callback(lambda task: self._first_try_ended(entry, task))
+            sending.add_done_callback(lambda task: self._first_try_ended(saved, task))
         return True
 
     def forget(self, tenant: str, conversation: str) -> int:
@@ -167,9 +167,9 @@ class Outbox:
         for old in [key for key, marked in self._forgotten.items() if now - marked > FORGOTTEN_SECONDS]:
             del self._forgotten[old]
         self._forgotten[whose] = now
-        found = [entry for entry in self._entries.values() if entry.whose == whose]
-        for entry in found:
-            self._end(entry, "forgotten")
+        found = [saved for saved in self._entries.values() if saved.whose == whose]
+        for saved in found:
+            self._end(saved, "forgotten")
         return len(found)
 
     async def start(self) -> None:
@@ -202,7 +202,7 @@ class Outbox:
         self._tasks.discard(task)
         self._slots.release()
 
-    async def _next(self) -> _Entry:
+    async def _next(self) -> _SavedFile:
         """Wait for the next entry that may be tried; what has expired meanwhile is removed."""
         while True:
             now = time.monotonic()
@@ -222,48 +222,48 @@ class Outbox:
         if time.monotonic() < self._swept + SWEEP_SECONDS:
             return
         now, self._swept = time.time(), time.monotonic()
-        for entry in [entry for entry in self._heap if entry.expires <= now and not entry.over]:
-            log.warning("outbox_expired", tenant=entry.whose[0])
-            self._end(entry, "expired")
+        for saved in [saved for saved in self._heap if saved.expires <= now and not saved.over]:
+            log.warning("outbox_expired", tenant=saved.whose[0])
+            self._end(saved, "expired")
 
-    async def _try(self, entry: _Entry) -> None:
+    async def _try(self, saved: _SavedFile) -> None:
         try:
-            kept = self._read(entry)
+            kept = self._read(saved)
             if kept is not None:
-                await self._send(entry, kept)
+                await self._send(saved, kept)
         except Exception as error:  # whatever it is, it must not end the sending of the others
             if not isinstance(error, BusError):
                 self._rarely.error("outbox_failed", error=type(error).__name__)
             self._away = self._away or not isinstance(error, WorkerFailed)
-        if entry.name in self._entries:
-            self._put(entry, time.monotonic() + entry.backoff.next())
+        if saved.name in self._entries:
+            self._put(saved, time.monotonic() + saved.backoff.next())
 
-    async def _send(self, entry: _Entry, kept: _Kept) -> None:
+    async def _send(self, saved: _SavedFile, kept: _SavedRequest) -> None:
         """Send once; return with the entry ended, or because nothing knows its subject. Raises BusError."""
         subject = _SUBJECTS.get(kept.subject)
         if subject is None:  # a newer release's: this one waits for it with the file
             self._rarely.error("outbox_subject_unknown", subject=kept.subject)
             return
-        call = Call(tenant=kept.tenant, request_id=kept.request_id, traceparent=kept.traceparent)
+        context = BusContext(tenant=kept.tenant, request_id=kept.request_id, traceparent=kept.traceparent)
         try:
             # As the bytes they are: what a newer release wrote into them must not be lost.
-            reply = await self._bus.call(subject, cast(Any, msgspec.Raw(kept.request)), call)
+            reply = await self._bus.call(subject, cast(Any, msgspec.Raw(kept.request)), context)
         except (RequestInvalid, MessageTooLarge) as error:
             log.error("outbox_refused", request_id=kept.request_id, subject=kept.subject, reason=type(error).__name__)
-            return self._end(entry, "refused")
-        self._answered(entry, reply, kept.request_id)
+            return self._end(saved, "refused")
+        self._answered(saved, reply, kept.request_id)
 
-    def _first_try_ended(self, entry: _Entry, task: asyncio.Task[Any]) -> None:
+    def _first_try_ended(self, saved: _SavedFile, task: asyncio.Task[Any]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._put(entry, time.monotonic() + entry.backoff.next())
+            self._put(saved, time.monotonic() + saved.backoff.next())
         else:
-            self._answered(entry, task.result())
+            self._answered(saved, task.result())
 
-    def _answered(self, entry: _Entry, reply: Any, request_id: str = "") -> None:
+    def _answered(self, saved: _SavedFile, reply: Any, request_id: str = "") -> None:
         refused = getattr(reply, "refused", None)
         if refused is not None:
-            log.warning("outbox_refused", request_id=request_id, tenant=entry.whose[0], reason=refused)
-        self._end(entry, "sent" if refused is None else "refused")
+            log.warning("outbox_refused", request_id=request_id, tenant=saved.whose[0], reason=refused)
+        self._end(saved, "sent" if refused is None else "refused")
         if self._away:
             self._away = False
             self._all_due()
@@ -273,9 +273,9 @@ class Outbox:
 
     def _all_due(self) -> None:
         now = time.monotonic()
-        for entry in self._heap:
-            entry.due = now
-            entry.backoff.reset()
+        for saved in self._heap:
+            saved.due = now
+            saved.backoff.reset()
         self._wake.set()
 
     # -- what is where ------------------------------------------------------------------------------
@@ -287,30 +287,30 @@ class Outbox:
                 if path.name.endswith(_DRAFT):
                     path.unlink()
                 elif path.name.endswith(_SUFFIX):
-                    entry = _Entry(folder, path.name.removesuffix(_SUFFIX), path.stat().st_size)
-                    self._add(entry)
-                    self._put(entry, 0.0)
+                    saved = _SavedFile(folder, path.name.removesuffix(_SUFFIX), path.stat().st_size)
+                    self._add(saved)
+                    self._put(saved, 0.0)
             except (OSError, ValueError) as error:  # left where it is, and the folder with it
                 log.error("outbox_file_left", error=str(error))
         self._folders.finished(folder)
 
-    def _read(self, entry: _Entry) -> _Kept | None:
+    def _read(self, saved: _SavedFile) -> _SavedRequest | None:
         """Return what a file holds; None where that was ended for good. Raises OSError where it may be read later."""
         try:
-            descriptor = self._folders.descriptors.open(entry.path, os.O_RDONLY)
+            descriptor = self._folders.descriptors.open(saved.path, os.O_RDONLY)
         except FileNotFoundError:
             sealed = b""
         else:
             try:
-                sealed = os.pread(descriptor, entry.size, 0)
+                sealed = os.pread(descriptor, saved.size, 0)
             finally:
                 self._folders.descriptors.close(descriptor)
-        data = self._seals.open(entry.name, sealed)
+        data = self._seals.open(saved.name, sealed)
         try:
             return _DECODER.decode(data or b"")
         except msgspec.MsgspecError:  # another secret, or damage
-            log.error("outbox_unreadable", tenant=entry.whose[0])
-            self._end(entry, "unreadable")
+            log.error("outbox_unreadable", tenant=saved.whose[0])
+            self._end(saved, "unreadable")
             return None
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -328,31 +328,31 @@ class Outbox:
         finally:
             self._folders.descriptors.close(descriptor)
 
-    def _add(self, entry: _Entry) -> None:
-        self._entries[entry.name] = entry
-        self._bytes += entry.size
-        self._folders.count(entry.size)
+    def _add(self, saved: _SavedFile) -> None:
+        self._entries[saved.name] = saved
+        self._bytes += saved.size
+        self._folders.count(saved.size)
         metrics.OUTBOX_WAITING.set(len(self._entries))
 
-    def _put(self, entry: _Entry, due: float) -> None:
-        entry.due = due
-        heapq.heappush(self._heap, entry)
+    def _put(self, saved: _SavedFile, due: float) -> None:
+        saved.due = due
+        heapq.heappush(self._heap, saved)
         self._wake.set()
 
-    def _end(self, entry: _Entry, result: str) -> None:
+    def _end(self, saved: _SavedFile, result: str) -> None:
         """Remove an entry for good, whether it waits or is on its way."""
-        if self._entries.pop(entry.name, None) is None:
+        if self._entries.pop(saved.name, None) is None:
             return
-        entry.over = True
+        saved.over = True
         _count(result)
         metrics.OUTBOX_WAITING.set(len(self._entries))
-        self._bytes -= entry.size
-        self._folders.count(-entry.size)
+        self._bytes -= saved.size
+        self._folders.count(-saved.size)
         try:
-            entry.path.unlink(missing_ok=True)
+            saved.path.unlink(missing_ok=True)
         except OSError as error:
             self._rarely.error("outbox_broken", error=str(error))
-        self._folders.finished(entry.folder)
+        self._folders.finished(saved.folder)
 
     def _digest(self, tenant: str, conversation: str | None) -> str:
         said = f"{tenant}\0{conversation or ''}".encode()

@@ -97,9 +97,9 @@ class Exchange:
         self.request_id = new_request_id()
         self.traceparent = tracing.accept(self.headers.get("traceparent")) or tracing.new()
         self.started = time.monotonic()
-        told = self.headers.get("x-stainless-read-timeout", "")
+        given = self.headers.get("x-stainless-read-timeout", "")
         # How long the client waits for an answer to begin, in seconds, as OpenAI's SDKs tell.
-        self.patience_seconds = float(told) if _SECONDS.fullmatch(told) else None
+        self.patience_seconds = float(given) if _SECONDS.fullmatch(given) else None
         self.status = 0
         self.sent_bytes = 0
         self.aborted: Abort | None = None

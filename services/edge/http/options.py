@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.named_conversation import check_name, without_control
@@ -15,7 +15,7 @@ from services.edge.http.exchange import Exchange, repeated
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What was said, and the header or query parameter that said it."""
+    """The value of an option, and the header or query parameter that it came from."""
 
     value: str
     param: str
@@ -24,22 +24,24 @@ class Told(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True):
     """What a request asks for outside of its body, and the header or query parameter that names its conversation."""
 
-    said: Said
+    client_options: ClientOptions
     name_param: str = ""
 
 
 def read_options(settings: Conversation, exchange: Exchange, *, retain: bool) -> Asked:
     """Return what the request asks for outside of its body; `retain` is false where the tenant keeps nothing.
 
-    Raises InvalidRequest for what cannot be meant, with the header or parameter that said it.
+    Raises InvalidRequest for an invalid value, with its header or parameter.
     """
     given = {option.field: told for option in OPTIONS if (told := _read(option, settings, exchange)) is not None}
     name, parent = given.get("conversation"), given.get("previous_response_id")
     if name is not None and parent is not None:
         raise _exclusive(name.param, parent.param)
     meant = {option.field: _meaning(option, given[option.field]) for option in OPTIONS if option.field in given}
-    said = Said(**meant)
-    return Asked(said if retain else msgspec.structs.replace(said, retain=False), name.param if name else "")
+    client_options = ClientOptions(**meant)
+    return Asked(
+        client_options if retain else msgspec.structs.replace(client_options, retain=False), name.param if name else ""
+    )
 
 
 def to_header(name: str) -> str:
@@ -71,7 +73,7 @@ def _query(exchange: Exchange) -> dict[str, str]:
 
 
 def _read(option: Option, settings: Conversation, exchange: Exchange) -> Told | None:
-    """Return what is said of an option. Raises InvalidRequest for what stands twice, or can be no name."""
+    """Return the value of an option. Raises InvalidRequest where it is given twice, or cannot be a name."""
     headers = getattr(settings, option.setting) if option.setting else [option.header] if option.header else []
     for name in headers if option.decides else ():
         if name.lower() in exchange.repeated:
@@ -90,7 +92,7 @@ def _read(option: Option, settings: Conversation, exchange: Exchange) -> Told | 
 
 
 def _meaning(option: Option, told: Told) -> Any:
-    """Return what was said as the field of `Said` holds it. Raises InvalidRequest for a word that means nothing."""
+    """Return the value as the field of `ClientOptions` holds it. Raises InvalidRequest for an unknown word."""
     if not option.words:
         return told.value if option.decides else told.value[:MAX_HINT_CHARACTERS]
     if told.value not in option.words:

@@ -24,10 +24,10 @@ def below(scope: Mapping[str, Any]) -> str:
     root, _, rest = scope["raw_path"].partition(f"{_BASE}/".encode())
     read = [_read(segment) for segment in rest.split(b"/")]
     slashes = read[0] == _SLASHED
-    told = [to_segment(text, slashes=slashes) for text in read]
-    if root or read[0] == _BASE.strip("/") or None in told:
+    segments = [to_segment(text, slashes=slashes) for text in read]
+    if root or read[0] == _BASE.strip("/") or None in segments:
         raise InvalidRequest(invalid_url(scope), None, status=404)
-    return "/" + "/".join(segment for segment in told if segment)
+    return "/" + "/".join(segment for segment in segments if segment)
 
 
 def to_segment(id_: str, *, slashes: bool = False) -> str | None:
@@ -47,15 +47,15 @@ def invalid_url(scope: Mapping[str, Any]) -> str:
     return f"{words}. The base URL of a client ends in '{_BASE}', once and without a slash after it."
 
 
-def location(told: str, asked: URL, base_url: str) -> str | None:
+def location(given: str, asked: URL, base_url: str) -> str | None:
     """Return where an upstream redirects to, as a client may follow it; None for what is beside its base URL.
 
     What is below the base URL is a path here, whatever host it names; another host stays as it is.
     """
     try:
-        target, base = asked.join(URL(told, encoded=True)), URL(base_url)
+        target, base = asked.join(URL(given, encoded=True)), URL(base_url)
         if target.origin() != base.origin():
-            return told
+            return given
     except ValueError:
         return None
     before, prefix, rest = target.raw_path_qs.partition(base.raw_path.rstrip("/") + "/")

@@ -1,4 +1,4 @@
-"""What answers make for their callers: ids are claimed as they come, before they reach anyone.
+"""Claims the ids in an answer for its caller, before anyone can get them.
 
 A claim that does not get through is kept on disk and tried until it is in, as a turn is.
 """
@@ -20,7 +20,7 @@ from libs.schemas.wire.output import Response
 from libs.schemas.wire.surrogates import read
 from services.edge import state
 from services.edge.ownership import owners
-from services.edge.ownership.id_kinds import ROUTED, Kind
+from services.edge.ownership.id_kinds import ROUTED, IdType
 from services.edge.served import ServedRequest
 
 MAX_CLAIMED = 256  # ids in one claim
@@ -37,10 +37,10 @@ log = Log("parley.edge")
 _IDS = msgspec.json.Decoder(_Ids)
 
 
-class Made:
-    """What one answer makes. `upstream` None: nothing of it is claimed, and of items none that was `given` an id.
+class IdClaims:
+    """The ids of one answer. `upstream` None: none is claimed, and of items none that was `given` an id.
 
-    `fresh` says that what is about to go out must wait: an id that was just claimed, or the end.
+    `fresh`: what is to be sent next must wait, for an id that was just claimed or for the end.
     """
 
     def __init__(self, served: ServedRequest, upstream: Upstream | None, given: Collection[str] = ()) -> None:
@@ -61,7 +61,7 @@ class Made:
         if self._upstream is not None:
             self.claim([("response", response.id), *item_ids(response.output)])
 
-    def claim(self, ids: Iterable[tuple[Kind, Any]]) -> None:
+    def claim(self, ids: Iterable[tuple[IdType, Any]]) -> None:
         """Begin to have ids remembered as the caller's, each once."""
         upstream = self._upstream
         if upstream is None:
@@ -85,14 +85,14 @@ class Made:
     async def gone(self) -> None:
         """Wait for as long as what is about to go out must: at the end until all is kept, else until it was sent."""
         if self._ended:
-            return await self.kept()
+            return await self.claimed()
         if not self.fresh:
             return None
         self.fresh = False
         for _ in range(3):  # the tasks begin, and publish
             await asyncio.sleep(0)
 
-    async def kept(self) -> None:
+    async def claimed(self) -> None:
         """Wait until all is remembered, or on disk: `commit_timeout_seconds` at most."""
         self.fresh = False
         waiting = [task for task in self._tasks if not task.done()]
@@ -100,24 +100,24 @@ class Made:
             await asyncio.wait(waiting, timeout=self._served.edge.config.edge.commit_timeout_seconds)
 
 
-def made(
+def id_claims(
     served: ServedRequest,
     upstream: Upstream,
     *,
     stored: bool = True,
     given: Collection[str] = (),
-) -> Made:
+) -> IdClaims:
     """Return what claims the ids of an answer of `upstream`: where that is of use, and it is `stored` there.
 
     `given` are ids that the request gave to items of its own: an answer that echoes them has not made them.
     """
     needed = stored and (owners.guarded(upstream) or upstream.name != served.edge.config.upstream[0].name)
-    return Made(served, upstream if needed else None, given)
+    return IdClaims(served, upstream if needed else None, given)
 
 
-def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
+def item_ids(items: Sequence[Raw]) -> list[tuple[IdType, Any]]:
     """Return the ids of items, and of the containers that they name."""
-    found: list[tuple[Kind, Any]] = []
+    found: list[tuple[IdType, Any]] = []
     for raw in items:
         ids = read(_IDS, raw)
         if ids is not None:
@@ -125,14 +125,14 @@ def item_ids(items: Sequence[Raw]) -> list[tuple[Kind, Any]]:
     return found
 
 
-def release(served: ServedRequest, kind: Kind, id_: str) -> None:
+def release(served: ServedRequest, kind: IdType, id_: str) -> None:
     """Have a claim forgotten: what it was about is deleted. Not waited for."""
     name = owners.name(kind, id_)
     served.edge.claims.forget(served.tenant, [name])
     served.edge.spawn(_deliver(served, RELEASE, ReleaseRequest(upstream_id=name)))
 
 
-def _names(upstream: Upstream, ids: Iterable[tuple[Kind, Any]]) -> list[str]:
+def _names(upstream: Upstream, ids: Iterable[tuple[IdType, Any]]) -> list[str]:
     known = owners.guarded(upstream)
     return [
         owners.name(kind, id_)

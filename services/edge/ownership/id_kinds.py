@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Kind = Literal[
+IdType = Literal[
     "response",
     "conversation",
     "completion",
@@ -19,7 +19,7 @@ Kind = Literal[
     "video",
 ]
 # Often made elsewhere and shared on purpose: the `shared_ids` of an upstream say which.
-SHAREABLE: frozenset[Kind] = frozenset({"file", "vector_store", "container", "prompt", "skill"})
+SHAREABLE: frozenset[IdType] = frozenset({"file", "vector_store", "container", "prompt", "skill"})
 
 # What may be with another upstream than the first, and so must be found again.
-ROUTED: frozenset[Kind] = frozenset({"response", "conversation"})
+ROUTED: frozenset[IdType] = frozenset({"response", "conversation"})

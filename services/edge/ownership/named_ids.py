@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
 
 from libs.translate.errors import InvalidRequest
-from services.edge.ownership.id_kinds import Kind
+from services.edge.ownership.id_kinds import IdType
 
 PARENT, CONVERSATION = "previous_response_id", "conversation"
 MAX_IDS = 1024  # that one request may name
@@ -22,7 +22,7 @@ _MARKS = (b"previous_response_id", b"conversation", b'"id"', b"\\u", b"\xc5\xbf"
 _SHAREABLE_MARKS = (b"file", b"vector_store", b"container", b"skill", b"prompt")
 # Of what stands under these keys nothing is an id: text of the client's, and schemas.
 _TEXTS = frozenset({"metadata", "parameters", "schema", "variables", "headers", "arguments", "env"})
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, IdType] = {
     "file_id": "file",
     "file_ids": "file",
     "input_file_id": "file",
@@ -42,7 +42,7 @@ _OF_ITEM = frozenset({"id", "type", "audio"})
 class Named(NamedTuple):
     """An id, of what, and the parameter that names it."""
 
-    kind: Kind
+    id_type: IdType
     id: str
     param: str
 

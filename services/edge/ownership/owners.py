@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError
 from libs.runtime.logs import Log
 from libs.schemas.bus.convert import Converted
@@ -24,7 +24,7 @@ from services.edge.edge import Edge
 from services.edge.errors import StateUnavailable
 from services.edge.http.media import text_too_large
 from services.edge.ownership import named_ids
-from services.edge.ownership.id_kinds import SHAREABLE, Kind
+from services.edge.ownership.id_kinds import SHAREABLE, IdType
 from services.edge.ownership.named_ids import PARENT, Named, Names
 from services.edge.served import ServedRequest
 
@@ -35,7 +35,7 @@ MAX_ID_CHARACTERS = 512
 _READER = ThreadPoolExecutor(1, "parley-names")
 _SHOWN_CHARACTERS = 128  # of an id, in a message
 
-_NOUNS: dict[Kind, str] = {
+_NOUNS: dict[IdType, str] = {
     "response": "Response",
     "conversation": "Conversation",
     "completion": "Chat completion",
@@ -68,7 +68,7 @@ def guards(config: Config) -> bool:
     return any(map(guarded, config.upstream))
 
 
-def name(kind: Kind, id_: str) -> str:
+def name(kind: IdType, id_: str) -> str:
     """Return what an id is claimed by: two sorts of things may have the same."""
     return id_ if kind == "response" else f"{kind}:{id_}"
 
@@ -78,7 +78,7 @@ def possible(id_: str) -> bool:
     return 0 < len(id_) <= MAX_ID_CHARACTERS and id_.isascii() and id_.isprintable()
 
 
-def shared(upstream: Upstream, kind: Kind, id_: str) -> bool:
+def shared(upstream: Upstream, kind: IdType, id_: str) -> bool:
     """Whether any caller may use this id there."""
     return kind in SHAREABLE and any(fnmatchcase(id_, pattern) for pattern in upstream.shared_ids)
 
@@ -109,21 +109,21 @@ async def find(served: ServedRequest, names: Iterable[str]) -> dict[str, Upstrea
     if not wanted:
         return {}
     try:
-        told = await _ask(edge, wanted, served.bus_call(seconds=state.OWNER_SECONDS))
+        known = await _ask(edge, wanted, served.bus_call(seconds=state.OWNER_SECONDS))
     except BusError as error:
         log.warning("owner_unknown", request_id=served.request_id, error=type(error).__name__)
         raise StateUnavailable from None
     upstreams = {upstream.name: upstream for upstream in edge.config.upstream}
     owners = {one: owner for one in wanted if (owner := edge.claims.get(served.tenant, one)) is not None}
-    owners |= told
+    owners |= known
     return {one: upstreams[owner] for one, owner in owners.items() if owner in upstreams}
 
 
-async def _ask(edge: Edge, names: list[str], call: Call) -> dict[str, str]:
-    reply = await edge.bus.call(READ, ReadRequest(upstream_ids=names), call)
+async def _ask(edge: Edge, names: list[str], context: BusContext) -> dict[str, str]:
+    reply = await edge.bus.call(READ, ReadRequest(upstream_ids=names), context)
     if reply.owners is not None:
         return reply.owners
-    one_by_one = {name: await edge.bus.call(READ, ReadRequest(upstream_id=name), call) for name in names}
+    one_by_one = {name: await edge.bus.call(READ, ReadRequest(upstream_id=name), context) for name in names}
     return {name: reply.upstream for name, reply in one_by_one.items() if reply.upstream is not None}
 
 
@@ -132,13 +132,13 @@ async def check(served: ServedRequest, upstream: Upstream, named: Collection[Nam
 
     Raises InvalidRequest for what was not, StateUnavailable where that cannot be known.
     """
-    own = [one for one in named if not shared(upstream, one.kind, one.id)]
+    own = [one for one in named if not shared(upstream, one.id_type, one.id)]
     for one in own:
         if not possible(one.id):
             raise refusal(one)
-    found = await find(served, (name(one.kind, one.id) for one in own))
+    found = await find(served, (name(one.id_type, one.id) for one in own))
     for one in own:
-        owner = found.get(name(one.kind, one.id))
+        owner = found.get(name(one.id_type, one.id))
         if owner is None or not _same_account(owner, upstream):
             raise refusal(one)
 
@@ -172,7 +172,7 @@ async def check_converted(served: ServedRequest, converted: Converted) -> None:
         return
     named = (await named_in(converted.body, upstream)).named
     # Items go up only as they were kept for the caller.
-    own = [one for one in named if one.kind != "item" and not (chained and one.param == PARENT)]
+    own = [one for one in named if one.id_type != "item" and not (chained and one.param == PARENT)]
     await check(served, upstream, own)
 
 
@@ -184,9 +184,9 @@ def refusal(named: Named) -> InvalidRequest:
     if named.param == PARENT:
         message = f"Previous response with id '{named.id[:_SHOWN_CHARACTERS]}' not found."
         return InvalidRequest(message, PARENT, "previous_response_not_found")
-    return missing(named.kind, named.id, param=named.param or None)
+    return missing(named.id_type, named.id, param=named.param or None)
 
 
-def missing(kind: Kind, id_: str, param: str | None = None) -> InvalidRequest:
+def missing(kind: IdType, id_: str, param: str | None = None) -> InvalidRequest:
     """Return the 404 for an id that is not the caller's; without `param` it stands in the path."""
     return InvalidRequest(f"{_NOUNS[kind]} with id '{id_[:_SHOWN_CHARACTERS]}' not found.", param, status=404)

@@ -12,7 +12,7 @@ from services.edge.records.calls import event_id
 from services.edge.served import ServedRequest
 
 
-def tell(served: ServedRequest, converted: Converted | Refused, *, attempt: int, session: str) -> None:
+def record_handoff(served: ServedRequest, converted: Converted | Refused, *, attempt: int, session: str) -> None:
     """Record how a request continues, or why it cannot; a refusal that is about another thing is no decision.
 
     `attempt` counts from 1 within a request, `session` is the client's hint.

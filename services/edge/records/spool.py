@@ -33,7 +33,7 @@ class _Line(msgspec.Struct):
     ack: str | None = None
 
 
-class _Head(msgspec.Struct):
+class _RecordKey(msgspec.Struct):
     """All of a record that must be known to find it and to publish it: its kind may be one of a newer release."""
 
     event_id: str
@@ -45,7 +45,7 @@ class _Head(msgspec.Struct):
 
 
 _LINE = msgspec.json.Decoder(_Line)
-_HEAD = msgspec.json.Decoder(_Head)
+_RECORD_KEY = msgspec.json.Decoder(_RecordKey)
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,7 +333,7 @@ def _lines(content: bytes, segment: _Segment) -> Iterator[tuple[str, _Place | No
                 yield found.ack, None
             for mark, raw in ((_OPEN, found.open), (_CLOSE, found.close)):
                 if data := bytes(raw):
-                    head, start = _HEAD.decode(data), offset + len(mark)
+                    head, start = _RECORD_KEY.decode(data), offset + len(mark)
                     yield (
                         head.event_id,
                         _Place(

@@ -43,8 +43,8 @@ class ConversationsEndpoint:
         if method not in shows:
             exchange.report({"allow": ", ".join(shows)})
             raise InvalidRequest(f"Not allowed to {method} on {path}", None, "method_not_allowed", status=405)
-        told = await shows[method](served, token)
-        await exchange.send(200, _ENCODER.encode(told))
+        shown = await shows[method](served, token)
+        await exchange.send(200, _ENCODER.encode(shown))
 
 
 async def _list(served: ServedRequest, _: str) -> dict[str, Any]:
@@ -76,8 +76,8 @@ async def _delete(served: ServedRequest, token: str) -> dict[str, Any]:
     if not reply.known and not waiting:
         raise _not_found(token)
     failures = await delete_upstream(served, reply.responses)
-    told = {"id": token, "object": "parley.conversation.deleted", "deleted": True}
-    return {**told, "upstream_failures": failures} if failures else told
+    shown = {"id": token, "object": "parley.conversation.deleted", "deleted": True}
+    return {**shown, "upstream_failures": failures} if failures else shown
 
 
 _Show = Callable[[ServedRequest, str], Awaitable[dict[str, Any]]]
@@ -90,11 +90,11 @@ def _shown(info: ConversationInfo) -> dict[str, Any]:
     return {"id": fields.pop("id"), "object": "parley.conversation", **fields}
 
 
-def _limit(told: str) -> int:
-    if not _LIMIT.fullmatch(told) or not 1 <= int(told) <= MAX_PAGE:
+def _limit(given: str) -> int:
+    if not _LIMIT.fullmatch(given) or not 1 <= int(given) <= MAX_PAGE:
         message = f"Invalid 'limit': must be an integer between 1 and {MAX_PAGE}."
         raise InvalidRequest(message, "limit", "invalid_value")
-    return int(told)
+    return int(given)
 
 
 def _not_found(token: str) -> InvalidRequest:

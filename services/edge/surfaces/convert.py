@@ -28,10 +28,10 @@ class ConvertEndpoint:
         served = identify(self._edge, exchange)
         body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
         bones = await hidden(await skeleton(body))
-        converted = await convert(served, bones, served.options().said)
+        converted = await convert(served, bones, served.options().client_options)
         if isinstance(converted, Native):
-            told = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
-            await exchange.send(200, _ENCODER.encode(told))
+            shown = {"upstream": converted.upstream, "model": converted.model, "native": converted.reason}
+            await exchange.send(200, _ENCODER.encode(shown))
             return
         answer: dict[str, Any] = {
             "upstream": converted.upstream,

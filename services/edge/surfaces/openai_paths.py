@@ -11,11 +11,11 @@ from urllib.parse import unquote
 
 import msgspec
 
-from services.edge.ownership.id_kinds import Kind
+from services.edge.ownership.id_kinds import IdType
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One path below /v1. `kind` is of the first `{...}` in it; None: free.
+    """One path below /v1. `id_type` is of the first `{...}` in it; None: free.
 
     `makes` is the kind of the `id` in its answer. With `items` the answer holds items that the upstream made. With
     `names` the body is always read, for the ids that it names; with `form` it may be a form, which streams unread.
@@ -23,8 +23,8 @@ class Row(msgspec.Struct, frozen=True):
 
     methods: tuple[str, ...]
     path: str
-    kind: Kind | None = None
-    makes: Kind | None = None
+    id_type: IdType | None = None
+    makes: IdType | None = None
     items: bool = False
     names: bool = False
     form: bool = False
@@ -158,7 +158,7 @@ def find(method: str, parts: Sequence[str]) -> Place | None:
     for row, wanted in _BY_LENGTH.get(len(parts), ()):
         if method in row.methods and all(map(_fits, wanted, parts)):
             named = (part for want, part in zip(wanted, parts, strict=True) if want.startswith("{"))
-            return Place(row, next(named) if row.kind is not None else None)
+            return Place(row, next(named) if row.id_type is not None else None)
     return None
 
 

@@ -24,15 +24,15 @@ from services.edge.http import paths
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import skeleton
 from services.edge.ownership import named_ids, owners
-from services.edge.ownership.claiming import Made, item_ids, made, release
-from services.edge.ownership.id_kinds import ROUTED, Kind
+from services.edge.ownership.claiming import IdClaims, id_claims, item_ids, release
+from services.edge.ownership.id_kinds import ROUTED, IdType
 from services.edge.ownership.named_ids import Named, Names
 from services.edge.served import ServedRequest, identify
 from services.edge.surfaces import openai_paths
 from services.edge.surfaces.openai_paths import Place, Row
 
 _GOES_ON = (None, "queued", "in_progress")  # statuses of a response whose stream has not ended
-_ROUTED_PARTS: dict[str, Kind] = {"responses": "response", "conversations": "conversation"}
+_ROUTED_PARTS: dict[str, IdType] = {"responses": "response", "conversations": "conversation"}
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -87,9 +87,9 @@ class RelayEndpoint:
         sent: list[bytes] | AsyncIterator[bytes] | None = body
         given = frozenset[str]()
         if place is not None and owners.guarded(upstream):
-            whole, given = await self._checked(request, place, upstream, has_body=body is not None)
-            if whole is not None:
-                sent, headers = [whole], {**owners.as_read(headers), "content-length": str(len(whole))}
+            read_body, given = await self._checked(request, place, upstream, has_body=body is not None)
+            if read_body is not None:
+                sent, headers = [read_body], {**owners.as_read(headers), "content-length": str(len(read_body))}
         await self._send(request, upstream, headers, sent, _makes(request, upstream, given))
 
     async def _send(
@@ -98,7 +98,7 @@ class RelayEndpoint:
         upstream: Upstream,
         headers: dict[str, str],
         body: list[bytes] | AsyncIterator[bytes] | None,
-        makes: Made,
+        makes: IdClaims,
     ) -> None:
         def tap(is_stream: bool) -> _Tap:
             return _Tap(request, makes, is_stream=is_stream)
@@ -122,7 +122,7 @@ class RelayEndpoint:
             raise owners.missing(*routed)
         return upstream
 
-    async def _owner(self, request: _Request, kind: Kind, id_: str, *, strict: bool) -> Upstream | None:
+    async def _owner(self, request: _Request, kind: IdType, id_: str, *, strict: bool) -> Upstream | None:
         """Return the upstream that an id was made by. Raises StateUnavailable where that must be known."""
         name = owners.name(kind, id_)
         try:
@@ -150,21 +150,21 @@ class RelayEndpoint:
         """
         exchange, row = request.served.exchange, place.row
         settings = self._edge.config.edge
-        whole, names = None, Names([])
+        read_body, names = None, Names([])
         if has_body and (row.names or not (owners.shares_all(upstream) or (row.form and _is_form(exchange)))):
-            whole = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
+            read_body = await exchange.read_body(settings.max_body_bytes, settings.body_idle_timeout_seconds)
             exchange.watch()
-            names = await self._named_in(whole, upstream)
+            names = await self._named_in(read_body, upstream)
             if row.makes == "batch":
-                _check_batch(whole)
+                _check_batch(read_body)
         named = [*named_ids.of_query(request.query), *names.named]
-        if row.kind is not None and row.kind not in ROUTED and place.id is not None:
-            named.append(Named(row.kind, place.id, ""))
+        if row.id_type is not None and row.id_type not in ROUTED and place.id is not None:
+            named.append(Named(row.id_type, place.id, ""))
         await owners.check(request.served, upstream, named)
-        return whole, names.given
+        return read_body, names.given
 
 
-class _Told(msgspec.Struct):
+class _AnswerIds(msgspec.Struct):
     """What an answer may name that belongs to the caller from then on."""
 
     id: Any = None
@@ -179,17 +179,17 @@ class _Told(msgspec.Struct):
 class _Event(msgspec.Struct):
     """An event of a response's stream."""
 
-    response: _Told | None = None
+    response: _AnswerIds | None = None
 
 
-_TOLD = msgspec.json.Decoder(_Told)
+_ANSWER_IDS = msgspec.json.Decoder(_AnswerIds)
 _EVENT = msgspec.json.Decoder(_Event)
 
 
 class _Tap:
     """Reads what a relayed answer makes, and forgets what it deletes."""
 
-    def __init__(self, request: _Request, makes: Made, *, is_stream: bool) -> None:
+    def __init__(self, request: _Request, makes: IdClaims, *, is_stream: bool) -> None:
         self._request = request
         self._made = makes
         self._parser = FrameParser() if is_stream else None
@@ -222,15 +222,15 @@ class _Tap:
             self._reads = False
 
     def finish(self) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         exchange, place = self._request.served.exchange, self._request.place
         if self._chunks:
-            told = read(_TOLD, b"".join(self._chunks))
-            if told is not None:
-                self._made.claim(_ids(told, place, adds=exchange.scope["method"] == "POST"))
+            answer = read(_ANSWER_IDS, b"".join(self._chunks))
+            if answer is not None:
+                self._made.claim(_ids(answer, place, adds=exchange.scope["method"] == "POST"))
         if place is not None and _deletes(exchange, place) and exchange.status < 300:
-            assert place.row.kind is not None and place.id is not None
-            release(self._request.served, place.row.kind, place.id)
+            assert place.row.id_type is not None and place.id is not None
+            release(self._request.served, place.row.id_type, place.id)
 
 
 def _deletes(exchange: Exchange, place: Place) -> bool:
@@ -239,7 +239,7 @@ def _deletes(exchange: Exchange, place: Place) -> bool:
     return exchange.scope["method"] == "DELETE" and place.id is not None and ends_there
 
 
-def _ids(told: _Told, place: Place | None, *, adds: bool = False) -> list[tuple[Kind, Any]]:
+def _ids(answer: _AnswerIds, place: Place | None, *, adds: bool = False) -> list[tuple[IdType, Any]]:
     """Return the ids in an answer that belong to the caller; of a list only where the request `adds` what is in it.
 
     What a list shows may have any id that its maker gave it.
@@ -247,27 +247,27 @@ def _ids(told: _Told, place: Place | None, *, adds: bool = False) -> list[tuple[
     if place is None:
         return []
     row = place.row
-    found: list[tuple[Kind, Any]] = [] if row.makes is None else [(row.makes, told.id)]
+    found: list[tuple[IdType, Any]] = [] if row.makes is None else [(row.makes, answer.id)]
     if row.items:
-        found += item_ids([*(told.output or ()), *((told.data or ()) if adds else ())])
-    if row.kind == "upload" and isinstance(told.file, dict):
-        found.append(("file", told.file.get("id")))
-    if row.kind == "batch":
-        found += [("file", told.output_file_id), ("file", told.error_file_id)]
+        found += item_ids([*(answer.output or ()), *((answer.data or ()) if adds else ())])
+    if row.id_type == "upload" and isinstance(answer.file, dict):
+        found.append(("file", answer.file.get("id")))
+    if row.id_type == "batch":
+        found += [("file", answer.output_file_id), ("file", answer.error_file_id)]
     return found
 
 
-def _makes(request: _Request, upstream: Upstream, given: frozenset[str]) -> Made:
+def _makes(request: _Request, upstream: Upstream, given: frozenset[str]) -> IdClaims:
     row = None if request.place is None else request.place.row
-    tells = row is not None and (_tells_ids(row) if owners.guarded(upstream) else row.makes in ROUTED)
-    return made(request.served, upstream, stored=tells, given=given)
+    claims = row is not None and (_makes_ids(row) if owners.guarded(upstream) else row.makes in ROUTED)
+    return id_claims(request.served, upstream, stored=claims, given=given)
 
 
-def _tells_ids(row: Row) -> bool:
-    return row.makes is not None or row.items or row.kind in ("upload", "batch")
+def _makes_ids(row: Row) -> bool:
+    return row.makes is not None or row.items or row.id_type in ("upload", "batch")
 
 
-def _routed(request: _Request) -> tuple[Kind, str] | None:
+def _routed(request: _Request) -> tuple[IdType, str] | None:
     """Return the response or conversation that a path is about, whatever follows it."""
     if request.place is not None and request.place.id is None:
         return None

@@ -17,7 +17,7 @@ from services.edge.edge import Edge
 from services.edge.http.exchange import Exchange
 from services.edge.http.media import skeleton
 from services.edge.ownership import named_ids, owners
-from services.edge.ownership.claiming import Made, made
+from services.edge.ownership.claiming import IdClaims, id_claims
 from services.edge.ownership.named_ids import Names
 from services.edge.records import calls
 from services.edge.records.calls import Call
@@ -27,7 +27,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
 _PATHS: dict[Surface, str] = {"responses": "/responses", "chat": "/chat/completions"}
 # How to read along, by surface and whether the answer is a stream.
-_TAPS: dict[tuple[Surface, bool], Callable[[Call, Made], Tap]] = {
+_TAPS: dict[tuple[Surface, bool], Callable[[Call, IdClaims], Tap]] = {
     ("responses", False): BodyTap,
     ("responses", True): StreamTap,
     ("chat", False): ChatBodyTap,
@@ -70,10 +70,10 @@ def _is_stored(surface: Surface, envelope: ChatEnvelope) -> bool:
 
     Sound is kept for a while, for the next question.
     """
-    told = bytes(envelope.store)
+    given = bytes(envelope.store)
     if surface == "chat":
-        return told == b"true" or is_given(envelope.audio)
-    return told != b"false" or bytes(envelope.background) == b"true"
+        return given == b"true" or is_given(envelope.audio)
+    return given != b"false" or bytes(envelope.background) == b"true"
 
 
 async def relay_call(
@@ -99,7 +99,7 @@ async def relay_call(
         await owners.check(served, upstream, asked)
     streamed = bool(envelope.stream)
     stored = _is_stored(surface, envelope)
-    makes = made(served, upstream, stored=stored, given=names.given)
+    makes = id_claims(served, upstream, stored=stored, given=names.given)
     unchanged = model == envelope.model and not is_given(envelope.parley)
     sent = body if unchanged else _rewritten(body, model)
     record = calls.begin(

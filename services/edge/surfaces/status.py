@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from libs.runtime import metrics
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError
 from libs.runtime.health import Readiness
 from libs.runtime.version import VERSION
@@ -39,7 +39,7 @@ class Status:
         """Whether a converter answers: version 0 is no plan version, so nothing is converted."""
         ask = ConvertRequest(plan_version=0, body=b"", tenant="", accounts={})
         try:
-            await self._edge.bus.call(CONVERT, ask, Call())
+            await self._edge.bus.call(CONVERT, ask, BusContext())
         except BusError:
             return False
         return True
@@ -92,12 +92,12 @@ class Status:
     async def _state_report(self) -> dict[str, Any]:
         """How the state service is; asked at most once a second, however often /status is."""
         if time.monotonic() >= self._state_until:
-            told = await state.status(self._edge)
-            self._state = {"available": False} if told is None else _told(told)
+            status = await state.status(self._edge)
+            self._state = {"available": False} if status is None else _shown(status)
             self._state_until = time.monotonic() + STATE_SECONDS
         return self._state
 
 
-def _told(told: StateStatus) -> dict[str, Any]:
-    asked = told.hits + told.misses
-    return {"available": True, **msgspec.structs.asdict(told), "hit_rate": told.hits / asked if asked else None}
+def _shown(status: StateStatus) -> dict[str, Any]:
+    asked = status.hits + status.misses
+    return {"available": True, **msgspec.structs.asdict(status), "hit_rate": status.hits / asked if asked else None}

@@ -155,8 +155,8 @@ class _Stored:
         if "after" not in query and query["order"] == "asc":
             instructions = _decode(INSTRUCTIONS_DECODER, await self._call("GET", f"/responses/{upstream_id}"))
         items = _decode(INPUT_ITEMS_DECODER, page)
-        told = to_stored_messages(items, instructions.instructions if instructions else None)
-        return STORED_ENCODER.encode(told)
+        messages = to_stored_messages(items, instructions.instructions if instructions else None)
+        return STORED_ENCODER.encode(messages)
 
     async def _call(self, method: str, path: str) -> bytes:
         async with self._upstreams.request(self._upstream, method, path, headers=self._headers) as answer:

@@ -51,20 +51,20 @@ _PASSED = ("retry-after", "retry-after-ms", "x-should-retry", "openai-processing
 _PASSED_PREFIXES = ("x-ratelimit-",)
 
 
-def told_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return what a chat client is told of an upstream's headers: limits, retries, times, its request id."""
-    told = {
+def client_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of an upstream that a chat client gets: limits, retries, times, its request id."""
+    shown = {
         key.lower(): value
         for key, value in headers.items()
         if key.lower() in _PASSED or key.lower().startswith(_PASSED_PREFIXES)
     }
     if "x-request-id" in headers:
-        told["x-upstream-request-id"] = headers["x-request-id"]
-    return told
+        shown["x-upstream-request-id"] = headers["x-request-id"]
+    return shown
 
 
 def error_headers(body: bytes, error: ErrorBody) -> dict[str, str]:
-    """Return what goes with a translated error: what the upstream really said, and whether a retry helps."""
+    """Return the headers of a translated error: the upstream's own error, and whether a retry helps."""
     headers = {}
     if body:
         headers[UPSTREAM_ERROR] = urlsafe_b64encode(body[:RAW_ERROR_LIMIT]).decode()
@@ -114,22 +114,22 @@ class Upstreams:
         return OwnKey(upstream, self._tenants.own(upstream)) if upstream.auth == "key" else None
 
     def disclosed(self, upstream: Upstream, error: TranslationError) -> TranslationError:
-        """Return what a client may hear of a failure within an answer: nothing that is about Parley's own key."""
+        """Return the client's error for a failure within an answer, with nothing about Parley's own key."""
         key = self.own_key(upstream)
         return error if key is None else key.disclosed(error)
 
-    async def _check_key(self, upstream: Upstream, answer: aiohttp.ClientResponse) -> None:
+    async def _check_key(self, upstream: Upstream, http_response: aiohttp.ClientResponse) -> None:
         key = self.own_key(upstream)
-        if key is None or answer.status < 400:
+        if key is None or http_response.status < 400:
             return
         body = b""
-        if answer.status != 401:
-            body = await read_beginning(answer, ERROR_BODY_LIMIT)
-            if not answer.content.at_eof():
+        if http_response.status != 401:
+            body = await read_beginning(http_response, ERROR_BODY_LIMIT)
+            if not http_response.content.at_eof():
                 raise UpstreamTooLarge  # nothing sensible says so much
-            put_back(answer, body)
-        readable = answer.headers.get("content-encoding", "identity") == "identity"
-        key.check(answer.status, read_error(body) if readable else None)
+            put_back(http_response, body)
+        readable = http_response.headers.get("content-encoding", "identity") == "identity"
+        key.check(http_response.status, read_error(body) if readable else None)
 
     @asynccontextmanager
     async def request(
@@ -149,7 +149,7 @@ class Upstreams:
         assert self._session is not None
         try:
             async with asyncio.timeout(self._settings.first_byte_timeout_seconds):
-                answer = await self._session.request(
+                http_response = await self._session.request(
                     method,
                     URL(upstream.base_url.rstrip("/") + path, encoded=True),
                     headers=headers,
@@ -161,11 +161,11 @@ class Upstreams:
         except (aiohttp.ClientError, OSError):
             raise UpstreamUnreachable from None
         try:
-            await self._check_key(upstream, answer)
-            yield answer
+            await self._check_key(upstream, http_response)
+            yield http_response
         finally:
             # Not release(): an answer that was left early must not go on being generated.
-            answer.close() if not answer.content.at_eof() else answer.release()
+            http_response.close() if not http_response.content.at_eof() else http_response.release()
 
 
 def _payload(body: Sequence[bytes | memoryview] | AsyncIterator[bytes] | None) -> Any:
@@ -181,33 +181,33 @@ async def _pieces(body: Sequence[bytes | memoryview]) -> AsyncIterator[bytes]:
             yield bytes(view[start : start + _PIECE_BYTES])
 
 
-async def read_refusal(answer: aiohttp.ClientResponse) -> bytes:
+async def read_refusal(http_response: aiohttp.ClientResponse) -> bytes:
     """Return the beginning of the body of an error answer; its status counts even where the body breaks off."""
     try:
-        return (await read_beginning(answer, ERROR_BODY_LIMIT))[:ERROR_BODY_LIMIT]
+        return (await read_beginning(http_response, ERROR_BODY_LIMIT))[:ERROR_BODY_LIMIT]
     except UpstreamMalformed:
         return b""
 
 
-async def read_limited(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+async def read_limited(http_response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return the body of an answer.
 
     Raises UpstreamTooLarge beyond `limit` bytes, UpstreamMalformed when it breaks off.
     """
-    body = await read_beginning(answer, limit + 1)
+    body = await read_beginning(http_response, limit + 1)
     if len(body) > limit:
         raise UpstreamTooLarge
     return body
 
 
-async def read_beginning(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+async def read_beginning(http_response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return all that was read of a body once `limit` bytes were there, or it ended: the rest can still be read.
 
     Raises UpstreamMalformed when it breaks off.
     """
     chunks, size = [], 0
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in http_response.content.iter_any():
             chunks.append(chunk)
             size += len(chunk)
             if size >= limit:

@@ -1,4 +1,4 @@
-"""What an upstream says of Parley's own key is the operator's to read: a client hears that the key was refused.
+"""Only the operator may read what an upstream reports of Parley's own key; a client gets `upstream_key_refused`.
 
 OpenAI quotes a part of a key that it does not know, so no word of such an answer reaches a client: not as
 a status, not as an event of a stream, not within a failed response.
@@ -27,19 +27,19 @@ _HEAD_BYTES = 96  # of a frame: enough to see whether it is an error
 log = Log("parley.edge")
 
 
-class _Told(msgspec.Struct):
+class _FailureEvent(msgspec.Struct):
     """Where an error stands in an event, or in a response."""
 
     type: str = ""
     error: UpstreamErrorBody | str | None = None
-    response: "_Told | None" = None
+    response: "_FailureEvent | None" = None
     code: str | int | None = None
     message: str | None = None
     param: str | None = None
     sequence_number: int = 0
 
 
-_TOLD = msgspec.json.Decoder(_Told)
+_FAILURE_EVENT = msgspec.json.Decoder(_FailureEvent)
 
 
 class OwnKey:
@@ -49,17 +49,17 @@ class OwnKey:
         self._upstream = upstream.name
         self._key = key
 
-    def check(self, status: int, told: UpstreamErrorBody | None) -> None:
-        """Raise UpstreamKeyRefused where an error answer is about the key; `told` is None where it cannot be read."""
-        about = status == 401 or told is None and status == 403
-        if not about and told is not None:
-            about = self.is_about(told) or (status == 403 and speaks_of_key(told))
+    def check(self, status: int, upstream_error: UpstreamErrorBody | None) -> None:
+        """Raise UpstreamKeyRefused where an error is about the key; `upstream_error` None: unreadable."""
+        about = status == 401 or upstream_error is None and status == 403
+        if not about and upstream_error is not None:
+            about = self.is_about(upstream_error) or (status == 403 and speaks_of_key(upstream_error))
         if about:
-            raise self.refused(status, told)
+            raise self.refused(status, upstream_error)
 
-    def is_about(self, told: UpstreamErrorBody) -> bool:
-        """Whether an error within an answer says that the key was refused, or quotes of it."""
-        return is_about_key(told) or self._quoted(told.message or "")
+    def is_about(self, upstream_error: UpstreamErrorBody) -> bool:
+        """Whether an error within an answer is about the key, or quotes a part of it."""
+        return is_about_key(upstream_error) or self._quoted(upstream_error.message or "")
 
     def _quoted(self, text: str) -> bool:
         key = self._key
@@ -67,37 +67,37 @@ class OwnKey:
             return False
         return key[:12] in text or key[-8:] in text or ("*" in text and key[-4:] in text)
 
-    def refused(self, status: int, told: UpstreamErrorBody | None) -> UpstreamKeyRefused:
-        """Return what the client hears, once the operator has been told."""
-        code = "" if told is None or told.code is None else str(told.code)
+    def refused(self, status: int, upstream_error: UpstreamErrorBody | None) -> UpstreamKeyRefused:
+        """Log the refusal for the operator; return the error for the client."""
+        code = "" if upstream_error is None or upstream_error.code is None else str(upstream_error.code)
         safe = code if _SAFE_CODE.fullmatch(code) else None
         log.error(KEY_REFUSED, upstream=self._upstream, status=status, code=safe)
         return UpstreamKeyRefused()
 
     def disclosed(self, error: TranslationError) -> TranslationError:
-        """Return `error`, or in its place what a client may hear where it is about the key."""
-        told = UpstreamErrorBody(message=error.error.message, code=error.error.code, param=error.error.param)
-        if isinstance(error, UpstreamKeyRefused) or not self.is_about(told):
+        """Return `error`, or in its place the client's error where it is about the key."""
+        upstream_error = UpstreamErrorBody(message=error.error.message, code=error.error.code, param=error.error.param)
+        if isinstance(error, UpstreamKeyRefused) or not self.is_about(upstream_error):
             return error
-        return self.refused(error.status, told)
+        return self.refused(error.status, upstream_error)
 
     def check_body(self, body: bytes) -> None:
         """Raise UpstreamKeyRefused where a whole JSON body is a failure about the key."""
-        told = _failure(body)
-        if told is not None and self.is_about(told):
-            raise self.refused(200, told)
+        upstream_error = _failure(body)
+        if upstream_error is not None and self.is_about(upstream_error):
+            raise self.refused(200, upstream_error)
 
 
 def _failure(body: bytes) -> UpstreamErrorBody | None:
-    """Return the error that an event, or a response, tells; None where it is none."""
+    """Return the error in an event or a response; None where there is none."""
     if b'"error"' not in body:
         return None
-    told = read(_TOLD, body)
-    if told is None:
+    upstream_error = read(_FAILURE_EVENT, body)
+    if upstream_error is None:
         return None
-    error = told.error if told.response is None else told.response.error
-    if error is None and told.type == "error":
-        error = UpstreamErrorBody(message=told.message, code=told.code, param=told.param)
+    error = upstream_error.error if upstream_error.response is None else upstream_error.response.error
+    if error is None and upstream_error.type == "error":
+        error = UpstreamErrorBody(message=upstream_error.message, code=upstream_error.code, param=upstream_error.param)
     return UpstreamErrorBody(message=error) if isinstance(error, str) else error
 
 
@@ -172,10 +172,10 @@ class StreamGuard:
         if not _may_fail(frame):
             return frame
         payload = b"\n".join(line[5:].strip() for line in frame.splitlines() if line.startswith(b"data:"))
-        told = _failure(payload)
-        if told is None or not self._key.is_about(told):
+        upstream_error = _failure(payload)
+        if upstream_error is None or not self._key.is_about(upstream_error):
             return frame
-        return self._render(self._key.refused(200, told).error, _number(payload))
+        return self._render(self._key.refused(200, upstream_error).error, _number(payload))
 
 
 def _may_fail(data: bytes) -> bool:
@@ -183,5 +183,5 @@ def _may_fail(data: bytes) -> bool:
 
 
 def _number(payload: bytes) -> int:
-    told = read(_TOLD, payload)
-    return 0 if told is None else told.sequence_number
+    upstream_error = read(_FAILURE_EVENT, payload)
+    return 0 if upstream_error is None else upstream_error.sequence_number

@@ -11,13 +11,13 @@ from msgspec import Raw
 from libs.schemas.bus.state import CommitRequest, Found
 from libs.schemas.plan import CommitPlan
 from libs.translate.continuity import fingerprint
-from libs.translate.continuity.deciding import Asked, Decision, decide
+from libs.translate.continuity.deciding import ContinuableRequest, Decision, decide
 from libs.translate.continuity.keeping import to_commit
 from libs.translate.request.messages import to_input
 from tests.support import answers
 from tests.support.chats import Json, messages, tool, user
 
-OWNER = fingerprint.scope("t", "a", "")
+OWNER = fingerprint.scope_digest("t", "a", "")
 
 ARGUMENTS = st.sampled_from(["", "{}", '{"a": {"b": [1.0, "é"], "c": null}, "d": 2}', "not JSON"])
 # Of each turn: its text, and the arguments of its calls. Call ids are used again in every turn.
@@ -48,18 +48,18 @@ def _kept(turns: list[Json], output: list[Json]) -> CommitRequest:
     asked = _history(turns)
     commit = CommitPlan(
         scope=OWNER,
-        asked=asked.whole,
+        asked=asked.digest,
         start=asked.start,
         context="ctx",
         conversation="c",
         upstream="up",
         account="acc",
         model="m",
-        parent=True,
+        chainable=True,
         stored=True,
     )
     plan = msgspec.structs.replace(answers.PLAN, commit=commit)
-    kept = to_commit(plan, _raw(output), "resp_1", whole=True, now=0, link_seconds=9, items_seconds=9)
+    kept = to_commit(plan, _raw(output), "resp_1", complete=True, now=0, link_seconds=9, items_seconds=9)
     assert kept is not None
     return kept
 
@@ -86,7 +86,7 @@ def _told(
     for number, (text, arguments) in enumerate(said):
         output = _output(number, text, arguments)
         commit = _kept(turns, output)
-        kept[commit.turn.entry] = commit
+        kept[commit.turn.key] = commit
         outputs.append(output)
         echo: Json = msgspec.to_builtins(answers.to_message(_raw(output), answers.PLAN))
         turns.append(_rewritten(echo, thin=thin))
@@ -97,11 +97,13 @@ def _told(
 def _decide(turns: list[Json], kept: dict[str, CommitRequest], wish: Any) -> Decision:
     decoded = messages(*turns)
     history = _history(turns)
-    asked = Asked(messages=decoded, made=to_input(decoded), history=history, context="ctx", model="m", wish=wish, now=1)
+    asked = ContinuableRequest(
+        messages=decoded, made=to_input(decoded), history=history, context="ctx", model="m", wish=wish, now=1
+    )
     found = [
         Found(index=index, exact=True, turn=commit.turn, items=commit.items)
-        for index, answer in enumerate(reversed(history.answers))
-        if (commit := kept.get(fingerprint.entry(answer.prefix, "ctx"))) is not None
+        for index, answer in enumerate(reversed(history.turns))
+        if (commit := kept.get(fingerprint.turn_key(answer.prefix, "ctx"))) is not None
     ]
     return decide(asked, found)
 
@@ -131,7 +133,7 @@ def test_what_was_answered_is_followed_whatever_the_client_rewrote(
     turns, _, kept = _told(said, thin=thin)
     decision = _decide(turns, kept, "chain")
     assert (decision.continuity.mode, decision.continuity.matched) == ("chain", len(said))
-    assert set(decision.input.sources) == set(range(len(turns) - max(len(said[-1][1]), 1), len(turns)))
+    assert set(decision.input.message_indexes) == set(range(len(turns) - max(len(said[-1][1]), 1), len(turns)))
 
 
 @given(TURNS, st.data())

@@ -34,7 +34,7 @@ def test_long_media_is_lifted(value: str) -> None:
     (lifted,) = skeleton.lifted
     assert json.loads(skeleton.body) == {"a": [{"image_url": lifted.placeholder}], "b": 1}
     assert lifted.sha256 == hashlib.sha256(value.encode()).hexdigest()
-    assert (lifted.length, lifted.head) == (len(value), value[:256])
+    assert (lifted.length, lifted.start) == (len(value), value[:256])
 
 
 @pytest.mark.parametrize(

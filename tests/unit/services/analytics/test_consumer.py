@@ -403,7 +403,7 @@ def test_a_cursor_travels_between_neighbouring_releases() -> None:
         lookup_until: int = 0
         owner: str = ""
 
-    ours = Cursor(epoch="e", next_seq=8, held=(3,), owner="a")
+    ours = Cursor(epoch="e", next_seq=8, held=(3,), holder="a")
     theirs = msgspec.json.decode(msgspec.json.encode(ours), type=Older)
     assert (theirs.next_seq, theirs.pending) == (8, None)
     assert msgspec.json.decode(msgspec.json.encode(theirs), type=Cursor) == msgspec.structs.replace(ours, held=())

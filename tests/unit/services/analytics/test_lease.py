@@ -64,7 +64,7 @@ async def held(bucket: Bucket, owner: str = "a", **settings: Any) -> Lease:
 async def test_the_first_instance_takes_the_lease_at_once() -> None:
     bucket = Bucket()
     lease = await held(bucket)
-    assert bucket.cursor().owner == "a"
+    assert bucket.cursor().holder == "a"
     assert lease.cursor.next_seq == 1
 
 
@@ -75,7 +75,7 @@ async def test_a_second_instance_waits_while_the_first_renews() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(Lease(bucket, "b", 0.5).acquire(), 1.0)
     keeper.cancel()
-    assert bucket.cursor().owner == "a"
+    assert bucket.cursor().holder == "a"
 
 
 async def test_a_second_instance_takes_over_what_no_longer_moves() -> None:
@@ -114,7 +114,7 @@ async def test_a_write_that_timed_out_and_did_happen_is_not_taken_for_anothers()
     bucket.after = time_out
     await lease.move(Cursor(epoch="e", next_seq=5))
     await lease.move(Cursor(epoch="e", next_seq=6))
-    assert (bucket.cursor().next_seq, bucket.cursor().owner) == (6, "a")
+    assert (bucket.cursor().next_seq, bucket.cursor().holder) == (6, "a")
 
 
 async def test_a_bucket_that_takes_nothing_is_told_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ async def test_a_cursor_that_vanished_ends_the_lease() -> None:
 async def test_confirm_asks_only_when_the_lease_may_have_ended() -> None:
     bucket, clock = Bucket(), Clock()
     lease = await held(bucket, clock=clock)
-    bucket.value = msgspec.json.encode(Cursor(owner="b"))
+    bucket.value = msgspec.json.encode(Cursor(holder="b"))
     bucket.revision += 1
     clock.now = 0.01
     await lease.confirm()
@@ -159,14 +159,14 @@ async def test_lease_is_given_back_though_a_renewal_that_was_cut_off_had_been_wr
     lease = await held(bucket)
     await bucket.put(module.KEY, msgspec.json.encode(lease.cursor), expect=bucket.revision)
     await lease.release()
-    assert bucket.cursor().owner == ""
+    assert bucket.cursor().holder == ""
 
 
 async def test_lease_that_another_took_is_not_given_back() -> None:
     bucket = Bucket()
     lease = await held(bucket)
-    taken = msgspec.structs.replace(lease.cursor, owner="b")
+    taken = msgspec.structs.replace(lease.cursor, holder="b")
     await bucket.put(module.KEY, msgspec.json.encode(taken), expect=bucket.revision)
     with pytest.raises(LeaseLost):
         await lease.release()
-    assert bucket.cursor().owner == "b"
+    assert bucket.cursor().holder == "b"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.query import QueryFailed, QueryReply, QueryRequest
 from libs.schemas.config import Analytics
 from services.analytics.query import MAX_ROWS, REPLY_ROOM, Queries, Refused, to_reply
@@ -30,13 +30,13 @@ async def queries(settings: Analytics) -> AsyncIterator[Queries]:
 
 
 async def answer(queries: Queries, sql: str, limit: int = 1000) -> QueryReply:
-    reply = await queries.handle(QueryRequest(sql=sql, limit=limit), Call())
+    reply = await queries.handle(QueryRequest(sql=sql, limit=limit), BusContext())
     assert isinstance(reply, QueryReply), reply
     return reply
 
 
 async def refused(queries: Queries, sql: str) -> str:
-    reply = await queries.handle(QueryRequest(sql=sql), Call())
+    reply = await queries.handle(QueryRequest(sql=sql), BusContext())
     assert isinstance(reply, QueryFailed), (sql, reply)
     return reply.message
 

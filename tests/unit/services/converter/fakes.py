@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import CallTimeout
 from libs.schemas.bus.convert import (
+    ClientOptions,
     Converted,
     ConvertReply,
     ConvertRequest,
     Refused,
-    Said,
 )
-from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, ResolveReply, ResolveRequest, Turn
+from libs.schemas.bus.state import Found, HeadTurns, KeptToolCall, OpenRequest, ResolveReply, ResolveRequest, Turn
 from libs.schemas.config import Config, Conversation, Upstream
 from libs.schemas.plan import PLAN_VERSION, CommitPlan
 from libs.translate.continuity import fingerprint
@@ -28,7 +28,7 @@ HISTORY = [system("Be kind."), user("One"), assistant("Two"), user("Three")]
 LONGER = [*HISTORY, assistant("Four"), user("Five")]
 CALLED = [user("One"), calling("c"), tool("c")]
 ENCRYPTED = ["reasoning.encrypted_content"]
-OWNER = fingerprint.scope("t", "acc", "")
+OWNER = fingerprint.scope_digest("t", "acc", "")
 ORIGINAL: list[Json] = [
     {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
     {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Two"}]},
@@ -38,7 +38,7 @@ ORIGINAL: list[Json] = [
 def turn(**fields: Any) -> Turn:
     """A turn that may be continued."""
     defaults: dict[str, Any] = {
-        "entry": "e",
+        "key": "e",
         "response_id": "resp_1",
         "upstream": "a",
         "account": "acc",
@@ -49,7 +49,7 @@ def turn(**fields: Any) -> Turn:
         "start": "5a",
         "context": "",
         "conversation": "found",
-        "parent": True,
+        "chainable": True,
         "stored": True,
         "created": 0,
         "expires": int(time.time()) + 86400,  # some are made when the tests are collected
@@ -60,12 +60,12 @@ def turn(**fields: Any) -> Turn:
 def known(turns: list[Json] = HISTORY, *, hoisted: int = 1, items: list[Json] | None = None, **fields: Any) -> Found:
     """The newest answer of a history, as it was kept."""
     decoded = messages(*turns)
-    answer = fingerprint.history(decoded, hoisted, OWNER, {}).answers[-1]
+    answer = fingerprint.history(decoded, hoisted, OWNER, {}).turns[-1]
     calls = [
-        KeptCall(id=id_, name=name, outline=outline(arguments))
-        for id_, name, arguments in fingerprint.calls_of(decoded[answer.index])
+        KeptToolCall(id=id_, name=name, outline=outline(arguments))
+        for id_, name, arguments in fingerprint.tool_calls_of(decoded[answer.index])
     ]
-    kept = turn(**{"prefix": answer.prefix, "end": answer.end, "calls": calls, **fields})
+    kept = turn(**{"prefix": answer.prefix, "end": answer.end, "tool_calls": calls, **fields})
     raw = None if items is None else [json.dumps(item).encode() for item in items]
     return Found(index=0, exact=True, turn=kept, items=raw)
 
@@ -73,16 +73,16 @@ def known(turns: list[Json] = HISTORY, *, hoisted: int = 1, items: list[Json] | 
 class State:
     """Knows what it is given, and keeps the questions."""
 
-    def __init__(self, *found: Found, head: HeadTurns | None = None, open_: Sequence[OpenCall] = ()) -> None:
+    def __init__(self, *found: Found, head: HeadTurns | None = None, open_: Sequence[OpenRequest] = ()) -> None:
         self.asked: list[ResolveRequest] = []
         self.replies = [ResolveReply(found=list(found), head=head, open=list(open_))]  # the last for good
 
-    async def resolve(self, request: ResolveRequest, call: Call) -> ResolveReply:
+    async def resolve(self, request: ResolveRequest, context: BusContext) -> ResolveReply:
         self.asked.append(request)
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
-async def away(request: ResolveRequest, call: Call) -> ResolveReply:
+async def away(request: ResolveRequest, context: BusContext) -> ResolveReply:
     raise CallTimeout("no reply")
 
 
@@ -109,14 +109,14 @@ async def convert(
         body=body,
         tenant="t",
         accounts={"a": "acc"},
-        said=Said(**(said or {})),
+        client_options=ClientOptions(**(said or {})),
         mode=mode,
         token=token,
         format=format_,
     )
     config = Config(upstream=[up or upstream()], conversation=settings or Conversation())
     resolve = away if state is None else state.resolve
-    return await Converter(config, resolve).convert(request, Call(request_id=request_id))
+    return await Converter(config, resolve).convert(request, BusContext(request_id=request_id))
 
 
 async def converted(*args: Any, **kwargs: Any) -> Converted:

@@ -3,7 +3,7 @@
 import pytest
 
 from libs.runtime import metrics
-from libs.schemas.bus.state import HeadTurns, KeptCall, OpenCall, Turn
+from libs.schemas.bus.state import HeadTurns, KeptToolCall, OpenRequest, Turn
 from libs.schemas.plan import Continuity
 from libs.translate.continuity import deciding, fingerprint
 from tests.support.chats import Json, messages, tool, user
@@ -35,8 +35,8 @@ async def test_known_answer_of_a_named_conversation_is_continued_with_what_is_ne
     assert reply.previous_response_id == sent(reply)["previous_response_id"] == "resp_1"
     assert [item["content"] for item in sent(reply)["input"]] == ["Three"]
     assert sent(reply)["instructions"] == "Be kind."
-    assert (reply.plan.items, reply.whole, reply.continuity.new_items) == ([3], True, 1)
-    assert [(each.entry, each.ids) for each in reply.plan.replayed] == [("e", ["resp_1"])]
+    assert (reply.plan.message_indexes, reply.whole_history, reply.continuity.new_items) == ([3], True, 1)
+    assert [(each.turn_key, each.ids) for each in reply.plan.continued] == [("e", ["resp_1"])]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ async def test_known_answer_is_replayed() -> None:
     reply = await converted(State(known(items=ORIGINAL)))
     assert told(reply) == ("replay", "matched", 1)
     assert sent(reply)["input"][1:3] == ORIGINAL
-    assert reply.plan.items == [1, 2, 2, 3] and reply.previous_response_id is None
-    assert [(each.entry, each.ids) for each in reply.plan.replayed] == [("e", ["rs_1", "msg_1"])]
+    assert reply.plan.message_indexes == [1, 2, 2, 3] and reply.previous_response_id is None
+    assert [(each.turn_key, each.ids) for each in reply.plan.continued] == [("e", ["rs_1", "msg_1"])]
 
 
 async def test_what_is_not_known_goes_plain() -> None:
@@ -142,8 +142,8 @@ async def test_nothing_is_asked_where_nothing_can_be_known(reason: str, options:
 async def test_whole_history_goes_plain_while_state_is_away() -> None:
     reply = await converted(None, said=NAMED)
     assert told(reply) == ("none", deciding.STATE_UNAVAILABLE, 0)
-    assert len(sent(reply)["input"]) == 3 and reply.whole
-    assert commit(reply).parent
+    assert len(sent(reply)["input"]) == 3 and reply.whole_history
+    assert commit(reply).chainable
 
 
 async def test_the_converters_own_reasons_are_reached_here() -> None:
@@ -158,18 +158,18 @@ async def test_the_converters_own_reasons_are_reached_here() -> None:
 
 
 async def test_what_is_new_goes_up_after_the_newest_turn() -> None:
-    state = State(head=HeadTurns(turn=turn(calls=[KeptCall(id="c", name="look", outline=b"")])))
+    state = State(head=HeadTurns(turn=turn(tool_calls=[KeptToolCall(id="c", name="look", outline=b"")])))
     reply = await converted(state, [tool("c")], said=DELTA)
     assert (state.asked[0].head, state.asked[0].turns) == ("c", [])
     assert told(reply) == ("chain", deciding.HEAD, 1)
     assert sent(reply)["previous_response_id"] == reply.previous_response_id == "resp_1"
     assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
-    assert (reply.whole, reply.conversation, sent(reply)["store"]) == (False, "c", True)
+    assert (reply.whole_history, reply.conversation, sent(reply)["store"]) == (False, "c", True)
 
 
 async def test_same_delta_again_takes_the_place_of_the_newest_turn() -> None:
     first = turn(end="f1", response_id="resp_1")
-    asked = fingerprint.history(messages(user("b")), 0, OWNER, {}, "f1").whole
+    asked = fingerprint.history(messages(user("b")), 0, OWNER, {}, "f1").digest
     second = turn(start="f1", asked=asked, end="f2", response_id="resp_2")
     reply = await converted(State(head=HeadTurns(turn=second, before=first)), [user("b")], said=DELTA)
     assert told(reply) == ("chain", deciding.REGENERATED, 1)
@@ -179,11 +179,11 @@ async def test_same_delta_again_takes_the_place_of_the_newest_turn() -> None:
 
 async def test_first_turn_again_needs_no_parent() -> None:
     asked = fingerprint.history(messages(user("a")), 0, OWNER, {})
-    head = HeadTurns(turn=turn(start=OWNER, asked=asked.whole))
+    head = HeadTurns(turn=turn(start=OWNER, asked=asked.digest))
     reply = await converted(State(head=head), [user("a")], said=DELTA)
     assert told(reply) == ("none", deciding.REGENERATED, 0)
     assert "previous_response_id" not in sent(reply)
-    assert (commit(reply).asked, commit(reply).start) == (asked.whole, OWNER)
+    assert (commit(reply).asked, commit(reply).start) == (asked.digest, OWNER)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ async def test_first_turn_again_needs_no_parent() -> None:
         (deciding.NO_MATCH, None, {}),
         (deciding.EXPIRED, turn(expires=1), {}),
         (deciding.MODEL_CHANGED, turn(model="other"), {}),
-        (deciding.NOT_A_PARENT, turn(parent=False), {}),
+        (deciding.NOT_A_PARENT, turn(chainable=False), {}),
         (deciding.NOT_A_PARENT, turn(stored=False), {}),
-        (deciding.UNANSWERED_CALLS, turn(calls=[KeptCall(id="c", name="f", outline=b"")]), {}),
+        (deciding.UNANSWERED_CALLS, turn(tool_calls=[KeptToolCall(id="c", name="f", outline=b"")]), {}),
         (deciding.OFF, turn(), {"up": upstream(continuity="off")}),
     ],
 )
@@ -205,7 +205,7 @@ async def test_what_follows_nothing_known_is_refused(reason: str, head: Turn | N
     assert f"({reason})" in reply.error.message
 
 
-LIVE, CUT = (OpenCall(number=2, asked="aa", start="bb", live=live) for live in (True, False))
+LIVE, CUT = (OpenRequest(number=2, asked="aa", start="bb", live=live) for live in (True, False))
 
 
 async def test_conversation_that_is_busy_is_told_to_come_again_at_once() -> None:
@@ -230,7 +230,7 @@ async def test_what_may_soon_go_on_is_no_decision_yet() -> None:
     [([CUT], DELTA, deciding.OPEN_CALL), ([], {**DELTA, "after": "chatcmpl-9"}, deciding.NOT_HEAD)],
 )
 async def test_what_could_follow_an_older_turn_is_refused_at_once(
-    open_: list[OpenCall], said: Json, reason: str
+    open_: list[OpenRequest], said: Json, reason: str
 ) -> None:
     state = State(head=HeadTurns(turn=turn()), open_=open_)
     reply = await refused(state, [user("x")], said=said)
@@ -253,7 +253,7 @@ async def test_result_of_a_call_never_made_is_refused_by_its_path() -> None:
 
 async def test_whole_history_is_never_held_up_by_an_open_call() -> None:
     reply = await converted(State(open_=[LIVE, CUT]), said=NAMED)
-    assert (reply.whole, told(reply)[0]) == (True, "none")
+    assert (reply.whole_history, told(reply)[0]) == (True, "none")
 
 
 async def test_what_is_new_is_not_sent_alone_while_state_is_away() -> None:
@@ -267,11 +267,11 @@ async def test_request_that_names_its_parent_is_what_is_new() -> None:
     assert state.asked == []
     assert sent(reply)["previous_response_id"] == reply.previous_response_id == "resp_0"
     assert [item["type"] for item in sent(reply)["input"]] == ["function_call_output"]
-    assert not reply.whole and sent(reply)["store"] is True
+    assert not reply.whole_history and sent(reply)["store"] is True
     assert commit(reply).start == fingerprint.after(OWNER, "resp_0")
 
 
 async def test_conversation_of_the_upstreams_goes_up() -> None:
     reply = await converted(State(), [tool("c")], said={"conversation": "conv_1"})
     assert sent(reply)["conversation"] == "conv_1" and "previous_response_id" not in sent(reply)
-    assert (reply.whole, reply.conversation) == (False, "conv_1")
+    assert (reply.whole_history, reply.conversation) == (False, "conv_1")

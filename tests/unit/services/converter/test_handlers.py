@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.logs import setup
 from libs.schemas.bus.convert import (
     ConvertRequest,
@@ -13,7 +13,7 @@ from libs.schemas.bus.convert import (
     PlanUnsupported,
     Refused,
 )
-from libs.schemas.bus.state import HeadTurns, KeptCall
+from libs.schemas.bus.state import HeadTurns, KeptToolCall
 from libs.schemas.config import Config, ModelRule
 from libs.schemas.plan import PLAN_VERSION
 from services.converter.handlers import Converter
@@ -42,7 +42,7 @@ from tests.unit.services.converter.fakes import (
         (("none", "expired", 0, 3), State(known(expires=1)), {"said": NAMED}),
         (
             ("none", "unanswered_calls", 0, 0),
-            State(head=HeadTurns(turn=turn(calls=[KeptCall(id="c", name="f", outline=b"")]))),
+            State(head=HeadTurns(turn=turn(tool_calls=[KeptToolCall(id="c", name="f", outline=b"")]))),
             {"turns": [user("x")], "said": DELTA},
         ),
         (("chain", "head", 1, 1), State(head=HeadTurns(turn=turn())), {"turns": [user("x")], "said": DELTA}),
@@ -81,7 +81,7 @@ async def test_unserved_model_is_refused() -> None:
 
 async def test_other_plan_version_is_told_apart() -> None:
     request = ConvertRequest(plan_version=PLAN_VERSION + 1, body=b"", tenant="", accounts={})
-    reply = await Converter(Config(), away).convert(request, Call())
+    reply = await Converter(Config(), away).convert(request, BusContext())
     assert reply == PlanUnsupported(supported=PLAN_VERSION)
 
 

@@ -5,7 +5,7 @@ import pytest
 from libs.schemas.bus.convert import (
     Native,
 )
-from libs.schemas.bus.state import HeadTurns, OpenCall, ResolveReply
+from libs.schemas.bus.state import HeadTurns, OpenRequest, ResolveReply
 from libs.translate.continuity import deciding, fingerprint
 from tests.support.chats import Json, messages, user
 from tests.unit.services.converter.fakes import (
@@ -30,7 +30,7 @@ async def test_chained_answer_is_kept_as_one_of_the_whole_history() -> None:
     reply, whole = await converted(State(known()), said=NAMED), await converted(State(), said=NAMED)
     assert commit(reply) == commit(whole)
     history = fingerprint.history(messages(*HISTORY), 1, OWNER, {})
-    assert (commit(reply).asked, commit(reply).start) == (history.whole, history.start)
+    assert (commit(reply).asked, commit(reply).start) == (history.digest, history.start)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ async def test_plan_names_where_the_turn_is_to_be_kept() -> None:
     assert commit(reply).scope == state.asked[0].scope == OWNER
     assert (commit(reply).conversation, commit(reply).upstream) == ("c", "a")
     assert commit(reply).model == "m"
-    entry = fingerprint.entry(known().turn.prefix, commit(reply).context)
-    assert state.asked[0].turns[0].entry == entry
+    entry = fingerprint.turn_key(known().turn.prefix, commit(reply).context)
+    assert state.asked[0].turns[0].turn_key == entry
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ async def test_plan_names_where_the_turn_is_to_be_kept() -> None:
     [({}, True), ({"stop": "END"}, True), ({"n": 2}, False), ({"previous_response_id": "r"}, False)],
 )
 async def test_only_one_answer_to_a_whole_history_may_become_a_parent(options: Json, parent: bool) -> None:
-    assert commit(await converted(State(), **options)).parent is parent
+    assert commit(await converted(State(), **options)).chainable is parent
 
 
 async def test_answer_to_what_is_new_is_known_again_in_the_whole_history() -> None:
     before = known(HISTORY[:3]).turn
     reply = await converted(State(head=HeadTurns(turn=before)), [user("Three")], said=DELTA)
     whole = fingerprint.history(messages(*HISTORY), 1, OWNER, {})
-    assert (commit(reply).asked, commit(reply).start) == (whole.whole, whole.start)
+    assert (commit(reply).asked, commit(reply).start) == (whole.digest, whole.start)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_mark_of_what_is_new_asks_what_its_repetition_asks() -> None:
     assert mark is not None and first.plan.delta
     state.replies = [
         ResolveReply(
-            head=HeadTurns(turn=before), open=[OpenCall(number=3, asked=mark.asked, start=mark.start, live=True)]
+            head=HeadTurns(turn=before), open=[OpenRequest(number=3, asked=mark.asked, start=mark.start, live=True)]
         )
     ]
     again = await converted(state, [user("Three")], said=DELTA)

@@ -23,7 +23,7 @@ async def test_so_much_is_asked_for_as_the_configuration_says() -> None:
     turns = [message for k in range(MAX_ANSWERS + 9) for message in (user("a"), assistant(str(k)))]
     await converted(state, [*turns, user("b")], settings=Conversation(replay_bytes=7))
     assert (state.asked[0].items_bytes, len(state.asked[0].turns)) == (7, MAX_ANSWERS)
-    newest = fingerprint.history(messages(*turns), 0, OWNER, {}).answers[-1]
+    newest = fingerprint.history(messages(*turns), 0, OWNER, {}).turns[-1]
     assert state.asked[0].turns[0].loose == newest.loose
 
 
@@ -64,7 +64,7 @@ async def test_another_context_has_another_entry(changed: Json) -> None:
     await converted(one)
     await converted(other, **changed)
     first, second = one.asked[0].turns[0], other.asked[0].turns[0]
-    assert first.entry != second.entry and first.loose == second.loose
+    assert first.turn_key != second.turn_key and first.loose == second.loose
 
 
 async def test_token_that_was_issued_is_no_other_context() -> None:
@@ -80,4 +80,4 @@ async def test_end_users_share_nothing(field: str) -> None:
     await converted(one)
     await converted(other, **{field: "ann"})
     assert one.asked[0].scope != other.asked[0].scope
-    assert one.asked[0].turns[0].entry != other.asked[0].turns[0].entry
+    assert one.asked[0].turns[0].turn_key != other.asked[0].turns[0].turn_key

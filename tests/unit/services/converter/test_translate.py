@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.schemas.bus.convert import (
     Converted,
     ConvertRequest,
@@ -86,9 +86,9 @@ async def test_form_of_the_answer_is_planned(said: Any, body: str | None, planne
 async def test_file_that_stayed_on_the_edge_is_known_by_its_head() -> None:
     file = {"type": "file", "file": {"file_data": "parley-lift:f:0."}}
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [file]}]}).encode()
-    lifted = Lifted(placeholder="parley-lift:f:0.", sha256="0" * 64, length=9, head="JVBERi0x")
+    lifted = Lifted(placeholder="parley-lift:f:0.", sha256="0" * 64, length=9, start="JVBERi0x")
     request = ConvertRequest(plan_version=PLAN_VERSION, body=body, lifted=[lifted], tenant="t", accounts={})
-    reply = await Converter(Config(upstream=[upstream()]), State().resolve).convert(request, Call())
+    reply = await Converter(Config(upstream=[upstream()]), State().resolve).convert(request, BusContext())
     assert isinstance(reply, Converted)
     part = sent(reply)["input"][0]["content"][0]
     assert part["file_data"] == "data:application/pdf;base64,parley-lift:f:0."

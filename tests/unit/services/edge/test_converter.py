@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.runtime.errors import BusError, CallTimeout, MessageTooLarge, ReplyTooLarge
-from libs.schemas.bus.convert import Converted, ConvertRequest, Native, PlanUnsupported, Refused, Said
+from libs.schemas.bus.convert import ClientOptions, Converted, ConvertRequest, Native, PlanUnsupported, Refused
 from libs.schemas.plan import PLAN_VERSION, Continuity, StreamPlan
 from libs.schemas.subjects import CONVERT
 from libs.schemas.wire.errors import ErrorBody
@@ -45,7 +45,7 @@ async def ask(outcome: Any, **headers: Any) -> tuple[Any, Bus]:
     stage.bus.call = bus.call  # type: ignore[method-assign]
     stage.bus.message_limit = bus.message_limit  # type: ignore[attr-defined]
     served = stage.served(Client("POST", "/", **headers).exchange())
-    return await convert(served, BONES, Said(format="responses"), mode="plain", token="pc_1"), bus
+    return await convert(served, BONES, ClientOptions(format="responses"), mode="plain", token="pc_1"), bus
 
 
 @pytest.mark.parametrize("reply", [CONVERTED, NATIVE])
@@ -60,7 +60,7 @@ async def test_reply_is_returned_and_the_request_says_who_asks(reply: Any) -> No
         lifted=BONES.lifted,
         tenant=CALLER.tenant,
         accounts=request.accounts,
-        said=Said(format="responses"),
+        client_options=ClientOptions(format="responses"),
         mode="plain",
         token="pc_1",
         format="responses",

@@ -35,15 +35,12 @@ async def test_options_are_those_of_the_configuration_the_tenant_and_the_upstrea
     stage = Stage({})
     edge: Any = stage.edge
     served = ServedRequest(edge, Client("POST", "/", x_parley_conversation="c").exchange(), CALLER)
-    assert (served.options().said.conversation, served.options().said.retain, served.options().said.unchained_at) == (
-        "c",
-        True,
-        [],
-    )
+    asked = served.options().client_options
+    assert (asked.conversation, asked.retain, asked.unchained_at) == ("c", True, [])
     edge.unchained.note(("one", served.accounts()["one"], "m"))
-    assert served.options().said.unchained_at == [("one", "m")]
+    assert served.options().client_options.unchained_at == [("one", "m")]
     silent = ServedRequest(edge, served.exchange, Caller(CALLER.tenant, "sk-1", {}, retain=False))
-    assert not silent.options().said.retain
+    assert not silent.options().client_options.retain
 
 
 async def test_credentials_are_those_of_its_caller() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.health import Readiness
 from libs.schemas.bus.state import CommitReply, DeleteReply, DeleteRequest, StateStatus
 from libs.schemas.subjects import COMMIT, DELETE, STATE_STATUS
@@ -18,10 +18,10 @@ COMMITTED = commit()
 
 async def test_entries_are_deleted_and_none_is_no_question() -> None:
     stage = Stage({DELETE.name: DeleteReply()})
-    state.delete_entries(stage.served(), [])
-    state.delete_entries(stage.served(), ["e"])
+    state.delete_turns(stage.served(), [])
+    state.delete_turns(stage.served(), ["e"])
     await asyncio.gather(*stage.edge.background)
-    assert stage.bus.asked == [(DELETE.name, DeleteRequest(entries=["e"]))]
+    assert stage.bus.asked == [(DELETE.name, DeleteRequest(turn_keys=["e"]))]
 
 
 async def test_state_report_is_cached_and_tells_when_nobody_answers() -> None:
@@ -41,10 +41,10 @@ async def test_state_report_is_cached_and_tells_when_nobody_answers() -> None:
 
 async def test_what_did_not_get_through_is_kept_before_the_end_of_the_answer() -> None:
     stage = Stage({})
-    await state.commit(stage.edge, COMMITTED, Call())
+    await state.commit(stage.edge, COMMITTED, BusContext())
     assert stage.outbox.kept == [(COMMIT.name, COMMITTED)]
     in_time = Stage({COMMIT.name: CommitReply()})
-    await state.commit(in_time.edge, COMMITTED, Call())
+    await state.commit(in_time.edge, COMMITTED, BusContext())
     assert in_time.outbox.kept == []
 
 
@@ -57,7 +57,7 @@ async def test_commit_that_hangs_is_kept_while_it_goes_on() -> None:
 
     stage.bus.call = hangs  # type: ignore[method-assign,assignment]
     started = time.monotonic()
-    await state.commit(stage.edge, COMMITTED, Call())
+    await state.commit(stage.edge, COMMITTED, BusContext())
     assert 0.2 < time.monotonic() - started < 1.0
     assert stage.outbox.kept == [(COMMIT.name, COMMITTED)]
     assert len(stage.edge.background) == 1

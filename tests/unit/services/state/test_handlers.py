@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.sealing import Seals
 from libs.schemas.bus.state import CommitReply, CommitRequest, ResolveRequest, Turn, Wanted
 from libs.schemas.config import Retention
@@ -17,7 +17,7 @@ from services.state.stores.base import StoreDown
 from services.state.stores.memory import MemoryStore
 from services.state.vault import Vault
 
-CALL = Call(tenant="0a" * 16)
+CALL = BusContext(tenant="0a" * 16)
 
 
 class Lagging(MemoryStore):
@@ -64,7 +64,7 @@ def state(store: MemoryStore) -> State:
 
 def commit(entry: str, loose: str = "aa") -> CommitRequest:
     turn = Turn(
-        entry=entry,
+        key=entry,
         response_id=f"resp_{entry}",
         upstream="up",
         account="a",
@@ -75,7 +75,7 @@ def commit(entry: str, loose: str = "aa") -> CommitRequest:
         start="start",
         context="x",
         conversation="c",
-        parent=True,
+        chainable=True,
         stored=False,
         created=100,
         expires=200,
@@ -87,10 +87,10 @@ async def test_newest_missing_turn_alone_is_asked_of_the_leader() -> None:
     store = Lagging()
     await state(store).commit(commit("e1"), CALL)
     store.asked.clear()
-    wanted = [Wanted(entry="e1", loose="bb"), Wanted(entry="e2", loose="cc"), Wanted(entry="e3", loose="dd")]
+    wanted = [Wanted(turn_key="e1", loose="bb"), Wanted(turn_key="e2", loose="cc"), Wanted(turn_key="e3", loose="dd")]
     reply = await state(store).resolve(ResolveRequest(scope="5c", turns=wanted, head="c"), CALL)
     assert [(found.index, found.exact) for found in reply.found] == [(0, True)]
-    assert reply.head is not None and reply.head.turn.entry == "e1"
+    assert reply.head is not None and reply.head.turn.key == "e1"
     keys = Keys(CALL.tenant)
     assert sorted(store.asked) == sorted([keys.turn("e1"), keys.head("c", "5c"), keys.turn("e1")])
 
@@ -99,7 +99,7 @@ async def test_leader_knows_a_loose_key_too() -> None:
     store = Lagging()
     await state(store).commit(commit("e1", loose="aa"), CALL)
     for loose, found in (("aa", [(0, False)]), ("bb", [])):
-        wanted = [Wanted(entry="e9", loose=loose)]
+        wanted = [Wanted(turn_key="e9", loose=loose)]
         reply = await state(store).resolve(ResolveRequest(scope="5c", turns=wanted), CALL)
         assert [(one.index, one.exact) for one in reply.found] == found
 

@@ -9,7 +9,7 @@ import pytest
 from libs.schemas.wire.events import TornDelta, decode_event
 from libs.schemas.wire.output import RESPONSE_DECODER, MessageItem, decode_item
 from libs.schemas.wire.parts import TextPart, decode_part
-from libs.schemas.wire.surrogates import decode, ends_in_half, mended, read_text, sound, whole
+from libs.schemas.wire.surrogates import decode, ends_in_half, joined_halves, mended, read_text, sound
 
 HIGH, LOW, WAVE = "\ud83c", "\udf0a", "🌊"
 
@@ -26,7 +26,7 @@ HIGH, LOW, WAVE = "\ud83c", "\udf0a", "🌊"
     ],
 )
 def test_halves_that_follow_each_other_are_one_character(text: str, said: str) -> None:
-    assert whole(text) == said
+    assert joined_halves(text) == said
 
 
 def test_only_a_first_half_may_wait_for_the_other() -> None:
@@ -61,7 +61,7 @@ def test_halves_of_a_text_are_read_whatever_else_it_holds() -> None:
     for text in (f"a{HIGH}", f"{LOW}\ufdd0b\ufdd1{HIGH}", f"\\{HIGH}{LOW}{HIGH}", f"{HIGH}{HIGH}\\u{LOW}"):
         for ascii_ in (True, False):
             data = json.dumps({"delta": text, "other": HIGH}, ensure_ascii=ascii_).encode("utf-8", "surrogatepass")
-            assert whole(read_text(data, "delta")) == whole(text)
+            assert joined_halves(read_text(data, "delta")) == joined_halves(text)
             assert read_text(data, "delta")[-1] == text[-1]
     all_marks = "".join(map(chr, range(0xFDD0, 0xFDF0)))
     assert read_text(json.dumps({"delta": all_marks + HIGH}).encode(), "delta").startswith(all_marks)

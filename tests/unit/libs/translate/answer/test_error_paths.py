@@ -6,7 +6,7 @@ from libs.schemas.plan import StreamPlan
 from libs.translate.answer.error_paths import to_chat_param, to_chat_text
 from tests.support.chats import USER, Json, system, text, translated, user
 
-PLAN = StreamPlan(stream=True, items=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})
+PLAN = StreamPlan(stream=True, message_indexes=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})
 TOOLS: list[Json] = [
     {"type": "function", "function": {"name": "look"}},
     {"type": "custom", "custom": {"name": "print"}},

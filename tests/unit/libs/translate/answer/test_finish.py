@@ -107,7 +107,7 @@ def test_a_failure_without_message_still_says_something() -> None:
 
 
 def test_with_the_plan_a_failure_names_the_clients_fields() -> None:
-    plan = StreamPlan(stream=False, items=[0, 3])
+    plan = StreamPlan(stream=False, message_indexes=[0, 3])
     error = failure(UpstreamErrorBody(code="invalid_prompt", message="input[1] is bad.", param="input[1]"), plan)
     assert (error.error.param, error.error.message) == ("messages[3]", "messages[3] is bad.")
 
@@ -117,7 +117,7 @@ def test_a_failed_response_without_error_is_the_upstreams_fault() -> None:
 
 
 def test_a_failed_response_keeps_all_that_its_error_says() -> None:
-    plan = StreamPlan(stream=False, items=[0, 3])
+    plan = StreamPlan(stream=False, message_indexes=[0, 3])
     error = {"code": "invalid_prompt", "message": "input[1] is bad.", "type": "bad", "param": "input[1]"}
     made = _response(status="failed", error=error)
     failed = response_failure(made, plan)
@@ -134,13 +134,13 @@ def test_a_failed_response_keeps_all_that_its_error_says() -> None:
     ],
 )
 def test_an_error_event_means_the_same_flat_and_nested(event: ErrorEvent) -> None:
-    failed = event_failure(event, StreamPlan(stream=True, items=[0, 3]))
+    failed = event_failure(event, StreamPlan(stream=True, message_indexes=[0, 3]))
     assert (failed.status, failed.error.code) == (400, "invalid_prompt")
     assert (failed.error.param, failed.error.message) == ("messages[3]", "messages[3] is bad.")
 
 
 def test_an_error_event_may_be_a_bare_text() -> None:
-    failed = event_failure(ErrorEvent(error="input[1] is bad."), StreamPlan(stream=True, items=[0, 3]))
+    failed = event_failure(ErrorEvent(error="input[1] is bad."), StreamPlan(stream=True, message_indexes=[0, 3]))
     assert (failed.status, failed.error.code, failed.error.message) == (500, None, "messages[3] is bad.")
 
 

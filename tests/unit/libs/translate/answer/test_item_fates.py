@@ -7,7 +7,7 @@ from openai.types.responses import ResponseOutputItem
 
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.output import UnknownItem, decode_item
-from libs.translate.answer.item_fates import FATES, call_ids, kind_of, losses, place
+from libs.translate.answer.item_fates import FATES, item_kind, losses, place, tool_call_ids
 from tests.support.answers import PLAN, Json, approval, call, citation, custom, image, message, reasoning, token
 
 
@@ -27,24 +27,24 @@ def test_every_item_of_the_official_sdk_has_its_fate() -> None:
 
 @pytest.mark.parametrize("item", [message("a"), call(), custom(), approval(), reasoning("a"), image()])
 def test_an_item_that_is_shown_is_of_the_kind_that_the_table_names(item: Json) -> None:
-    assert kind_of(decode_item(*_raw(item))) == FATES[item["type"]]
+    assert item_kind(decode_item(*_raw(item))) == FATES[item["type"]]
 
 
 @pytest.mark.parametrize("type_", [name for name, fate in FATES.items() if fate in ("kept", "lost")])
 def test_an_item_that_is_not_shown_is_of_no_kind(type_: str) -> None:
     item = decode_item(*_raw({"type": type_, "id": "x_1", "call_id": "call_1", "name": "f", "arguments": "{}"}))
-    assert item == UnknownItem(type_) and kind_of(item) is None
+    assert item == UnknownItem(type_) and item_kind(item) is None
 
 
 def test_a_call_of_a_program_is_not_for_the_client() -> None:
     of_program: dict[str, Any] = {**call(), "caller": {"type": "program", "caller_id": "p_1"}}
     direct = {**call("call_2"), "caller": {"type": "direct"}}
-    assert call_ids(_raw(of_program, direct)) == ["call_2"]
+    assert tool_call_ids(_raw(of_program, direct)) == ["call_2"]
 
 
 def test_calls_are_known_by_the_ids_that_the_client_got() -> None:
     output = _raw(message("a"), call("call_1"), custom("call_2"), approval("mcpr_3"), {"type": "shell_call"})
-    assert call_ids(output) == ["call_1", "call_2", "mcpr_3"]
+    assert tool_call_ids(output) == ["call_1", "call_2", "mcpr_3"]
 
 
 def test_what_has_no_place_in_chat_is_named() -> None:

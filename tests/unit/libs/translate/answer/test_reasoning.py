@@ -2,7 +2,7 @@ import pytest
 
 from libs.schemas.plan import ReasoningField
 from libs.schemas.wire.completion import Delta
-from libs.translate.answer.reasoning import Kind, Reasoning, to_delta
+from libs.translate.answer.reasoning import Reasoning, ReasoningForm, to_delta
 
 
 def test_deltas_are_shown_as_they_come() -> None:
@@ -12,7 +12,7 @@ def test_deltas_are_shown_as_they_come() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("raw", "summary"), ("summary", "raw")])
-def test_of_an_item_only_the_kind_that_came_first_is_shown(first: Kind, second: Kind) -> None:
+def test_of_an_item_only_the_kind_that_came_first_is_shown(first: ReasoningForm, second: ReasoningForm) -> None:
     reasoning = Reasoning()
     assert reasoning.add(0, 0, "a", first) == "a"
     assert reasoning.add(0, 0, "b", second) == ""

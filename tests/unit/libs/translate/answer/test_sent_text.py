@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.events import StreamEvent
 from libs.schemas.wire.output import RESPONSE_DECODER
-from libs.schemas.wire.surrogates import whole
+from libs.schemas.wire.surrogates import joined_halves
 from libs.translate.answer.completion import to_completion
 from libs.translate.answer.stream import ChunkStream, to_frame
 from tests.support import answers
@@ -71,42 +71,44 @@ KINDS = {
     "text": Kind(
         lambda text: message(text),
         lambda delta: text(0, delta),
-        lambda whole: event("response.output_text.done", **PLACE, text=whole),
+        lambda joined_halves: event("response.output_text.done", **PLACE, text=joined_halves),
         lambda made: said(made, "content"),
         "text",
     ),
     "refusal": Kind(
         lambda text: refusal(text),
         _refusal,
-        lambda whole: event("response.refusal.done", **PLACE, refusal=whole),
+        lambda joined_halves: event("response.refusal.done", **PLACE, refusal=joined_halves),
         lambda made: said(made, "refusal"),
         "refusal",
     ),
     "summary": Kind(
         lambda text: reasoning(text),
         lambda delta: summary(0, delta),
-        lambda whole: event("response.reasoning_summary_text.done", output_index=0, summary_index=0, text=whole),
+        lambda joined_halves: event(
+            "response.reasoning_summary_text.done", output_index=0, summary_index=0, text=joined_halves
+        ),
         lambda made: said(made, "reasoning_content"),
         "reasoning",
     ),
     "raw": Kind(
         lambda text: reasoning(raw=(text,)),
         lambda delta: raw_reasoning(0, delta),
-        lambda whole: event("response.reasoning_text.done", **PLACE, text=whole),
+        lambda joined_halves: event("response.reasoning_text.done", **PLACE, text=joined_halves),
         lambda made: said(made, "reasoning_content"),
         "reasoning",
     ),
     "arguments": Kind(
         lambda text: call(arguments=text),
         lambda delta: arguments(0, delta),
-        lambda whole: arguments_done(0, whole),
+        lambda joined_halves: arguments_done(0, joined_halves),
         lambda made: calls(made)[0]["arguments"],
         "call",
     ),
     "input": Kind(
         lambda text: custom(text=text),
         lambda delta: custom_input(0, delta),
-        lambda whole: event("response.custom_tool_call_input.done", output_index=0, input=whole),
+        lambda joined_halves: event("response.custom_tool_call_input.done", output_index=0, input=joined_halves),
         _custom,
         "call",
     ),
@@ -371,4 +373,4 @@ def test_stream_says_what_the_whole_answer_says(
     assert streamed == seen
     assert stream.differences == []
     if not stops:
-        assert streamed == whole(text_)
+        assert streamed == joined_halves(text_)

@@ -493,7 +493,7 @@ def test_an_error_event_is_read_in_every_shape(told: Any) -> None:
 
 
 def test_a_failure_names_the_clients_own_fields() -> None:
-    plan = StreamPlan(stream=True, items=[1, 1, 4], renames={"max_output_tokens": "max_tokens"})
+    plan = StreamPlan(stream=True, message_indexes=[1, 1, 4], renames={"max_output_tokens": "max_tokens"})
     with pytest.raises(UpstreamFailed) as raised:
         chunks(failed("invalid_prompt", "See input[2] and max_output_tokens.", param="input[2].content"), plan=plan)
     assert raised.value.error.param == "messages[4].content"

@@ -4,7 +4,7 @@ from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import UpstreamErrorBody
 from libs.translate.answer.upstream_errors import is_stale, read_error, to_chat_error
 
-PLAN = StreamPlan(stream=True, items=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})
+PLAN = StreamPlan(stream=True, message_indexes=[0, 2, 2, 3], renames={"max_output_tokens": "max_tokens"})
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.schemas.bus.state import Found, HeadTurns, KeptCall, OpenCall, Turn
+from libs.schemas.bus.state import Found, HeadTurns, KeptToolCall, OpenRequest, Turn
 from libs.translate.continuity import deciding, fingerprint
 from libs.translate.continuity.arguments import outline
-from libs.translate.continuity.deciding import Asked, Decision, Newest, decide, on_head
+from libs.translate.continuity.deciding import ContinuableRequest, Decision, Newest, decide, on_head
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.messages import Input, to_input
 from libs.translate.request.parts import Terms
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, messages, system, tool, user
 
-OWNER = fingerprint.scope("t", "a", "")
+OWNER = fingerprint.scope_digest("t", "a", "")
 NOW = 1000
 HISTORY = [system("Be kind."), USER, assistant("Two"), user("Three")]
 CALLS = [USER, calling("c", arguments='{"x":1,"y":2}'), tool("c")]
@@ -34,18 +34,20 @@ def _called(call_id: str = "c", number: int = 9) -> list[Json]:
     return [_sealed(f"rs_{number}"), {**answers.call(call_id), "id": f"fc_{number}"}]
 
 
-def _asked(turns: list[Json], *, continues: bool = False, start: str | None = None, **fields: Any) -> Asked:
+def _asked(
+    turns: list[Json], *, continues: bool = False, start: str | None = None, **fields: Any
+) -> ContinuableRequest:
     decoded = messages(*turns)
     made = to_input(decoded, Terms(continues=continues))
     history = fingerprint.history(decoded, made.hoisted, OWNER, {}, start)
     defaults: dict[str, Any] = {"context": "ctx", "model": "m", "wish": "chain", "now": NOW}
-    return Asked(messages=decoded, made=made, history=history, **{**defaults, **fields})
+    return ContinuableRequest(messages=decoded, made=made, history=history, **{**defaults, **fields})
 
 
-def _turn(answer: fingerprint.Answer | None = None, **fields: Any) -> Turn:
+def _turn(answer: fingerprint.EchoedTurn | None = None, **fields: Any) -> Turn:
     prefix, end = (answer.prefix, answer.end) if answer else ("", "")
     defaults: dict[str, Any] = {
-        "entry": fingerprint.entry(prefix, "ctx"),
+        "key": fingerprint.turn_key(prefix, "ctx"),
         "response_id": f"resp_{answer.index if answer else 0}",
         "upstream": "up",
         "account": "acc",
@@ -56,7 +58,7 @@ def _turn(answer: fingerprint.Answer | None = None, **fields: Any) -> Turn:
         "start": OWNER,
         "context": "ctx",
         "conversation": "c",
-        "parent": True,
+        "chainable": True,
         "stored": True,
         "created": 0,
         "expires": NOW + 1,
@@ -64,20 +66,22 @@ def _turn(answer: fingerprint.Answer | None = None, **fields: Any) -> Turn:
     return Turn(**{**defaults, **fields})
 
 
-def _found(asked: Asked, index: int = 0, *, exact: bool = True, items: list[Json] | None = None, **turn: Any) -> Found:
+def _found(
+    asked: ContinuableRequest, index: int = 0, *, exact: bool = True, items: list[Json] | None = None, **turn: Any
+) -> Found:
     """The answer `index` from the newest, as it was kept."""
-    answer = asked.history.answers[::-1][index]
+    answer = asked.history.turns[::-1][index]
     calls = [
-        KeptCall(id=id_, name=name, outline=outline(arguments))
-        for id_, name, arguments in fingerprint.calls_of(asked.messages[answer.index])
+        KeptToolCall(id=id_, name=name, outline=outline(arguments))
+        for id_, name, arguments in fingerprint.tool_calls_of(asked.messages[answer.index])
     ]
     raw = None if items is None else [json.dumps(item).encode() for item in items]
-    return Found(index=index, exact=exact, turn=_turn(answer, **{"calls": calls, **turn}), items=raw)
+    return Found(index=index, exact=exact, turn=_turn(answer, **{"tool_calls": calls, **turn}), items=raw)
 
 
 def _sent(decision: Decision) -> list[Json]:
     sent: list[Json] = json.loads(msgspec.json.encode(decision.input.items))
-    assert len(decision.input.sources) == len(sent) == decision.continuity.new_items
+    assert len(decision.input.message_indexes) == len(sent) == decision.continuity.new_items
     return sent
 
 
@@ -98,9 +102,9 @@ def test_a_chained_request_sends_what_follows_the_newest_answer() -> None:
     decision = decide(asked, [found])
     assert _told(decision) == ("chain", "matched", 1)
     assert [item["content"] for item in _sent(decision)] == ["Three"]
-    assert (decision.input.instructions, decision.input.sources) == ("Be kind.", [3])
+    assert (decision.input.instructions, decision.input.message_indexes) == ("Be kind.", [3])
     assert decision.parent == found.turn
-    assert [(each.entry, each.ids) for each in decision.replayed] == [(found.turn.entry, ["resp_2"])]
+    assert [(each.turn_key, each.ids) for each in decision.continued] == [(found.turn.key, ["resp_2"])]
 
 
 def test_everything_after_the_answer_is_new() -> None:
@@ -108,7 +112,7 @@ def test_everything_after_the_answer_is_new() -> None:
     asked = _asked(turns)
     decision = decide(asked, [_found(asked)])
     assert _types(decision) == ["function_call_output", "function_call_output", "message", "message"]
-    assert decision.input.sources == [2, 3, 4, 5]
+    assert decision.input.message_indexes == [2, 3, 4, 5]
 
 
 def test_all_answers_before_the_parent_are_counted() -> None:
@@ -130,15 +134,15 @@ def test_a_legacy_call_is_answered_by_its_function() -> None:
 
 def test_thinned_arguments_of_the_newest_call_may_be_chained() -> None:
     asked = _asked(CALLS)
-    kept = KeptCall(id="c", name="look", outline=outline('{"y":2, "x":1.0, "z":3}'))
-    assert _told(decide(asked, [_found(asked, calls=[kept])])) == ("chain", "matched", 1)
+    kept = KeptToolCall(id="c", name="look", outline=outline('{"y":2, "x":1.0, "z":3}'))
+    assert _told(decide(asked, [_found(asked, tool_calls=[kept])])) == ("chain", "matched", 1)
 
 
 # -- every reason -----------------------------------------------------------------------------------
 
-EDITED = KeptCall(id="c", name="look", outline=outline('{"x":1,"y":3}'))
-RENAMED = KeptCall(id="c", name="see", outline=outline('{"x":1,"y":2}'))
-HIDDEN = KeptCall(id="h", name="look", outline=outline("{}"))
+EDITED = KeptToolCall(id="c", name="look", outline=outline('{"x":1,"y":3}'))
+RENAMED = KeptToolCall(id="c", name="see", outline=outline('{"x":1,"y":2}'))
+HIDDEN = KeptToolCall(id="h", name="look", outline=outline("{}"))
 
 # What is asked, what is found of its newest answer, why it is not chained.
 REFUSALS: list[tuple[str, list[Json], dict[str, Any], dict[str, Any]]] = [
@@ -146,11 +150,11 @@ REFUSALS: list[tuple[str, list[Json], dict[str, Any], dict[str, Any]]] = [
     (deciding.STORE_FALSE, HISTORY, {"no_chain": deciding.STORE_FALSE}, {}),
     (deciding.HISTORY_CHANGED, HISTORY, {}, {"prefix": "of another history", "exact": False}),
     (deciding.CONTEXT_CHANGED, HISTORY, {}, {"exact": False}),
-    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [EDITED]}),
-    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"calls": [RENAMED]}),
-    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"calls": []}),
-    (deciding.ARGUMENTS_CHANGED, HISTORY, {}, {"calls": [HIDDEN]}),
-    (deciding.NOT_A_PARENT, HISTORY, {}, {"parent": False}),
+    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"tool_calls": [EDITED]}),
+    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"tool_calls": [RENAMED]}),
+    (deciding.ARGUMENTS_CHANGED, CALLS, {}, {"tool_calls": []}),
+    (deciding.ARGUMENTS_CHANGED, HISTORY, {}, {"tool_calls": [HIDDEN]}),
+    (deciding.NOT_A_PARENT, HISTORY, {}, {"chainable": False}),
     (deciding.NOT_A_PARENT, HISTORY, {}, {"stored": False}),
     (deciding.EXPIRED, HISTORY, {}, {"expires": NOW}),
     (deciding.MODEL_CHANGED, HISTORY, {}, {"model": "other"}),
@@ -165,7 +169,7 @@ def test_what_may_not_be_chained_goes_up_whole(
     asked = _asked(turns, **fields)
     decision = decide(asked, [_found(asked, **turn)])
     assert _told(decision) == ("none", reason, 0)
-    assert decision.parent is None and decision.replayed == []
+    assert decision.parent is None and decision.continued == []
     assert decision.input == asked.made
 
 
@@ -191,7 +195,9 @@ def test_a_newest_answer_that_is_not_known_is_a_changed_history() -> None:
 def test_calls_without_results_among_what_is_new_are_unanswered() -> None:
     decoded = messages(USER, calling("c"), user("x"))  # as the translation itself would refuse
     history = fingerprint.history(decoded, 0, OWNER, {})
-    asked = Asked(messages=decoded, made=Input(), history=history, context="ctx", model="m", wish="chain", now=NOW)
+    asked = ContinuableRequest(
+        messages=decoded, made=Input(), history=history, context="ctx", model="m", wish="chain", now=NOW
+    )
     assert _told(decide(asked, [_found(asked)])) == ("none", deciding.UNANSWERED_CALLS, 0)
 
 
@@ -208,7 +214,7 @@ def test_where_nothing_is_known_the_request_goes_up_as_it_is(wish: str) -> None:
     [
         (deciding.NOTHING_KEPT, {}),
         (deciding.MODEL_CHANGED, {"model": "other", "items": _called()}),
-        (deciding.ARGUMENTS_CHANGED, {"calls": [EDITED], "items": _called()}),
+        (deciding.ARGUMENTS_CHANGED, {"tool_calls": [EDITED], "items": _called()}),
         (deciding.ARGUMENTS_CHANGED, {"items": [*_called(), answers.call("hidden")]}),
         (deciding.ARGUMENTS_CHANGED, {"items": [_sealed(), answers.message("x")]}),
     ],
@@ -217,7 +223,7 @@ def test_what_may_not_be_replayed_goes_up_as_the_client_wrote_it(reason: str, tu
     asked = _asked(CALLS, wish="replay")
     decision = decide(asked, [_found(asked, **turn)])
     assert _told(decision) == ("none", reason, 0)
-    assert decision.input == asked.made and decision.replayed == []
+    assert decision.input == asked.made and decision.continued == []
 
 
 # -- replay -----------------------------------------------------------------------------------------
@@ -230,10 +236,10 @@ def test_original_items_are_sent_again() -> None:
     assert _told(decision) == ("replay", "matched", 2)
     sent = _sent(decision)
     assert sent[1:3] == _called() and sent[4:6] == _answer("Four")
-    assert decision.input.sources == [0, 1, 1, 2, 3, 3, 4] and decision.parent is None
-    assert {each.entry: each.ids for each in decision.replayed} == {
-        found[0].turn.entry: ["rs_1", "msg_1"],
-        found[1].turn.entry: ["rs_9", "fc_9"],
+    assert decision.input.message_indexes == [0, 1, 1, 2, 3, 3, 4] and decision.parent is None
+    assert {each.turn_key: each.ids for each in decision.continued} == {
+        found[0].turn.key: ["rs_1", "msg_1"],
+        found[1].turn.key: ["rs_9", "fc_9"],
     }
 
 
@@ -245,13 +251,13 @@ def test_what_was_found_in_another_history_is_replayed_too() -> None:
 
 def test_what_is_not_stored_upstream_is_replayed_too() -> None:
     asked = _asked(HISTORY, wish="replay")
-    decision = decide(asked, [_found(asked, items=_answer("Two"), stored=False, parent=False, expires=0)])
+    decision = decide(asked, [_found(asked, items=_answer("Two"), stored=False, chainable=False, expires=0)])
     assert _told(decision) == ("replay", "matched", 1)
 
 
 def test_a_turn_that_does_not_hold_goes_plain_beside_one_that_does() -> None:
     asked = _asked(LONGER, wish="replay")
-    found = [_found(asked, 0, items=_answer("Four")), _found(asked, 1, items=_called(), calls=[EDITED])]
+    found = [_found(asked, 0, items=_answer("Four")), _found(asked, 1, items=_called(), tool_calls=[EDITED])]
     decision = decide(asked, found)
     assert _told(decision) == ("replay", "matched", 1)
     assert _types(decision) == [
@@ -259,7 +265,7 @@ def test_a_turn_that_does_not_hold_goes_plain_beside_one_that_does() -> None:
         *("reasoning", "message", "message"),
     ]
     assert "id" not in _sent(decision)[1]
-    assert [each.entry for each in decision.replayed] == [found[0].turn.entry]
+    assert [each.turn_key for each in decision.continued] == [found[0].turn.key]
 
 
 def test_two_turns_with_the_same_item_ids_are_never_both_replayed() -> None:
@@ -294,7 +300,7 @@ def test_an_image_that_left_no_trace_is_replayed() -> None:
 
 
 def _head(
-    asked_turns: list[Json], head: HeadTurns, open_: Sequence[OpenCall] = (), after: str | None = None, **fields: Any
+    asked_turns: list[Json], head: HeadTurns, open_: Sequence[OpenRequest] = (), after: str | None = None, **fields: Any
 ) -> Decision | str:
     asked = _asked(asked_turns, continues=True, **fields)
     then, again = (_asked(asked_turns, continues=True, start=k).history for k in (head.turn.end, head.turn.start))
@@ -303,11 +309,11 @@ def _head(
 
 
 def _whole(turns: list[Json], start: str) -> str:
-    return _asked(turns, continues=True, start=start).history.whole
+    return _asked(turns, continues=True, start=start).history.digest
 
 
-FIRST = _turn(asked=_whole([USER], OWNER), end="aa", response_id="resp_1", entry="1")
-SECOND = _turn(asked=_whole([user("b")], "aa"), start="aa", end="bb", response_id="resp_2", entry="2")
+FIRST = _turn(asked=_whole([USER], OWNER), end="aa", response_id="resp_1", key="1")
+SECOND = _turn(asked=_whole([user("b")], "aa"), start="aa", end="bb", response_id="resp_2", key="2")
 
 
 def test_what_is_new_follows_the_head() -> None:
@@ -315,7 +321,7 @@ def test_what_is_new_follows_the_head() -> None:
     assert isinstance(decision, Decision)
     assert _told(decision) == ("chain", deciding.HEAD, 1)
     assert (decision.parent, len(_sent(decision))) == (SECOND, 1)
-    assert [(each.entry, each.ids) for each in decision.replayed] == [("2", ["resp_2"])]
+    assert [(each.turn_key, each.ids) for each in decision.continued] == [("2", ["resp_2"])]
 
 
 def test_the_same_again_takes_the_place_of_the_head() -> None:
@@ -331,7 +337,7 @@ def test_the_first_again_has_no_parent() -> None:
 
 
 def test_results_follow_the_calls_of_the_head() -> None:
-    head = HeadTurns(turn=msgspec.structs.replace(SECOND, calls=[HIDDEN]))
+    head = HeadTurns(turn=msgspec.structs.replace(SECOND, tool_calls=[HIDDEN]))
     decision = _head([tool("h")], head)
     assert isinstance(decision, Decision) and decision.continuity.reason == deciding.HEAD
     assert _head([user("c")], head) == deciding.UNANSWERED_CALLS
@@ -347,8 +353,10 @@ def test_results_follow_the_calls_of_the_head() -> None:
         ({"type": "mcp_approval_response", "approval_request_id": "other", "approve": True}, "approval_request_id"),
     ],
 )
-def test_result_of_a_call_that_the_head_never_made_is_refused(calls: list[KeptCall], result: Json, path: str) -> None:
-    head = HeadTurns(turn=msgspec.structs.replace(SECOND, calls=calls), before=FIRST)
+def test_result_of_a_call_that_the_head_never_made_is_refused(
+    calls: list[KeptToolCall], result: Json, path: str
+) -> None:
+    head = HeadTurns(turn=msgspec.structs.replace(SECOND, tool_calls=calls), before=FIRST)
     results = [tool("h")] if calls else []
     with pytest.raises(InvalidRequest) as refused:
         _head([*results, result], head)
@@ -365,8 +373,8 @@ ON_HEAD: Json = {"start": SECOND.end, "asked": _whole(NEW, SECOND.end)}
 ON_BEFORE: Json = {"start": SECOND.start, "asked": _whole(NEW, SECOND.start)}
 
 
-def _open(number: int = 3, *, live: bool = True, start: str = "dd", asked: str = "ee") -> OpenCall:
-    return OpenCall(number=number, start=start, asked=asked, live=live)
+def _open(number: int = 3, *, live: bool = True, start: str = "dd", asked: str = "ee") -> OpenRequest:
+    return OpenRequest(number=number, start=start, asked=asked, live=live)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +394,7 @@ def _open(number: int = 3, *, live: bool = True, start: str = "dd", asked: str =
         ([_open(asked=ON_HEAD["asked"])], deciding.BUSY),
     ],
 )
-def test_open_call_stands_in_the_way_unless_it_asked_the_same(open_: list[OpenCall], expected: Turn | str) -> None:
+def test_open_call_stands_in_the_way_unless_it_asked_the_same(open_: list[OpenRequest], expected: Turn | str) -> None:
     decided = _head(NEW, HeadTurns(turn=SECOND, before=FIRST), open_)
     if isinstance(expected, str):
         assert decided == expected
@@ -411,7 +419,7 @@ def test_open_call_stands_in_the_way_unless_it_asked_the_same(open_: list[OpenCa
     ],
 )
 def test_client_may_say_which_answer_it_saw_last(
-    asked: list[Json], after: str, open_: list[OpenCall], expected: tuple[Turn, str] | str
+    asked: list[Json], after: str, open_: list[OpenRequest], expected: tuple[Turn, str] | str
 ) -> None:
     decided = _head(asked, HeadTurns(turn=SECOND, before=FIRST), open_, after)
     if isinstance(expected, str):
@@ -429,7 +437,7 @@ def test_first_answer_under_way_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("reason", "fields"),
     [
-        (deciding.NOT_A_PARENT, {"parent": False}),
+        (deciding.NOT_A_PARENT, {"chainable": False}),
         (deciding.NOT_A_PARENT, {"stored": False}),
         (deciding.EXPIRED, {"expires": NOW}),
         (deciding.MODEL_CHANGED, {"model": "other"}),

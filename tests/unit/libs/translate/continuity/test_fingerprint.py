@@ -10,14 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.schemas.wire.completion import AssistantMessage
-from libs.translate.continuity.fingerprint import Answer, History, after, answered, context, entry, history, scope
+from libs.translate.continuity.fingerprint import (
+    EchoedTurn,
+    History,
+    after,
+    context,
+    given_turn,
+    history,
+    scope_digest,
+    turn_key,
+)
 from libs.translate.lift import MIN_BYTES, lift
 from libs.translate.request.messages import to_input
 from libs.translate.request.parts import Terms
 from tests.support import answers
 from tests.support.chats import USER, Json, assistant, calling, messages, system, text, tool, user
 
-OWNER = scope("tenant", "account", "")
+OWNER = scope_digest("tenant", "account", "")
 LONG = "YWJj" * (MIN_BYTES // 4)
 IMAGE = "data:image/png;base64," + LONG
 
@@ -29,8 +38,8 @@ def _history(
     return history(decoded, to_input(decoded, Terms(continues=True)).hoisted, owner, media or {}, start)
 
 
-def _newest(turns: list[Json], owner: str = OWNER) -> Answer:
-    return _history(turns, owner).answers[-1]
+def _newest(turns: list[Json], owner: str = OWNER) -> EchoedTurn:
+    return _history(turns, owner).turns[-1]
 
 
 # -- owners -----------------------------------------------------------------------------------------
@@ -38,13 +47,13 @@ def _newest(turns: list[Json], owner: str = OWNER) -> Answer:
 
 def test_owners_never_share_a_digest() -> None:
     owners = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("a", "b", ""), ("", "ab", "c"), ("b", "a", "c")]
-    assert len({scope(*owner) for owner in owners}) == len(owners)
+    assert len({scope_digest(*owner) for owner in owners}) == len(owners)
 
 
 def test_histories_of_two_owners_never_meet() -> None:
     turns = [USER, assistant("Yes."), USER]
     turns += [calling("c"), tool("c"), USER]
-    mine, theirs = (_digests(_history(turns, owner)) for owner in (OWNER, scope("tenant", "account", "ann")))
+    mine, theirs = (_digests(_history(turns, owner)) for owner in (OWNER, scope_digest("tenant", "account", "ann")))
     assert len(mine) == len(theirs) == 6 and mine.isdisjoint(theirs)
 
 
@@ -52,14 +61,14 @@ def test_what_follows_a_parent_never_meets_a_whole_history() -> None:
     turns = [USER, assistant("Yes."), USER]
     seeds = [None, after(OWNER, "resp_1"), after(OWNER, "resp_2"), after(OWNER, "conv_1"), after(OWNER, "")]
     found = [_history(turns, start=seed) for seed in seeds]
-    assert len({each.whole for each in found} | {each.answers[0].prefix for each in found}) == 2 * len(seeds)
+    assert len({each.digest for each in found} | {each.turns[0].prefix for each in found}) == 2 * len(seeds)
     assert len({OWNER, *seeds}) == len(seeds) + 1
-    assert after(OWNER, "resp_1") != after(scope("tenant", "account", "ann"), "resp_1")
+    assert after(OWNER, "resp_1") != after(scope_digest("tenant", "account", "ann"), "resp_1")
 
 
 def _digests(found: History) -> set[str]:
-    answers_ = [(answer.prefix, answer.end, answer.loose) for answer in found.answers]
-    return {found.start, found.whole, *(digest for each in answers_ for digest in each)}
+    answers_ = [(answer.prefix, answer.end, answer.loose) for answer in found.turns]
+    return {found.start, found.digest, *(digest for each in answers_ for digest in each)}
 
 
 # -- places -----------------------------------------------------------------------------------------
@@ -67,14 +76,14 @@ def _digests(found: History) -> set[str]:
 
 def test_every_answer_has_a_digest_oldest_first() -> None:
     found = _history([system("x"), USER, assistant("a"), user("b"), calling("c"), tool("c"), assistant("d"), USER])
-    assert [answer.index for answer in found.answers] == [2, 4, 6]
-    assert len({answer.prefix for answer in found.answers} | {found.whole}) == 4
-    assert found.start == found.answers[-1].end
+    assert [answer.index for answer in found.turns] == [2, 4, 6]
+    assert len({answer.prefix for answer in found.turns} | {found.digest}) == 4
+    assert found.start == found.turns[-1].end
 
 
 def test_a_history_without_answers_starts_with_its_owner() -> None:
     found = _history([system("x"), USER, user("b")])
-    assert (found.answers, found.start) == ([], OWNER)
+    assert (found.turns, found.start) == ([], OWNER)
     seed = after(OWNER, "resp_1")
     assert _history([USER], start=seed).start == seed
 
@@ -82,18 +91,18 @@ def test_a_history_without_answers_starts_with_its_owner() -> None:
 def test_what_is_new_goes_on_from_the_end_of_what_it_follows() -> None:
     turns = [USER, calling("c", arguments='{"a":1}'), tool("c"), user("b")]
     known = _newest(turns)
-    assert _history(turns[2:], start=known.end).whole == _history(turns).whole
+    assert _history(turns[2:], start=known.end).digest == _history(turns).digest
 
 
 def test_a_longer_history_begins_with_the_digests_of_the_shorter() -> None:
     turns = [USER, assistant("a"), USER, calling("c"), tool("c"), assistant("b"), USER]
-    shorter = _history(turns[:6]).answers
-    assert _history(turns).answers[: len(shorter)] == shorter
+    shorter = _history(turns[:6]).turns
+    assert _history(turns).turns[: len(shorter)] == shorter
 
 
 def test_the_hoisted_system_prompt_does_not_count() -> None:
     turns = [USER, assistant("a"), USER]
-    assert _history([system("It is Monday."), *turns]).whole == _history([system("It is Tuesday."), *turns]).whole
+    assert _history([system("It is Monday."), *turns]).digest == _history([system("It is Tuesday."), *turns]).digest
 
 
 # -- what faithful clients rewrite ------------------------------------------------------------------
@@ -248,7 +257,7 @@ def test_the_order_of_tool_results_does_not_count() -> None:
     first, second = tool("a", "1"), tool("b", "2")
     turns = [USER, calling("a", "b")]
     assert _history([*turns, first, second, assistant("x")]) == _history([*turns, second, first, assistant("x")])
-    assert _history([*turns, first, second]).whole == _history([*turns, second, first]).whole
+    assert _history([*turns, first, second]).digest == _history([*turns, second, first]).digest
 
 
 @given(HISTORIES)
@@ -353,7 +362,7 @@ EDITS: dict[str, Callable[[list[Json]], None]] = {
 def test_any_real_edit_changes_every_digest_after_it(name: str) -> None:
     edited = copy.deepcopy(STORY)
     EDITS[name](edited)
-    assert _history(edited).whole != _history(STORY).whole
+    assert _history(edited).digest != _history(STORY).digest
     assert _newest(edited).prefix != _newest(STORY).prefix
     assert _newest(edited).end != _newest(STORY).end
 
@@ -361,7 +370,7 @@ def test_any_real_edit_changes_every_digest_after_it(name: str) -> None:
 def test_an_edit_leaves_the_digests_before_it() -> None:
     edited = copy.deepcopy(STORY)
     edited[3]["content"] = "c"
-    assert _history(edited).answers[0] == _history(STORY).answers[0]
+    assert _history(edited).turns[0] == _history(STORY).turns[0]
 
 
 THINNED = calling("c", arguments='{"a":1}')
@@ -370,17 +379,17 @@ FULL = calling("c", arguments='{"a":1,"b":2}')
 
 def test_arguments_of_the_newest_call_do_not_count_in_its_prefix() -> None:
     thinned, full = (_history([USER, call, tool("c")]) for call in (THINNED, FULL))
-    assert thinned.answers[0].prefix == full.answers[0].prefix
-    assert thinned.answers[0].loose == full.answers[0].loose
-    assert thinned.answers[0].end != full.answers[0].end
-    assert thinned.whole != full.whole
+    assert thinned.turns[0].prefix == full.turns[0].prefix
+    assert thinned.turns[0].loose == full.turns[0].loose
+    assert thinned.turns[0].end != full.turns[0].end
+    assert thinned.digest != full.digest
 
 
 def test_arguments_of_an_older_call_change_all_that_follows() -> None:
     thinned, full = (_history([USER, call, tool("c"), assistant("x"), USER]) for call in (THINNED, FULL))
-    assert thinned.answers[0].prefix == full.answers[0].prefix
-    assert thinned.answers[1].prefix != full.answers[1].prefix
-    assert thinned.whole != full.whole
+    assert thinned.turns[0].prefix == full.turns[0].prefix
+    assert thinned.turns[1].prefix != full.turns[1].prefix
+    assert thinned.digest != full.digest
 
 
 # -- without its history ----------------------------------------------------------------------------
@@ -391,7 +400,7 @@ def test_calls_are_known_again_in_another_history() -> None:
     other = [user("A summary."), assistant("b"), user("d"), calling("c", content="Looking."), tool("c", "other")]
     assert _newest(one).loose == _newest(other).loose
     assert _newest(one).prefix != _newest(other).prefix
-    assert _newest(one).loose != _newest(one, scope("tenant", "account", "ann")).loose
+    assert _newest(one).loose != _newest(one, scope_digest("tenant", "account", "ann")).loose
 
 
 @pytest.mark.parametrize(
@@ -432,7 +441,7 @@ def test_a_context_is_instructions_and_tool_names_in_any_order() -> None:
     ]
     contexts += [context("x", ["a"], "c"), context("x", ["a"], "d")]  # the same words in two conversations
     assert len(set(contexts)) == len(contexts)
-    assert len({entry("a", one) for one in contexts} | {entry("b", one) for one in contexts}) == 2 * len(contexts)
+    assert len({turn_key("a", one) for one in contexts} | {turn_key("b", one) for one in contexts}) == 2 * len(contexts)
 
 
 @given(HISTORIES, HISTORIES)
@@ -440,7 +449,7 @@ def test_different_histories_have_different_digests(one: list[Json], other: list
     def meant(turns: list[Json]) -> list[Any]:
         return [(message.role, message.content or "", message.refusal) for message in messages(*_all(turns, _no_parts))]
 
-    assert (_history(one).whole == _history(other).whole) or meant(one) != meant(other)
+    assert (_history(one).digest == _history(other).digest) or meant(one) != meant(other)
 
 
 # -- answers ----------------------------------------------------------------------------------------
@@ -468,21 +477,21 @@ def _echo(message: AssistantMessage) -> Json:
 def test_an_answer_is_known_again_in_the_next_request(output: list[Json]) -> None:
     turns = [system("x"), user("a"), assistant("b"), user("c")]
     made = answers.to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
-    kept = answered(OWNER, _history(turns).whole, "ctx", made)
-    assert kept.entry == entry(kept.prefix, "ctx")
-    known = Answer(index=4, prefix=kept.prefix, end=kept.end, loose=kept.loose)
+    kept = given_turn(OWNER, _history(turns).digest, "ctx", made)
+    assert kept.turn_key == turn_key(kept.prefix, "ctx")
+    known = EchoedTurn(index=4, prefix=kept.prefix, end=kept.end, loose=kept.loose)
     echo = _echo(made)
     results = [tool(call["id"]) for call in echo.get("tool_calls", ())]
     later = [*turns, echo, *results, user("d")]
-    assert _history(later).answers[-1] == known
+    assert _history(later).turns[-1] == known
     skeleton = lift(json.dumps(later).encode(), "f" * 32)
     media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
-    assert _history(json.loads(skeleton.body), media=media).answers[-1] == known
+    assert _history(json.loads(skeleton.body), media=media).turns[-1] == known
 
 
 def test_an_answer_after_tool_results_is_known_again() -> None:
     turns = [USER, calling("a", "b"), tool("b", "2"), tool("a", "1")]
-    kept = answered(OWNER, _history(turns).whole, "", AssistantMessage(content="Done."))
+    kept = given_turn(OWNER, _history(turns).digest, "", AssistantMessage(content="Done."))
     reordered = [USER, calling("a", "b"), tool("a", "1"), tool("b", "2")]
     assert _newest([*reordered, assistant("Done."), USER]).prefix == kept.prefix
 
@@ -490,7 +499,7 @@ def test_an_answer_after_tool_results_is_known_again() -> None:
 def test_digests_do_not_change_between_runs() -> None:
     """State outlives the process: a change here needs a new VERSION."""
     found = _history([USER, assistant("Yes."), user("b")], hashlib.sha256(b"owner").hexdigest()[:32])
-    assert found.whole == "293dc460900ed0b5c651c1f1c9f2e4a5"
+    assert found.digest == "293dc460900ed0b5c651c1f1c9f2e4a5"
 
 
 # -- typed results, sound ---------------------------------------------------------------------------
@@ -532,7 +541,7 @@ PICTURE: Json = {"type": "image_url", "image_url": {"url": IMAGE}}
     ],
 )
 def test_what_says_another_thing_has_another_digest(one: Json, other: Json) -> None:
-    first, second = (history(messages(USER, message), 0, OWNER, {}).whole for message in (one, other))
+    first, second = (history(messages(USER, message), 0, OWNER, {}).digest for message in (one, other))
     assert first != second
 
 
@@ -542,7 +551,7 @@ def test_media_in_a_typed_result_count_by_their_digest() -> None:
     for nonce in ("e" * 32, "f" * 32):
         skeleton = lift(result, nonce)
         media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
-        digests.add(history(messages(*json.loads(skeleton.body)), 0, OWNER, media).whole)
+        digests.add(history(messages(*json.loads(skeleton.body)), 0, OWNER, media).digest)
     assert len(digests) == 1
 
 
@@ -551,8 +560,8 @@ def test_custom_calls_and_questions_are_known_again_too() -> None:
     made = answers.to_message([msgspec.Raw(json.dumps(item).encode()) for item in output], answers.PLAN)
     turns = [user("a")]
     echo = [*turns, _echo(made), tool("call_1"), tool("mcpr_1", "approve"), user("b")]
-    kept = answered(OWNER, _history(turns).whole, "", made)
-    assert _newest(echo) == Answer(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)
+    kept = given_turn(OWNER, _history(turns).digest, "", made)
+    assert _newest(echo) == EchoedTurn(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)
 
 
 def test_a_legacy_call_is_known_again_too() -> None:
@@ -560,8 +569,8 @@ def test_a_legacy_call_is_known_again_too() -> None:
     made = answers.to_message([msgspec.Raw(json.dumps(answers.call("c", arguments='{"a": 1}')).encode())], plan)
     turns = [user("a")]
     echo = [*turns, _echo(made), {"role": "function", "name": "look", "content": "x"}]
-    kept = answered(OWNER, _history(turns).whole, "", made)
-    assert _newest(echo) == Answer(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)
+    kept = given_turn(OWNER, _history(turns).digest, "", made)
+    assert _newest(echo) == EchoedTurn(index=1, prefix=kept.prefix, end=kept.end, loose=kept.loose)
 
 
 # -- digests that stand in stores -------------------------------------------------------------------
@@ -620,9 +629,9 @@ PINNED = [
 def test_digests_that_stand_in_stores_stay_what_they_are() -> None:
     # Another value forgets every conversation that is kept: raise VERSION, and say so in the changelog.
     found = history(messages(*PINNED_HISTORY), 1, OWNER, {})
-    kept = [OWNER, after(OWNER, "resp_1"), context("Be brief.", ["run", "get"], "conv"), found.start, found.whole]
-    kept += [digest for one in found.answers for digest in (one.prefix, one.end, one.loose)]
+    kept = [OWNER, after(OWNER, "resp_1"), context("Be brief.", ["run", "get"], "conv"), found.start, found.digest]
+    kept += [digest for one in found.turns for digest in (one.prefix, one.end, one.loose)]
     message = AssistantMessage(content="Yes.", refusal=None)
-    told = answered(OWNER, found.whole, context("", []), message)
-    kept += [told.entry, told.prefix, told.end, told.loose]
+    told = given_turn(OWNER, found.digest, context("", []), message)
+    kept += [told.turn_key, told.prefix, told.end, told.loose]
     assert kept == PINNED

@@ -28,7 +28,7 @@ def _replayed(made: Input, turns: Mapping[int, list[bytes]]) -> tuple[list[Json]
     result = replay.replayed(made, {index: replay.read(items) for index, items in turns.items()})
     items: list[Json] = json.loads(msgspec.json.encode(result.items))
     assert (result.instructions, result.hoisted, result.dropped) == (made.instructions, made.hoisted, made.dropped)
-    return items, result.sources
+    return items, result.message_indexes
 
 
 def _plain(item: Json) -> Json:
@@ -124,7 +124,7 @@ def test_other_messages_stay_what_they_are() -> None:
     items, sources = _replayed(made, {3: _raw(_sealed(), answers.message("b", phase="final_answer"))})
     assert items[:3] == before[:3] and items[5:] == before[4:]
     assert sources == [0, 1, 2, 3, 3, 4]
-    assert _replayed(made, {}) == (before, made.sources)
+    assert _replayed(made, {}) == (before, made.message_indexes)
     assert json.loads(msgspec.json.encode(made.items)) == before
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from libs.translate.request.dropped import to_told
+from libs.translate.request.dropped import to_header_names
 from tests.support.chats import USER, assistant, translated
 
 
@@ -15,11 +15,11 @@ from tests.support.chats import USER, assistant, translated
     ],
 )
 def test_names_are_told_once_and_safely(paths: list[str], told: list[str]) -> None:
-    assert to_told(paths) == told
+    assert to_header_names(paths) == told
 
 
 def test_what_does_not_fit_is_counted() -> None:
-    told = to_told([f"field_{k:04}" for k in range(1000)])
+    told = to_header_names([f"field_{k:04}" for k in range(1000)])
     assert len(",".join(told)) <= 4096 + len(told[-1])
     assert told[-1] == f"+{1000 - (len(told) - 1)}"
 

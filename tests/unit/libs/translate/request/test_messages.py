@@ -31,12 +31,12 @@ def _image(**fields: Any) -> Json:
 
 def test_leading_system_messages_become_instructions() -> None:
     made = made_input(system("Be brief."), system("Be kind."), USER)
-    assert (made.instructions, made.hoisted, made.sources) == ("Be brief.\n\nBe kind.", 2, [2])
+    assert (made.instructions, made.hoisted, made.message_indexes) == ("Be brief.\n\nBe kind.", 2, [2])
 
 
 def test_only_the_first_role_of_the_leading_run_is_hoisted() -> None:
     made = made_input({"role": "developer", "content": "a"}, system("b"), USER)
-    assert (made.instructions, made.sources) == ("a", [1, 2])
+    assert (made.instructions, made.message_indexes) == ("a", [1, 2])
 
 
 def test_a_system_message_in_the_middle_stays_where_it_is() -> None:
@@ -46,7 +46,7 @@ def test_a_system_message_in_the_middle_stays_where_it_is() -> None:
 
 def test_a_history_of_system_messages_alone_is_not_hoisted() -> None:
     made = made_input(system("Greet."), system("Loudly."))
-    assert (made.instructions, made.sources) == (None, [0, 1])
+    assert (made.instructions, made.message_indexes) == (None, [0, 1])
 
 
 @pytest.mark.parametrize(("question", "hoisted"), [("The tide?", 0), ("The tide, as JSON?", 1)])
@@ -207,8 +207,8 @@ def test_each_item_remembers_its_message() -> None:
     made = made_input(
         system("x"), USER, calling("a", "b", content="Looking."), tool("a"), tool("b"), assistant(), user("y")
     )
-    assert made.sources == [1, 2, 2, 2, 3, 4, 6]
-    assert len(made.items) == len(made.sources)
+    assert made.message_indexes == [1, 2, 2, 2, 3, 4, 6]
+    assert len(made.items) == len(made.message_indexes)
 
 
 # -- refusals ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.wire.chat import ChatRequest
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.body import is_given
@@ -13,7 +13,7 @@ from tests.support.chats import Json, request
 
 def _name(body: Json | None = None, **said: Any) -> tuple[ChatRequest, Named]:
     chat = request(**(body or {}))
-    return name(chat, merged(Said(**said), chat.parley))
+    return name(chat, merged(ClientOptions(**said), chat.parley))
 
 
 def _refusal(body: Json | None = None, **said: Any) -> InvalidRequest:

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.config import Conversation
 from libs.schemas.wire.chat import ParleyOptions
 from libs.translate.request.options import OPTIONS, merged
@@ -13,7 +13,7 @@ from libs.translate.request.options import OPTIONS, merged
 
 def test_table_has_each_field_of_both_structs() -> None:
     """What the edge adds of its own is no wish of a client."""
-    assert {option.field for option in OPTIONS} == set(Said.__struct_fields__) - {"unchained", "unchained_at"}
+    assert {option.field for option in OPTIONS} == set(ClientOptions.__struct_fields__) - {"unchained", "unchained_at"}
     assert {option.body for option in OPTIONS} - {""} == set(ParleyOptions.__struct_fields__)
     assert {option.setting for option in OPTIONS} - {""} <= set(Conversation.__struct_fields__)
 
@@ -39,4 +39,4 @@ def test_a_word_is_allowed_in_the_body_where_it_is_in_a_header() -> None:
 )
 def test_one_word_counts_where_two_are_said(outside: Any, body: Any, expected: Any) -> None:
     options = None if body is None else ParleyOptions(**body)
-    assert merged(Said(**outside), options) == Said(**{**outside, **expected})
+    assert merged(ClientOptions(**outside), options) == ClientOptions(**{**outside, **expected})

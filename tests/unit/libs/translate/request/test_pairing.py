@@ -6,7 +6,7 @@ import pytest
 
 from libs.schemas.wire.chat import ToolCall
 from libs.translate.errors import InvalidRequest
-from libs.translate.request.pairing import Calls, Pair
+from libs.translate.request.pairing import Pair, ToolCallPairs
 
 LIMIT = 64
 
@@ -16,11 +16,11 @@ def _call(id_: str, name: str = "look", **fields: Any) -> ToolCall:
     return msgspec.convert(given, ToolCall)
 
 
-def _calls(*, continues: bool = False, approvals: bool = False) -> Calls:
-    return Calls(LIMIT, continues=continues, approvals=approvals)
+def _calls(*, continues: bool = False, approvals: bool = False) -> ToolCallPairs:
+    return ToolCallPairs(LIMIT, continues=continues, approvals=approvals)
 
 
-def _refused(calls: Calls, call_id: str | None, where: str = "messages[2].tool_call_id") -> str | None:
+def _refused(calls: ToolCallPairs, call_id: str | None, where: str = "messages[2].tool_call_id") -> str | None:
     with pytest.raises(InvalidRequest) as caught:
         calls.answer(call_id, where)
     return caught.value.error.param

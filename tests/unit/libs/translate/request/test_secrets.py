@@ -37,7 +37,7 @@ def test_secrets_of_mcp_tools_are_hidden_and_leave_nothing_behind() -> None:
     bones = _hidden(body)
     for secret in ("ken", "k{1}", "u00e9", "second"):
         assert secret in body and secret.encode() not in bones.body
-    assert [(one.sha256, one.head) for one in bones.lifted] == [("", "")] * 4
+    assert [(one.sha256, one.start) for one in bones.lifted] == [("", "")] * 4
     assert json.loads(bones.body)["tools"][0]["server_label"] == "s"
     assert _back(bones) == json.loads(body)
 
@@ -62,10 +62,10 @@ def test_secrets_are_hidden_beside_media() -> None:
 def test_media_among_secrets_tells_nothing_of_itself() -> None:
     body = json.dumps({"tools": [{"type": "mcp", "headers": {"image_url": DATA_URL}}]})
     (lifted,) = lift(body.encode(), NONCE).lifted
-    assert lifted.head
+    assert lifted.start
     bones = _hidden(body)
     (lifted,) = bones.lifted
-    assert (lifted.sha256, lifted.head, lifted.length) == ("", "", len(DATA_URL))
+    assert (lifted.sha256, lifted.start, lifted.length) == ("", "", len(DATA_URL))
     assert lifted.placeholder == json.loads(bones.body)["tools"][0]["headers"]["image_url"]
     assert _back(bones) == json.loads(body)
 
@@ -93,7 +93,7 @@ def test_no_way_of_writing_keeps_a_secret_in_the_body(body: str) -> None:
     bones = _hidden(body)
     assert SECRET.encode() not in bones.body
     assert SECRET in str(_back(bones)) or json.loads(body) == _back(bones)
-    assert all((one.sha256, one.head) == ("", "") for one in bones.lifted)
+    assert all((one.sha256, one.start) == ("", "") for one in bones.lifted)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from libs.schemas.subjects import CLAIM
 from services.edge import failures
 from services.edge.answering.passthrough import MakeTap, forwarded_headers, pass_through
 from services.edge.http.exchange import Exchange
-from services.edge.ownership.claiming import made
+from services.edge.ownership.claiming import id_claims
 from services.edge.records.calls import Call, begin
 from services.edge.upstreams.own_key import OwnKey
 from tests.unit.services.edge.fakes import CUT, PAUSE, UPSTREAMS, Client, Stage
@@ -55,7 +55,7 @@ class Passed:
         self.client = Client("POST", "/v1/responses")
         self.client.reads_slowly = reads_slowly
         self.served = self.stage.served(self.client.exchange())
-        self._made = made(self.served, UPSTREAMS[1]) if claimed else None
+        self._made = id_claims(self.served, UPSTREAMS[1]) if claimed else None
         if own_key:
             upstreams: Any = self.stage.upstreams
             upstreams.own_key = lambda upstream: OwnKey(upstream, "sk-own")

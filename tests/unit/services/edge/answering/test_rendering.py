@@ -79,7 +79,7 @@ def test_the_end_of_an_answer_is_held_until_it_may_be_released() -> None:
     assert ending is not None and ending.frames[-1] == DONE_FRAME
     assert b'"finish_reason":"stop"' in ending.frames[0]
     assert (ending.how.outcome, ending.how.finish_reason, ending.response.id) == ("ok", "stop", "resp_7")
-    assert ending.said is not None and ending.said.content == "Hi there"
+    assert ending.sent is not None and ending.sent.content == "Hi there"
     assert len(ending.output) == 1
 
 
@@ -96,7 +96,7 @@ def test_nothing_follows_a_failure() -> None:
     failed = _failed(code="server_error", message="No.")
     assert _fed(renderer, _created(), failed, _text("more"), _completed(message("Hi"))) == []
     assert renderer.failure is not None and renderer.failure.error.code == "server_error"
-    assert (renderer.told, renderer.ending) == (failed[1], None)
+    assert (renderer.failure_payload, renderer.ending) == (failed[1], None)
 
 
 def test_an_upstreams_heartbeat_is_passed_on_once_the_answer_has_begun() -> None:
@@ -223,7 +223,7 @@ def test_an_answer_that_cannot_go_on_is_not_shown_while_the_request_may_be_sent_
     renderer = _typed(mendable=True)
     assert _fed(renderer, _created(), failed, _text("more")) == []
     assert renderer.failure is not None and renderer.failure.error.code == STALE["code"]
-    assert (renderer.told, renderer.ending) == (failed[1], None)
+    assert (renderer.failure_payload, renderer.ending) == (failed[1], None)
 
 
 def test_another_failure_is_shown_as_it_came() -> None:
@@ -272,7 +272,7 @@ def test_an_answer_that_ignores_its_parent_is_not_shown(event: Event) -> None:
     renderer = _typed(parent="resp_0")
     assert _fed(renderer, other, _text("more")) == []
     assert isinstance(renderer.failure, NotChained)
-    assert renderer.told == other[1]
+    assert renderer.failure_payload == other[1]
 
 
 def test_a_failure_of_parleys_own_is_the_next_event_of_the_stream() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.answering.response_tap import BodyTap, StreamTap
-from services.edge.ownership.claiming import Made
+from services.edge.ownership.claiming import IdClaims
 from services.edge.records.calls import Call, begin
 from tests.unit.services.edge.fakes import Sink, Stage
 
@@ -27,9 +27,9 @@ RESPONSE: dict[str, Any] = {
 }
 
 
-def nothing() -> Made:
+def nothing() -> IdClaims:
     """Nothing is claimed."""
-    return Made(Stage({}).served(), None)
+    return IdClaims(Stage({}).served(), None)
 
 
 @pytest.fixture

@@ -2,20 +2,20 @@
 
 import pytest
 
-from libs.schemas.bus.convert import Converted, Said
-from libs.schemas.plan import Continuity, Replayed, StreamPlan
+from libs.schemas.bus.convert import ClientOptions, Converted
+from libs.schemas.plan import ContinuedTurn, Continuity, StreamPlan
 from libs.schemas.wire.errors import ErrorBody, UpstreamErrorBody
 from libs.translate.errors import TranslationError
-from services.edge.answering.stale_turns import Stale, find_stale, missing_parent, stale_entries
+from services.edge.answering.stale_turns import Stale, find_stale, missing_parent, stale_turn_keys
 from services.edge.upstreams.not_chaining import REMEMBERED_SECONDS, Unchained
 from tests.unit.services.edge.fakes import Client
 
-TURNS = [Replayed(entry="e1", ids=["rs_1", "fc_1"]), Replayed(entry="e2", ids=["rs_12"])]
+TURNS = [ContinuedTurn(turn_key="e1", ids=["rs_1", "fc_1"]), ContinuedTurn(turn_key="e2", ids=["rs_12"])]
 GONE = TranslationError(400, ErrorBody(message="Item with id 'rs_12' not found.", code=None))
 
 
-def converted(replayed: list[Replayed]) -> Converted:
-    plan = StreamPlan(stream=False, replayed=replayed)
+def converted(replayed: list[ContinuedTurn]) -> Converted:
+    plan = StreamPlan(stream=False, continued=replayed)
     return Converted(
         upstream="one", model="m", body=b"{}", plan=plan, continuity=Continuity(reason="matched"),
         previous_response_id="resp_p",
@@ -47,12 +47,12 @@ async def test_what_was_continued_and_is_gone_is_stale_before_any_output() -> No
     ],
 )
 def test_entries_are_those_that_the_upstream_names(message: str, entries: list[str]) -> None:
-    assert stale_entries(converted(TURNS), Stale(UpstreamErrorBody(message=message))) == entries
+    assert stale_turn_keys(converted(TURNS), Stale(UpstreamErrorBody(message=message))) == entries
 
 
 def test_missing_parent_is_told_as_the_client_named_it() -> None:
-    by_name = missing_parent(converted(TURNS), Said(conversation="c"), "x-parley-conversation").error
-    by_id = missing_parent(converted(TURNS), Said(previous_response_id="resp_1"), "").error
+    by_name = missing_parent(converted(TURNS), ClientOptions(conversation="c"), "x-parley-conversation").error
+    by_id = missing_parent(converted(TURNS), ClientOptions(previous_response_id="resp_1"), "").error
     assert (by_name.param, by_name.code) == ("x-parley-conversation", "previous_response_not_found")
     assert (by_id.param, by_id.message) == ("previous_response_id", "Previous response with id 'resp_1' not found.")
 

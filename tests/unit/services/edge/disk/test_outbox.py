@@ -14,7 +14,7 @@ import pytest
 
 from libs.runtime import metrics
 from libs.runtime.backoff import Backoff
-from libs.runtime.call import Call
+from libs.runtime.call import BusContext
 from libs.runtime.errors import BusError, NoWorkers, RequestInvalid, WorkerFailed
 from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, Turn
 from libs.schemas.subjects import CLAIM, COMMIT
@@ -25,7 +25,7 @@ from tests.unit.services.edge.records.test_spool import done
 
 SECRET = b"s" * 32
 TENANT = "0a" * 16
-CALL = Call(tenant=TENANT, request_id="req_recognisable", traceparent="00-1-2-01")
+CALL = BusContext(tenant=TENANT, request_id="req_recognisable", traceparent="00-1-2-01")
 LARGE = 1024**3
 
 
@@ -35,7 +35,7 @@ class Bus:
     def __init__(self, *replies: Any) -> None:
         self.connected = True
         self.replies = list(replies)
-        self.asked: list[tuple[str, Any, Call]] = []
+        self.asked: list[tuple[str, Any, BusContext]] = []
         self._restores: list[Callable[[], Awaitable[None]]] = []
 
     def on_reconnect(self, restore: Callable[[], Awaitable[None]]) -> None:
@@ -46,9 +46,9 @@ class Bus:
         for restore in self._restores:
             await restore()
 
-    async def call(self, subject: Any, request: Any, call: Call) -> Any:
+    async def call(self, subject: Any, request: Any, context: BusContext) -> Any:
         data = subject.encoder.encode(request)
-        self.asked.append((subject.name, subject.request_decoder.decode(data), call))
+        self.asked.append((subject.name, subject.request_decoder.decode(data), context))
         await asyncio.sleep(0)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, BusError):
@@ -58,8 +58,8 @@ class Bus:
 
 def commit(conversation: str = "recognisable conversation") -> CommitRequest:
     turn = Turn(
-        entry="e1", response_id="resp_recognisable", upstream="u", account="a", model="m", prefix="p", end="n",
-        asked="a", start="s", context="c", conversation=conversation, parent=True, stored=True, created=1, expires=2,
+        key="e1", response_id="resp_recognisable", upstream="u", account="a", model="m", prefix="p", end="n",
+        asked="a", start="s", context="c", conversation=conversation, chainable=True, stored=True, created=1, expires=2,
     )  # fmt: skip
     return CommitRequest(scope="5c", loose="10", turn=turn, items=[b'{"text":"recognisable"}'])
 
@@ -188,8 +188,8 @@ async def test_refusal_ends_it(root: Path, reply: Any, caplog: pytest.LogCapture
 
 async def test_one_that_always_fails_holds_up_no_other(root: Path) -> None:
     class Choosy(Bus):
-        async def call(self, subject: Any, request: Any, call: Call) -> Any:
-            await super().call(subject, request, call)
+        async def call(self, subject: Any, request: Any, context: BusContext) -> Any:
+            await super().call(subject, request, context)
             asked = subject.request_decoder.decode(subject.encoder.encode(request))
             if asked.turn.conversation == "poison":
                 raise WorkerFailed("of its own")
@@ -239,8 +239,8 @@ async def test_one_in_flight_at_a_deletion_is_not_kept_again(root: Path) -> None
     answer = asyncio.Event()
 
     class Slow(Bus):
-        async def call(self, subject: Any, request: Any, call: Call) -> Any:
-            await super().call(subject, request, call)
+        async def call(self, subject: Any, request: Any, context: BusContext) -> Any:
+            await super().call(subject, request, context)
             await answer.wait()
             raise NoWorkers("none")
 
@@ -347,7 +347,7 @@ async def test_disk_that_fails_keeps_nothing_and_raises_nothing(root: Path, monk
         assert not stage.keep()
     assert files(root) == []
     assert not stage.outbox.keep(
-        COMMIT, commit(), Call(tenant="../x"), conversation=None, expires=int(time.time()) + 60
+        COMMIT, commit(), BusContext(tenant="../x"), conversation=None, expires=int(time.time()) + 60
     ), "what cannot stand in a name"
     assert stage.keep()
     await stage.end()
@@ -384,7 +384,7 @@ async def test_bytes_go_on_as_a_neighbouring_release_wrote_them(root: Path) -> N
     sent = []
 
     class Raw(Bus):
-        async def call(self, subject: Any, request: Any, call: Call) -> Any:
+        async def call(self, subject: Any, request: Any, context: BusContext) -> Any:
             sent.append(msgspec.msgpack.decode(subject.encoder.encode(request)))
             return ClaimReply()
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from libs.schemas.bus.convert import Said
+from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.config import Conversation
 from libs.translate.errors import InvalidRequest
 from services.edge.http.exchange import Exchange
@@ -12,13 +12,13 @@ from services.edge.http.options import read_options, to_header
 from tests.unit.services.edge.fakes import Client
 
 
-async def said(query: str = "", *, retain: bool = True, **headers: str) -> Said:
+async def said(query: str = "", *, retain: bool = True, **headers: str) -> ClientOptions:
     exchange = Client("POST", "/v1/chat/completions", query, **cast(Any, headers)).exchange()
-    return read_options(Conversation(), exchange, retain=retain).said
+    return read_options(Conversation(), exchange, retain=retain).client_options
 
 
 async def test_silence_is_the_usual() -> None:
-    assert await said() == Said()
+    assert await said() == ClientOptions()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ async def test_silence_is_the_usual() -> None:
     ],
 )
 async def test_what_is_said_is_heard(query: str, headers: dict[str, str], expected: dict[str, Any]) -> None:
-    assert await said(query, **cast(Any, headers)) == Said(**expected)
+    assert await said(query, **cast(Any, headers)) == ClientOptions(**expected)
 
 
 @pytest.mark.parametrize(

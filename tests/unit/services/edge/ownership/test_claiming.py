@@ -13,7 +13,7 @@ from libs.schemas.wire.output import Response
 from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership import owners
-from services.edge.ownership.claiming import Made, made, release
+from services.edge.ownership.claiming import IdClaims, id_claims, release
 from services.edge.pending_claims import SIZE, Claims
 from tests.unit.services.edge.answering.test_response_tap import RESPONSE, call, chunk, frame
 from tests.unit.services.edge.fakes import Stage
@@ -31,8 +31,8 @@ def stage_of(replies: dict[str, Any] | None = None) -> Stage:
     )
 
 
-def of(stage: Stage, upstream: Upstream = FIRST, *, stored: bool = True) -> Made:
-    return made(stage.served(), upstream, stored=stored)
+def of(stage: Stage, upstream: Upstream = FIRST, *, stored: bool = True) -> IdClaims:
+    return id_claims(stage.served(), upstream, stored=stored)
 
 
 def claimed(stage: Stage) -> list[set[str]]:
@@ -47,7 +47,7 @@ async def test_whole_response_is_claimed_with_its_items_in_one_message() -> None
     body.feed(json.dumps(WHOLE).encode())
     assert claimed(stage) == []
     body.finish()
-    await makes.kept()
+    await makes.claimed()
     assert claimed(stage) == [{"resp_1", "item:msg_1", "item:ci_1", "container:cntr_1"}]
 
 
@@ -77,7 +77,7 @@ async def test_completion_and_what_is_spoken_in_it_are_claimed() -> None:
     for delta in ({"role": "assistant"}, {"content": "x"}, {"audio": {"id": "audio_2"}}, {"audio": {"data": "AA"}}):
         stream.feed(chunk(id="chatcmpl-2", choices=[{"delta": delta}]))
     stream.finish()
-    await makes.kept()
+    await makes.claimed()
     assert claimed(stage) == [{"completion:chatcmpl-1", "audio:audio_1"}, {"completion:chatcmpl-2"}, {"audio:audio_2"}]
 
 
@@ -105,16 +105,16 @@ async def test_what_is_claimed_where(upstream: Upstream, stored: bool, expected:
             ("item", "\ud800"),
         ]
     )
-    await makes.kept()
+    await makes.claimed()
     assert claimed(stage) == ([] if expected is None else [expected])
     assert makes.wanted == (expected is not None)
 
 
 async def test_id_that_the_request_gave_is_not_made_by_the_answer_that_echoes_it() -> None:
     stage = stage_of()
-    makes = made(stage.served(), FIRST, given=frozenset({"msg_1", "resp_1"}))
+    makes = id_claims(stage.served(), FIRST, given=frozenset({"msg_1", "resp_1"}))
     makes.claim([("response", "resp_1"), ("item", "msg_1"), ("item", "msg_2")])
-    await makes.kept()
+    await makes.claimed()
     assert claimed(stage) == [{"resp_1", "item:msg_2"}]
 
 
@@ -122,11 +122,11 @@ async def test_many_ids_take_several_messages() -> None:
     stage = stage_of()
     makes = of(stage)
     makes.claim([("item", f"msg_{n}") for n in range(600)])
-    await makes.kept()
+    await makes.claimed()
     assert [len(names) for names in claimed(stage)] == [256, 256, 88]
     endless = of(stage_of())
     endless.claim([("response", "resp_1"), *(("item", f"msg_{n}") for n in range(5000))])
-    await endless.kept()
+    await endless.claimed()
     assert endless._claimed == {"resp_1", *(f"item:msg_{n}" for n in range(3977, 5000))}
 
 
@@ -134,7 +134,7 @@ async def test_claim_that_does_not_get_through_is_kept_and_known_here() -> None:
     stage = stage_of({READ.name: ReadReply(owners={})})
     makes = of(stage)
     makes.response(Response(id="resp_1"))
-    await makes.kept()
+    await makes.claimed()
     assert [name for name, _ in stage.outbox.kept] == [CLAIM.name]
     served = stage.served()
     assert (await owners.find(served, ["resp_1"]))["resp_1"].name == "one"

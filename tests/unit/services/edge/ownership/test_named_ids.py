@@ -18,7 +18,7 @@ def names(body: Any, *, shareable: bool = True) -> set[tuple[str, str]]:
     found = named_ids.of_body(raw, shareable=shareable).named
     # What is not looked into must name nothing.
     assert not found or named_ids.may_name(raw, shareable=shareable)
-    return {(named.kind, named.id) for named in found}
+    return {(named.id_type, named.id) for named in found}
 
 
 TEXT = {"role": "user", "content": "hi"}

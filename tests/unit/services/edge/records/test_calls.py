@@ -61,7 +61,7 @@ def begun(sink: Sink, served: ServedRequest, attempt: int) -> CallRecord:
 
 
 def told(sink: Sink, served: ServedRequest, attempt: int, **changes: Any) -> HandoffRecord:
-    handoffs.tell(served, converted(**changes), attempt=attempt, session="ses")
+    handoffs.record_handoff(served, converted(**changes), attempt=attempt, session="ses")
     record = sink.closed[-1]
     assert isinstance(record, HandoffRecord)
     return record
@@ -112,7 +112,7 @@ async def test_what_others_chose_is_cut_in_records_and_lines(
     call.identify(Response(id=long, model=long))
     call.end("failed", error_code=long, finish_reason=long, response=Response(id=long, model=long))
     told(sink, served, 1, model=long, conversation=long)
-    handoffs.tell(served, converted(), attempt=2, session=long)
+    handoffs.record_handoff(served, converted(), attempt=2, session=long)
     for record in (*sink.opened, *sink.closed):
         assert len(RECORD_ENCODER.encode(record)) < 16_000
         assert all(

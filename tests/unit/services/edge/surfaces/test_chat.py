@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from libs.schemas.bus.convert import Converted, ConvertRequest, Native, Refused
 from libs.schemas.bus.state import CommitReply, CommitRequest, DeleteReply, DeleteRequest
 from libs.schemas.config import Upstream
-from libs.schemas.plan import CommitPlan, Continuity, Replayed, StreamPlan
+from libs.schemas.plan import CommitPlan, ContinuedTurn, Continuity, StreamPlan
 from libs.schemas.records import CallRecord, HandoffRecord
 from libs.schemas.subjects import COMMIT, CONVERT, DELETE
 from libs.schemas.wire.errors import ErrorBody
@@ -18,7 +19,7 @@ from services.edge import failures
 from services.edge.surfaces.chat import ChatEndpoint
 from tests.unit.services.edge.fakes import PAUSE, UPSTREAMS, Client, Stage
 
-TURNS = [Replayed(entry="e1", ids=["rs_1"]), Replayed(entry="e2", ids=["rs_2"])]
+TURNS = [ContinuedTurn(turn_key="e1", ids=["rs_1"]), ContinuedTurn(turn_key="e2", ids=["rs_2"])]
 DIGEST = "0a" * 16
 COMMIT_TO = CommitPlan(
     scope=DIGEST,
@@ -36,11 +37,11 @@ ANSWER: dict[str, Any] = {"id": "resp_1", "model": "m", "status": "completed", "
 CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
 
 
-def converted(replayed: list[Replayed], *, whole: bool = True, choices: int = 1) -> Converted:
-    plan = StreamPlan(stream=False, replayed=replayed, choices=choices, commit=COMMIT_TO)
+def converted(replayed: list[ContinuedTurn], *, whole: bool = True, choices: int = 1) -> Converted:
+    plan = StreamPlan(stream=False, continued=replayed, choices=choices, commit=COMMIT_TO)
     continuity = Continuity(mode="replay" if replayed else "none", reason="matched")
     return Converted(
-        upstream="one", model="m", body=b"{}", plan=plan, continuity=continuity, conversation="tok", whole=whole
+        upstream="one", model="m", body=b"{}", plan=plan, continuity=continuity, conversation="tok", whole_history=whole
     )
 
 
@@ -59,8 +60,8 @@ async def chat(stage: Stage, **headers: str) -> tuple[int, Any, Client]:
     return client.status, json.loads(client.body), client
 
 
-def stage_of(conversions: list[Converted], bodies: list[tuple[int, bytes]]) -> Stage:
-    replies = {CONVERT.name: conversions, COMMIT.name: CommitReply(turns=1), DELETE.name: DeleteReply()}
+def stage_of(conversions: Sequence[Converted | Native], bodies: list[tuple[int, bytes]]) -> Stage:
+    replies = {CONVERT.name: list(conversions), COMMIT.name: CommitReply(turns=1), DELETE.name: DeleteReply()}
     return Stage(replies, bodies=bodies)
 
 
@@ -76,7 +77,7 @@ async def test_stale_turn_is_deleted_and_the_request_sent_whole(choices: int) ->
     assert (status, len(told["choices"]), client.headers["x-parley-conversation"]) == (200, choices, "tok")
     first, second = asked(stage, ConvertRequest)
     assert (first.mode, second.mode, second.token) == ("auto", "plain", "tok")
-    assert asked(stage, DeleteRequest) == [DeleteRequest(entries=["e2"])]
+    assert asked(stage, DeleteRequest) == [DeleteRequest(turn_keys=["e2"])]
     assert [request.turn.response_id for request in asked(stage, CommitRequest)] == ["resp_1"] * choices
     handoffs = [record for record in stage.sink.closed if isinstance(record, HandoffRecord)]
     assert [(record.mode, record.session) for record in handoffs] == [("replay", "hint"), ("none", "hint")]
@@ -102,7 +103,7 @@ async def test_upstream_that_cannot_chain_is_not_asked_to_again() -> None:
     stage = stage_of(conversions, [refused("Unsupported parameter: previous_response_id"), answered(), answered()])
     for _ in range(2):
         assert (await chat(stage))[0] == 200
-    assert [request.said.unchained_at for request in asked(stage, ConvertRequest)] == [[], [], [("one", "m")]]
+    assert [request.client_options.unchained_at for request in asked(stage, ConvertRequest)] == [[], [], [("one", "m")]]
     assert asked(stage, DeleteRequest) == []
 
 
@@ -110,7 +111,7 @@ async def test_turn_that_the_upstream_would_not_use_is_deleted() -> None:
     withheld = [{"id": "rs_1", "action": "removed", "type": "reasoning", "reason": "model_mismatch"}]
     stage = stage_of([converted(TURNS)], [answered(input_transformations=withheld)])
     assert (await chat(stage))[0] == 200
-    assert asked(stage, DeleteRequest) == [DeleteRequest(entries=["e1"])]
+    assert asked(stage, DeleteRequest) == [DeleteRequest(turn_keys=["e1"])]
 
 
 @pytest.mark.parametrize(("state", "kept"), [("completed", True), ("incomplete", True), ("failed", False)])
@@ -135,7 +136,7 @@ async def test_streamed_answer_is_kept_and_a_stale_one_mended_before_any_output(
     await asyncio.gather(*stage.edge.background)
     assert client.body.endswith(b"data: [DONE]\n\n")
     assert b"error" not in client.body
-    assert asked(stage, DeleteRequest) == [DeleteRequest(entries=["e1"])]
+    assert asked(stage, DeleteRequest) == [DeleteRequest(turn_keys=["e1"])]
     assert len(asked(stage, CommitRequest)) == choices
 
 
@@ -145,7 +146,7 @@ def frame(event: dict[str, Any]) -> bytes:
 
 # -- upstreams that ignore what they are to go on from ----------------------------------------------
 
-PARENT = [Replayed(entry="e1", ids=["resp_0"])]
+PARENT = [ContinuedTurn(turn_key="e1", ids=["resp_0"])]
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
 DELTA_EVENT = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"}
 
@@ -201,7 +202,7 @@ async def test_whole_answer_that_ignored_its_parent_is_asked_for_again_and_both_
     assert (second.outcome, second.response_id) == ("ok", "resp_2")
     assert [request.turn.response_id for request in asked(stage, CommitRequest)] == ["resp_2"]
     await chat(stage)
-    assert [request.said.unchained_at for request in asked(stage, ConvertRequest)] == [[], [], [("one", "m")]]
+    assert [request.client_options.unchained_at for request in asked(stage, ConvertRequest)] == [[], [], [("one", "m")]]
     assert asked(stage, DeleteRequest) == []
 
 
@@ -249,7 +250,7 @@ async def test_stream_that_tells_late_ends_with_an_error_and_is_not_kept(only_ne
     assert asked(stage, CommitRequest) == []
     assert [(record.outcome, record.output_tokens) for record in calls_of(stage)] == [("refused", 2)]
     await chat(stage)
-    assert [request.said.unchained_at for request in asked(stage, ConvertRequest)] == [[], [("one", "m")]]
+    assert [request.client_options.unchained_at for request in asked(stage, ConvertRequest)] == [[], [("one", "m")]]
 
 
 @pytest.mark.parametrize("format_", ["chat", "responses"])
@@ -294,7 +295,7 @@ async def test_first_answer_that_was_not_stored_is_no_parent(stream: bool) -> No
     stage = stage_of([plain(stream=stream)], [body])
     await raw(stage)
     [request] = asked(stage, CommitRequest)
-    assert (request.turn.stored, request.turn.parent) == (False, False)
+    assert (request.turn.stored, request.turn.chainable) == (False, False)
 
 
 # -- where a call goes ------------------------------------------------------------------------------
@@ -340,3 +341,13 @@ async def test_bypassed_call_does_not_meet_the_converter() -> None:
     assert (stage.bus.asked, stage.upstreams.asked) == ([], [("one", "POST", "/chat/completions")])
     status, told, _ = await chat(stage, x_parley_conversation="c", x_parley_history="delta")
     assert (status, told["error"]["code"]) == (400, "previous_response_not_found")
+    status, told, _ = await chat(stage, x_parley_format="responses")
+    assert (status, told["error"]["param"]) == (400, "x-parley-format")
+
+
+async def test_second_conversion_by_a_converter_of_another_configuration_is_no_fault_of_the_client() -> None:
+    native = Native(upstream="one", model="m", reason="seed")
+    stage = stage_of([converted(TURNS), native], [refused("Item with id 'rs_2' not found.")])
+    status, told, client = await chat(stage)
+    assert (status, told["error"]["code"]) == (503, "server_is_overloaded")
+    assert client.headers["retry-after"]

@@ -1,6 +1,6 @@
 """Which headers of an upstream the client gets to see."""
 
-from services.edge.upstreams.client import relayed_headers, told_headers
+from services.edge.upstreams.client import client_headers, relayed_headers
 
 THEIRS = {
     "Content-Type": "application/json",
@@ -18,7 +18,7 @@ THEIRS = {
 
 
 def test_chat_client_is_told_limits_retries_and_the_upstream_s_id() -> None:
-    assert told_headers(THEIRS) == {
+    assert client_headers(THEIRS) == {
         "retry-after": "7",
         "x-ratelimit-remaining-tokens": "3",
         "openai-processing-ms": "12",
