@@ -54,7 +54,7 @@ def setup(service: str, *, level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     sys.excepthook = _crashed  # what ends the process is a line too
-    # nats-py logs every lost connection itself, with a traceback; the bus tells the same in one line.
+    # nats-py logs every lost connection itself, with a traceback; the bus logs the same in one line.
     logging.getLogger("nats").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 

@@ -82,7 +82,7 @@ class Serving:
             await self._connection.subscribe(own, receive),
             await self._connection.subscribe(subject.name + OFFER_SUFFIX, offer),
         ]
-        await self._connection.flush()  # the server knows of it before anybody is told that this worker is ready
+        await self._connection.flush()  # the server knows of it before this worker reports that it is ready
 
     async def _handle(self, subject: Subject[Req, Rep], handler: Handler[Req, Rep], msg: Received) -> None:
         context = from_headers(msg.headers or {}, msg.read_at, subject.timeout_seconds)

@@ -99,7 +99,7 @@ def _override(tree: dict[str, Any], section: str, field: str, value: str, variab
 def _upstream_from(environ: Mapping[str, str]) -> list[dict[str, Any]]:
     """The upstream that OpenAI's own variables name; without a key the caller's bearer is sent on.
 
-    A process that calls no upstream needs the routes and not the key: what it is told stands in its place.
+    A process that calls no upstream needs the routes and not the key: what its environment says stands in its place.
     """
     key, url = environ.get("OPENAI_API_KEY", "").strip(), environ.get("OPENAI_BASE_URL")
     auth_given = environ.get(AUTH_VARIABLE)

@@ -35,8 +35,8 @@ def command(file: IO[bytes]) -> None:
         if way.bridge == "bypass":
             click.echo(f"upstream {way.upstream.name}: sent as it is, to its own /chat/completions")
             return
-        said = merged(ClientOptions(), parsed.chat.parley)
-        made = translating.translate(parsed, model=way.model, profile=way.upstream, format_=said.format)
+        client_options = merged(ClientOptions(), parsed.chat.parley)
+        made = translating.translate(parsed, model=way.model, profile=way.upstream, format_=client_options.format)
     except StartError as error:
         raise Failure(str(error)) from None
     except NeedsNative as native:

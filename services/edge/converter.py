@@ -19,7 +19,7 @@ log = Log("parley.edge")
 async def convert(
     served: ServedRequest,
     skeleton: Skeleton,
-    said: ClientOptions,
+    client_options: ClientOptions,
     mode: Literal["auto", "plain"] = "auto",
     token: str | None = None,
 ) -> Converted | Native:
@@ -35,10 +35,10 @@ async def convert(
         lifted=skeleton.lifted,
         tenant=served.tenant,
         accounts=served.accounts(),
-        client_options=said,
+        client_options=client_options,
         mode=mode,
         token=token,
-        format=said.format,
+        format=client_options.format,
     )
     try:
         reply = await edge.bus.call(CONVERT, asked, served.bus_call(seconds=_patience(served.exchange)))

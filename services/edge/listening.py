@@ -50,8 +50,8 @@ def listen(config: Config) -> socket.socket:
 
 def report(config: Config) -> dict[str, Any]:
     """Return what `/status` reports of where the edge listens."""
-    told: dict[str, Any] = {"mode": mode(config), "open": config.edge.open}
-    return {**told, "warning": _warning(config)} if _is_open(config) else told
+    shown: dict[str, Any] = {"mode": mode(config), "open": config.edge.open}
+    return {**shown, "warning": _warning(config)} if _is_open(config) else shown
 
 
 def warn(config: Config) -> None:

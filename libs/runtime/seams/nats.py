@@ -165,7 +165,7 @@ class NatsClient(Client):
         await super()._connect_to_server(s)
 
     async def _attempt_reconnect(self) -> None:
-        # What was published and never reached the socket: subscriptions are told anew, the rest is late.
+        # What was published and never reached the socket: subscriptions are sent anew, the rest is late.
         self._pending.clear()
         self._pending_data_size = 0
         self._fence = None  # the next connection brings nothing old

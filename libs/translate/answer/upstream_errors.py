@@ -64,10 +64,10 @@ _DETAIL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def read_error(body: bytes) -> UpstreamErrorBody:
     """Return what an error answer says, as far as it can be read."""
-    told = surrogates.read(_DECODER, body)
-    if told is None:
+    envelope = surrogates.read(_DECODER, body)
+    if envelope is None:
         return UpstreamErrorBody(message=_detail(body))
-    return UpstreamErrorBody(message=told.error) if isinstance(told.error, str) else told.error
+    return UpstreamErrorBody(message=envelope.error) if isinstance(envelope.error, str) else envelope.error
 
 
 def _detail(body: bytes) -> str | None:

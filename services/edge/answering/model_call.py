@@ -114,10 +114,10 @@ class ModelCall:
         if answer.status == 200:
             return
         body = await read_refusal(answer)
-        told = read_error(body)
+        upstream_error = read_error(body)
         status = answer.status if answer.status >= 400 else 502
-        error = to_chat_error(status, told, self._plan)
-        raise UpstreamRefused(status, error, error_headers(body, error), told)
+        error = to_chat_error(status, upstream_error, self._plan)
+        raise UpstreamRefused(status, error, error_headers(body, error), upstream_error)
 
 
 def decode_response(body: bytes) -> Response:

@@ -187,7 +187,7 @@ class TypedRenderer:
 
     `mendable` says that a request which the upstream cannot continue will be sent again, whole: the
     first events are then held back, so that the client sees only the second answer. A failure for which
-    `disclosed` gives another one is told in its place.
+    `disclosed` gives another one is replaced by that.
     """
 
     def __init__(self, plan: StreamPlan, *, mendable: bool, disclosed: Disclosed = lambda error: error) -> None:

@@ -355,8 +355,8 @@ class Outbox:
         self._folders.finished(saved.folder)
 
     def _digest(self, tenant: str, conversation: str | None) -> str:
-        said = f"{tenant}\0{conversation or ''}".encode()
-        return blake2b(said, key=self._secret, digest_size=16, person=b"parley-outbox").hexdigest()
+        names = f"{tenant}\0{conversation or ''}".encode()
+        return blake2b(names, key=self._secret, digest_size=16, person=b"parley-outbox").hexdigest()
 
 
 def _count(result: str) -> None:

@@ -14,7 +14,7 @@ from libs.translate.request.options import CONVERSATION_QUERY, MAX_HINT_CHARACTE
 from services.edge.http.exchange import Exchange, repeated
 
 
-class Told(msgspec.Struct, frozen=True):
+class Given(msgspec.Struct, frozen=True):
     """The value of an option, and the header or query parameter that it came from."""
 
     value: str
@@ -33,7 +33,7 @@ def read_options(settings: Conversation, exchange: Exchange, *, retain: bool) ->
 
     Raises InvalidRequest for an invalid value, with its header or parameter.
     """
-    given = {option.field: told for option in OPTIONS if (told := _read(option, settings, exchange)) is not None}
+    given = {option.field: found for option in OPTIONS if (found := _read(option, settings, exchange)) is not None}
     name, parent = given.get("conversation"), given.get("previous_response_id")
     if name is not None and parent is not None:
         raise _exclusive(name.param, parent.param)
@@ -49,10 +49,10 @@ def to_header(name: str) -> str:
     return without_control(name).encode("utf-8", "replace").decode("latin-1")
 
 
-def _first(headers: Mapping[str, str], names: Sequence[str]) -> Told | None:
+def _first(headers: Mapping[str, str], names: Sequence[str]) -> Given | None:
     """The first of these headers that holds something."""
-    given = (Told(_text(headers.get(name.lower(), "")).strip(" \t"), name) for name in names)
-    return next((told for told in given if told.value), None)
+    given = (Given(_text(headers.get(name.lower(), "")).strip(" \t"), name) for name in names)
+    return next((found for found in given if found.value), None)
 
 
 def _text(value: str) -> str:
@@ -72,34 +72,34 @@ def _query(exchange: Exchange) -> dict[str, str]:
     return dict(given)
 
 
-def _read(option: Option, settings: Conversation, exchange: Exchange) -> Told | None:
+def _read(option: Option, settings: Conversation, exchange: Exchange) -> Given | None:
     """Return the value of an option. Raises InvalidRequest where it is given twice, or cannot be a name."""
     headers = getattr(settings, option.setting) if option.setting else [option.header] if option.header else []
     for name in headers if option.decides else ():
         if name.lower() in exchange.repeated:
             raise repeated(name)
     query = _query(exchange).get(option.query) if option.query else None
-    told = None if query is None else Told(query, option.query)
+    found = None if query is None else Given(query, option.query)
     if option.words:
-        return Told(exchange.headers[option.header], option.header) if option.header in exchange.headers else None
+        return Given(exchange.headers[option.header], option.header) if option.header in exchange.headers else None
     header = _first(exchange.headers, headers)
-    if header is not None and told is not None and header.value != told.value:
-        raise _exclusive(header.param, told.param)
-    told = header or told
-    if told is not None and option.decides:
-        check_name(told.value, told.param)
-    return told
+    if header is not None and found is not None and header.value != found.value:
+        raise _exclusive(header.param, found.param)
+    found = header or found
+    if found is not None and option.decides:
+        check_name(found.value, found.param)
+    return found
 
 
-def _meaning(option: Option, told: Told) -> Any:
+def _meaning(option: Option, found: Given) -> Any:
     """Return the value as the field of `ClientOptions` holds it. Raises InvalidRequest for an unknown word."""
     if not option.words:
-        return told.value if option.decides else told.value[:MAX_HINT_CHARACTERS]
-    if told.value not in option.words:
+        return found.value if option.decides else found.value[:MAX_HINT_CHARACTERS]
+    if found.value not in option.words:
         supported = ", ".join(f"'{word}'" for word in option.words)
-        message = f"Invalid value: '{told.value}'. Supported values are: {supported}."
-        raise InvalidRequest(message, told.param, "invalid_value")
-    return option.words[told.value]
+        message = f"Invalid value: '{found.value}'. Supported values are: {supported}."
+        raise InvalidRequest(message, found.param, "invalid_value")
+    return option.words[found.value]
 
 
 def _exclusive(one: str, other: str) -> InvalidRequest:

@@ -25,7 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Status:
-    """Tells whether and how this edge works."""
+    """Reports whether and how this edge works."""
 
     def __init__(self, edge: Edge, readiness: Readiness) -> None:
         self._edge = edge

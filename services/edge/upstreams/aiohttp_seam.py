@@ -1,4 +1,4 @@
-"""All that relies on private parts of aiohttp: connections that tell of each read, and a body that is read again.
+"""All that relies on private parts of aiohttp: connections that notify of each read, and a body that is read again.
 
 What is relied on, each tested against the real library in tests/contract/test_seams.py:
 
@@ -59,7 +59,7 @@ def _make(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
 
 
 def telling(answer: aiohttp.ClientResponse) -> TellingProtocol | None:
-    """Return what tells of each read of an answer; None where it has come whole, and its connection serves others."""
+    """Return what notifies of each read of an answer; None where it came whole, and its connection serves others."""
     if answer.connection is None:
         return None
     protocol = answer.connection.protocol

@@ -11,14 +11,14 @@ _MANY = 4096
 
 
 class Unchained:
-    """What was asked, and whose answer said so; `clock` in monotonic seconds."""
+    """What was asked, and whose answer showed it; `clock` in monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._until: dict[tuple[str, str], dict[str, float]] = {}  # by upstream and account, then by model
 
     def note(self, target: Target) -> None:
-        """It has just said so."""
+        """Its answer has just shown it."""
         upstream, account, model = target
         if len(self._until) >= _MANY:
             self._until = {where: alive for where in self._until if (alive := self._alive(where))}
@@ -26,7 +26,7 @@ class Unchained:
         self._until[where] = {**self._alive(where), model: self._clock() + REMEMBERED_SECONDS}
 
     def known(self, accounts: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return each upstream that has lately said so to one of these accounts, by upstream, and the model it was."""
+        """Return each upstream that has lately shown it to one of these accounts, by upstream, and the model it was."""
         if not self._until:  # nearly always
             return []
         return [

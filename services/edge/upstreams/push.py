@@ -1,7 +1,7 @@
 """Hands what an upstream sends to a function at once, inside the read, where nothing must be waited for.
 
 Waking a task for each event of each stream costs a turn of the loop and a fifth of the edge's time
-(docs/bench). HTTP stays aiohttp's: its protocol only tells when it has parsed a read (`aiohttp_seam.py`).
+(docs/bench). HTTP stays aiohttp's: its protocol only notifies when it has parsed a read (`aiohttp_seam.py`).
 """
 
 import asyncio
