@@ -264,7 +264,7 @@ async def test_times_to_live_end_in_the_store(store: Store) -> None:
 
 @pytest.mark.parametrize("word", ["", "a.b", "*", ">", "A", "g", "a" * 200, "ü"])
 async def test_digest_that_is_none_is_refused_and_nothing_is_kept(tenant: Tenant, word: str) -> None:
-    bad: tuple[dict[str, Any], ...] = ({"loose": word}, {"turn_key": word}, {"scope": word})
+    bad: tuple[dict[str, Any], ...] = ({"loose": word}, {"key": word}, {"scope": word})
     for wrong in bad:
         with pytest.raises(msgspec.ValidationError):
             await tenant.commit(1, **wrong)

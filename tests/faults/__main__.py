@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 from tests.faults import beside, pressure, processes, walk
 from tests.faults.counts import Counts, table
@@ -51,6 +52,11 @@ async def _bounded(name: str, site: Site, sizes: Sizes, chance: Random) -> Count
     return counts
 
 
+def _stop(*_: object) -> NoReturn:
+    """End the run, so that what it started is stopped; a cancellation can be swallowed on its way."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run, print the table, and return 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
@@ -61,7 +67,8 @@ def main() -> int:
     unknown = set(arguments.scenario) - set(SCENARIOS)
     if unknown:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both stop what was started
+    for stops in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stops, _stop)
     started, directory = time.monotonic(), Path(tempfile.mkdtemp(prefix="parley-faults-"))
     print(f"seed {arguments.seed}; logs and journal in {directory}", file=sys.stderr, flush=True)
     try:
