@@ -11,12 +11,15 @@ import msgspec
 import pytest
 
 from libs.schemas.bus.convert import Converted
-from libs.schemas.bus.state import CommitReply, CommitRequest
-from libs.schemas.plan import CommitPlan, Continuity, StreamPlan
+from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, MarkReply, MarkRequest
+from libs.schemas.config import Upstream
+from libs.schemas.plan import CommitPlan, ContinuedTurn, Continuity, MarkPlan, StreamPlan
 from libs.schemas.records import CallRecord
-from libs.schemas.subjects import COMMIT, CONVERT
+from libs.schemas.subjects import CLAIM, COMMIT, CONVERT, MARK
+from libs.translate.errors import TranslationError
 from services.edge import failures
 from services.edge.answering import polling
+from services.edge.errors import UpstreamKeyRefused
 from services.edge.surfaces.chat import ChatEndpoint
 from tests.support.answers import Json, call, custom, message, response
 from tests.unit.services.edge.fakes import CUT, PAUSE, Client, Stage
@@ -88,6 +91,8 @@ class Answered:
         self.ended = client.ended
         self.records = [record for record in stage.sink.closed if isinstance(record, CallRecord)]
         self.commits = [request for _, request in stage.bus.asked if isinstance(request, CommitRequest)]
+        self.claims = [request for _, request in stage.bus.asked if isinstance(request, ClaimRequest)]
+        self.marks = [request.change for _, request in stage.bus.asked if isinstance(request, MarkRequest)]
         self.asked = stage.upstreams.asked
 
     @property
@@ -106,11 +111,26 @@ class Answered:
 async def run(
     bodies: Sequence[tuple[int, bytes]], choices: int = 1, *, reads_slowly: bool = False, **plan: Any
 ) -> Answered:
-    replies = {CONVERT.name: [converted(choices, **plan)], COMMIT.name: CommitReply(turns=1)}
-    stage, client = Stage(replies, bodies=list(bodies)), Client("POST", "/v1/chat/completions", body=CHAT)
+    return await answered(stage_of(bodies, converted(choices, **plan)), reads_slowly=reads_slowly)
+
+
+def stage_of(bodies: Sequence[tuple[int, bytes]], *tries: Converted, upstreams: list[Upstream] | None = None) -> Stage:
+    """Return an edge whose converter has one of `tries` for each try."""
+    replies = {
+        CONVERT.name: list(tries),
+        COMMIT.name: CommitReply(turns=1),
+        CLAIM.name: ClaimReply(),
+        MARK.name: MarkReply(number=1),
+    }
+    return Stage(replies, bodies=list(bodies), upstreams=upstreams)
+
+
+async def answered(stage: Stage, client: Client | None = None, *, reads_slowly: bool = False) -> Answered:
+    client = client or Client("POST", "/v1/chat/completions", body=CHAT)
     client.reads_slowly = reads_slowly
     await failures.answer(client.exchange(), ChatEndpoint(stage.edge))
-    await asyncio.gather(*stage.edge.background)
+    while stage.edge.background:
+        await asyncio.gather(*stage.edge.background)
     return Answered(stage, client)
 
 
@@ -384,3 +404,167 @@ async def test_client_that_reads_slowly_gets_the_same_bytes(choices: int, format
     assert sorted(slow.body.splitlines()) == sorted(fast.body.splitlines())
     assert choices > 1 or slow.body == fast.body
     assert slow.ended and fast.ended and b" 4" in slow.body
+
+
+# -- what goes on beside the answer -----------------------------------------------------------------
+
+GUARDED = [Upstream(name="one", base_url="http://1", key_env="K", shared_ids=["*"])]
+MARKED = MarkPlan(scope=DIGEST, conversation="tok")
+CONTINUED = [ContinuedTurn(turn_key="e1", ids=["rs_1"])]
+GONE = {"code": "server_error", "message": "Item with id 'rs_1' not found."}
+
+
+def claimed(got: Answered) -> list[list[str]]:
+    return [[claim.upstream_id, *claim.more] for claim in got.claims]
+
+
+def stored(choices: int = 1, **plan: Any) -> Converted:
+    return msgspec.structs.replace(converted(choices, **plan), stored=True)
+
+
+@choices
+async def test_number_of_choices_is_reported_where_there_are_several(choices: int) -> None:
+    got = await run([whole(message("Yes"))] * choices, choices)
+    assert got.headers.get("x-parley-fanout") == (None if choices == 1 else "2")
+    assert got.headers.get("x-parley-dropped") == "seed"
+
+
+async def test_response_that_is_stored_with_parleys_key_is_claimed_for_the_caller() -> None:
+    streamed = CREATED + TEXT + completed(message("Hi"))
+    cases: list[tuple[Json, bytes, list[list[str]]]] = [
+        ({}, whole(message("Yes"))[1], [["resp_1"]]),
+        ({"format": "responses"}, whole(message("Yes"))[1], [["resp_1", "item:msg_1"]]),
+        ({"stream": True}, streamed, [["resp_1"]]),
+        ({"stream": True, "format": "responses"}, streamed, [["resp_1"], ["item:msg_1"]]),
+    ]
+    for plan, body, ids in cases:
+        got = await answered(stage_of([(200, body)], stored(**plan), upstreams=GUARDED))
+        assert (got.status, claimed(got)) == (200, ids)
+
+
+async def test_response_is_claimed_only_where_it_is_stored_with_parleys_key() -> None:
+    own = [Upstream(name="one", base_url="http://1", auth="client")]
+    for try_, upstreams in ((converted(1), GUARDED), (stored(), own)):
+        got = await answered(stage_of([whole(message("Yes"))], try_, upstreams=upstreams))
+        assert (got.status, got.claims) == (200, [])
+
+
+@choices
+async def test_response_that_is_never_whole_was_claimed_when_it_began(choices: int) -> None:
+    body = CREATED + TEXT + PAUSE + CUT
+    got = await answered(stage_of([(200, body)] * choices, stored(choices, stream=True), upstreams=GUARDED))
+    assert got.frames[-1]["error"]["code"] == "upstream_stream_truncated"
+    assert claimed(got) == [["resp_1"]]
+
+
+@pytest.mark.parametrize("slow", [CLAIM.name, COMMIT.name])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_answer_ends_when_its_turn_is_kept_and_its_ids_are_claimed(slow: str, *, streamed: bool) -> None:
+    body = CREATED + TEXT + completed(message("Hi")) if streamed else whole(message("Hi"))[1]
+    stage = stage_of([(200, body)], stored(stream=streamed), upstreams=GUARDED)
+    client, reply = Client("POST", "/v1/chat/completions", body=CHAT), stage.bus.call
+    ended: list[bool] = []
+
+    async def is_slow(subject: Any, request: Any, call: Any) -> Any:
+        if subject.name == slow:
+            await asyncio.sleep(0.05)
+            ended.append(client.ended)
+        return await reply(subject, request, call)
+
+    stage.bus.call = is_slow  # type: ignore[method-assign]
+    got = await answered(stage, client)
+    assert (got.ended, ended) == (True, [False])
+
+
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+@pytest.mark.parametrize(
+    ("body", "change"),
+    [
+        (CREATED + TEXT + PAUSE + failed(QUOTA), "spoil"),
+        (CREATED + TEXT + failed(QUOTA), "spoil"),
+        (CREATED + TEXT + PAUSE + CUT, "spoil"),
+        (b": \n\n" + CUT, "close"),
+    ],
+)
+async def test_mark_is_unusable_where_the_client_may_have_seen_some(format_: str, body: bytes, change: str) -> None:
+    got = await stream(body, format=format_, mark=MARKED)
+    assert got.marks == ["open", change]
+
+
+async def test_mark_is_taken_off_where_the_client_got_a_status() -> None:
+    for got in (
+        await stream(CREATED + failed(QUOTA), mark=MARKED),
+        await run([whole(status="failed", error=QUOTA)], mark=MARKED),
+        await run([(429, b"{}")], mark=MARKED),
+    ):
+        assert (got.status, got.marks) == (429, ["open", "close"])
+
+
+async def test_commit_carries_the_mark_and_takes_it_off() -> None:
+    for got in (
+        await run([whole(message("Hi"))], mark=MARKED),
+        await stream(CREATED + TEXT + completed(message("Hi")), mark=MARKED),
+    ):
+        assert got.marks == ["open"]
+        assert [(commit.mark != "", commit.number) for commit in got.commits] == [(True, 1)]
+
+
+@pytest.mark.parametrize(
+    ("choices", "format_", "streamed"),
+    [(1, "chat", False), (2, "chat", False), (1, "chat", True), (2, "chat", True), (1, "responses", True)],
+)
+async def test_continuation_that_is_gone_is_refused_and_the_whole_is_sent(
+    choices: int, format_: str, *, streamed: bool
+) -> None:
+    first = CREATED + failed(GONE) if streamed else whole(status="failed", error=GONE)[1]
+    second = CREATED + TEXT + completed(message("Hi")) if streamed else whole(message("Hi"))[1]
+    plan = {"stream": streamed, "format": format_}
+    tries = converted(choices, continued=CONTINUED, **plan), converted(choices, **plan)
+    got = await answered(stage_of([(200, body) for body in (first, second) for _ in range(choices)], *tries))
+    assert (got.status, len(got.asked)) == (200, 2 * choices)
+    assert got.recorded("outcome") == [("refused",)] * choices + [("ok",)] * choices
+    assert "x-parley-upstream-error" not in got.headers
+
+
+@pytest.mark.parametrize("format_", ["chat", "responses"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_answer_that_ignored_its_parent_is_recorded_as_paid_and_requested_again(
+    format_: str, *, streamed: bool
+) -> None:
+    fields: Json = {"previous_response_id": None}
+    begun = event("response.created", response=response(status="in_progress", **fields))
+    first = completed(message("Hi"), **fields) if streamed else whole(message("Hi"), **fields)[1]
+    second = begun + TEXT + completed(message("Hi")) if streamed else whole(message("Hi"))[1]
+    plan = {"stream": streamed, "format": format_}
+    tries = converted(1, continued=CONTINUED, parent="resp_p", **plan), converted(1, **plan)
+    got = await answered(stage_of([(200, first), (200, second)], *tries))
+    assert (got.status, len(got.asked)) == (200, 2)
+    assert got.recorded("outcome", "output_tokens", "response_id") == [("refused", 2, "resp_1"), ("ok", 2, "resp_1")]
+
+
+@pytest.mark.parametrize(
+    ("format_", "streamed", "status"),
+    [("chat", False, 502), ("chat", True, 502), ("responses", False, 502), ("responses", True, 200)],
+)
+async def test_failure_within_an_answer_says_nothing_about_parleys_key(
+    format_: str, *, streamed: bool, status: int
+) -> None:
+    error = {"code": "invalid_api_key", "message": "Incorrect API key provided: sk-own."}
+    body = CREATED + failed(error) if streamed else whole(status="failed", error=error)[1]
+    stage = stage_of([(200, body)], converted(1, stream=streamed, format=format_))
+
+    def disclosed(_: Upstream, failure: TranslationError) -> TranslationError:
+        return UpstreamKeyRefused() if failure.error.code == "invalid_api_key" else failure
+
+    stage.upstreams.disclosed = disclosed  # type: ignore[method-assign,assignment]
+    got = await answered(stage)
+    assert got.status == status
+    assert b'"upstream_key_refused"' in got.body and b"sk-own" not in got.body
+    assert "x-parley-upstream-error" not in got.headers
+    assert got.recorded("outcome", "error_code") == [("failed", "upstream_key_refused")]
+
+
+async def test_one_choice_of_two_that_cannot_be_had_ends_the_other() -> None:
+    got = await run([(429, b"{}"), (200, PAUSE * 50 + whole(message("Hi"))[1])], 2)
+    assert (got.status, got.ended, len(got.asked)) == (429, True, 2)
+    assert got.recorded("outcome", "http_status") == [("refused", 429)] * 2
