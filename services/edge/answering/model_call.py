@@ -14,7 +14,6 @@ from libs.schemas.wire.output import RESPONSE_DECODER, Response
 from libs.schemas.wire.surrogates import read, sound
 from libs.translate.answer.finish import is_unfinished
 from libs.translate.answer.upstream_errors import read_error, to_chat_error
-from libs.translate.errors import TranslationError
 from libs.translate.lift import total_bytes
 from services.edge.answering.polling import settled
 from services.edge.answering.rendering import Renderer
@@ -103,10 +102,6 @@ class ModelCall:
             self.record.identify(self.response)
             self.body = await settled(self._served, self.upstream, self.response.id)
             self.response = decode_response(self.body)
-
-    def disclosed(self, error: TranslationError) -> TranslationError:
-        """Return the client's error for a failure, with nothing about Parley's own key."""
-        return self._served.edge.upstreams.disclosed(self.upstream, error)
 
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
         """Keep the headers that the client gets. Raises UpstreamRefused for an error status."""
