@@ -59,6 +59,8 @@ class LiveUpstreams(Upstreams):
         self.statuses = statuses
         self.asked: list[tuple[str, str, str]] = []
         self.sent: list[bytes] = []  # the bodies, as they came
+        self.headers: list[dict[str, str]] = []  # of the requests; values in lower case
+        self.more_headers: dict[str, str] = {}  # of the answers; with a `content-length` they are not chunked
         self._server: asyncio.Server | None = None
         self._starting = asyncio.Lock()
         self._answers: dict[str, tuple[int, bytes]] = {}
@@ -95,6 +97,8 @@ class LiveUpstreams(Upstreams):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).lower():
+                lines = head.decode().split("\r\n")[1:]
+                self.headers.append(dict(line.split(": ", 1) for line in lines if line))
                 length = re.search(rb"content-length: (\d+)", head)
                 self.sent.append(await reader.readexactly(int(length[1]) if length else 0))
                 number = re.search(rb"x-number: (\d+)", head)
@@ -107,16 +111,18 @@ class LiveUpstreams(Upstreams):
 
     async def _answer(self, writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
         kind = "text/event-stream" if body.startswith((b"event:", b"data:")) else "application/json"
-        lines = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
-        writer.write(lines.encode())
+        chunked = "content-length" not in self.more_headers
+        headers = {"content-type": kind, **({"transfer-encoding": "chunked"} if chunked else {}), **self.more_headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode())
         for piece in body.removesuffix(CUT).split(PAUSE):
             if piece:
-                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 await writer.drain()
             await asyncio.sleep(0.01)
         if body.endswith(CUT):
             raise ConnectionError
-        writer.write(b"0\r\n\r\n")
+        writer.write(b"0\r\n\r\n" if chunked else b"")
 
     async def close(self) -> None:
         """Stop the server as well."""

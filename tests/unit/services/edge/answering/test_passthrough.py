@@ -55,6 +55,7 @@ class Passed:
         self.client = Client("POST", "/v1/responses")
         self.client.reads_slowly = reads_slowly
         self.served = self.stage.served(self.client.exchange())
+        self.upstream = UPSTREAMS[1]
         self._made = id_claims(self.served, UPSTREAMS[1]) if claimed else None
         if own_key:
             upstreams: Any = self.stage.upstreams
@@ -75,7 +76,7 @@ class Passed:
         async def endpoint(_: Exchange) -> None:
             await pass_through(
                 self.served,
-                UPSTREAMS[1],
+                self.upstream,
                 path="/responses",
                 headers={"x-a": "1"},
                 body=[b"{}"],
@@ -183,6 +184,56 @@ async def test_the_answer_is_watched_only_while_it_passes() -> None:
     await passed.run(Looking().make)
     assert set(live) == {1}
     assert len(passed.stage.edge.streams) == 0
+
+
+# -- headers of the answer --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_key", [False, True])
+async def test_length_of_an_answer_is_told_where_no_event_of_it_may_be_replaced(*, own_key: bool) -> None:
+    for body in (b"{}", STREAM):
+        passed = Passed((200, body), own_key=own_key)
+        passed.stage.upstreams.more_headers = {"content-length": str(len(body))}
+        await passed.run()
+        told = passed.client.headers.get("content-length")
+        assert told == (None if own_key and body == STREAM else str(len(body)))
+        assert passed.client.body == body
+
+
+async def test_answer_whose_length_is_not_known_is_told_without() -> None:
+    passed = Passed((200, b"{}"))
+    await passed.run()
+    assert "content-length" not in passed.client.headers
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/responses/resp_1", "/v1/responses/resp_1"),
+        ("resp_1", "/v1/resp_1"),
+        ("https://else.example/a", "https://else.example/a"),
+        ("http://[", None),
+    ],
+)
+async def test_redirection_leads_below_parleys_own_paths(location: str, shown: str | None) -> None:
+    passed = Passed((307, b""))
+    upstreams = passed.stage.upstreams
+    upstreams.more_headers = {"location": location}
+    passed.upstream = msgspec.structs.replace(UPSTREAMS[1], base_url=f"http://127.0.0.1:{await upstreams._port()}")
+    await passed.run()
+    assert (passed.client.status, passed.client.headers.get("location")) == (307, shown)
+
+
+@pytest.mark.parametrize(("given", "streamed"), [("Text/Event-Stream; charset=utf-8", True), ("text/plain", False)])
+async def test_type_of_an_answer_is_read_without_its_parameters(given: str, streamed: bool) -> None:
+    passed, tap = Passed((200, b"{}")), Reading()
+    passed.stage.upstreams.more_headers = {"content-type": given}
+    await passed.run(tap.make)
+    assert tap.streamed is streamed
+    passed, tap = Passed((200, b"{}")), Reading()
+    passed.stage.upstreams.more_headers = {"content-type": given}
+    await passed.run(tap.make, streamed=True)
+    assert tap.streamed is True
 
 
 # -- what goes up -----------------------------------------------------------------------------------
