@@ -1,4 +1,5 @@
 import asyncio
+import json
 from typing import Any
 
 import msgspec
@@ -56,7 +57,8 @@ class Passed:
         self.client.reads_slowly = reads_slowly
         self.served = self.stage.served(self.client.exchange())
         self.upstream = UPSTREAMS[1]
-        self._made = id_claims(self.served, UPSTREAMS[1]) if claimed else None
+        self.path = "/responses"
+        self.made = id_claims(self.served, UPSTREAMS[1]) if claimed else None
         if own_key:
             upstreams: Any = self.stage.upstreams
             upstreams.own_key = lambda upstream: OwnKey(upstream, "sk-own")
@@ -77,12 +79,12 @@ class Passed:
             await pass_through(
                 self.served,
                 self.upstream,
-                path="/responses",
+                path=self.path,
                 headers={"x-a": "1"},
                 body=[b"{}"],
                 tap=tap,
                 record=record,
-                made=self._made,
+                made=self.made,
                 streamed=streamed,
             )
 
@@ -170,7 +172,7 @@ async def test_an_error_passes_and_is_recorded(status: int, body: bytes, outcome
 async def test_an_error_without_a_record_passes() -> None:
     passed = Passed((404, b"{}"))
     await passed.run()
-    assert (passed.client.status, passed.client.body) == (404, b"{}")
+    assert (passed.client.status, passed.client.body, passed.client.ended) == (404, b"{}", True)
 
 
 async def test_the_answer_is_watched_only_while_it_passes() -> None:
@@ -184,6 +186,68 @@ async def test_the_answer_is_watched_only_while_it_passes() -> None:
     await passed.run(Looking().make)
     assert set(live) == {1}
     assert len(passed.stage.edge.streams) == 0
+
+
+async def test_request_that_is_aborted_while_its_answer_passes_is_recorded_as_cancelled() -> None:
+    passed = Passed((200, STREAM + PAUSE + STREAM))
+
+    class Leaving(Reading):
+        def feed(self, data: bytes) -> None:
+            super().feed(data)
+            passed.served.exchange.abort("client_gone")
+
+    tap = Leaving()
+    await passed.run(tap.make, passed.record())
+    assert not tap.finished and not passed.client.ended
+    assert passed.recorded() == ("cancelled", 0, "")
+    assert len(passed.stage.edge.streams) == 0
+
+
+async def test_very_large_body_passes_in_parts_while_its_ids_are_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.edge.answering.passthrough.MAX_HELD_BYTES", 10)
+    parts = [b"[1,", b"2,", b"3,4,5,6,", b"7,8,9,", b"10,", b"11]"]
+    passed, tap = Passed((200, PAUSE.join(parts)), claimed=True), Reading()
+    held: list[int] = []
+    write = passed.served.exchange.write
+
+    async def noted(data: bytes, *, more: bool = True) -> None:
+        held.append(len(data))
+        await write(data, more=more)
+
+    passed.served.exchange.write = noted  # type: ignore[method-assign]
+    await passed.run(tap.make)
+    assert passed.client.body == tap.read == b"".join(parts)
+    assert len(held) > 1 and sum(held) == len(passed.client.body)
+
+
+async def test_answers_with_an_error_status_make_nothing_that_is_claimed() -> None:
+    for status, calls in ((200, 1), (300, 0), (404, 0)):
+        passed = Passed((status, b'{"id":"resp_1"}'), claimed=True)
+        assert passed.made is not None
+        waited: list[int] = []
+
+        async def claimed(waited: list[int] = waited) -> None:
+            waited.append(1)
+
+        passed.made.claimed = claimed  # type: ignore[method-assign]
+        await passed.run()
+        assert len(waited) == calls
+
+
+@pytest.mark.parametrize("path", ["/responses", "/chat/completions"])
+async def test_what_a_stream_says_of_parleys_key_is_replaced_by_an_event_of_its_kind(path: str) -> None:
+    error = b'{"type":"error","code":"invalid_api_key","message":"Incorrect API key provided: sk-own."}'
+    passed = Passed((200, STREAM + PAUSE + b"event: error\ndata: " + error + b"\n\n"), own_key=True)
+    passed.path = path
+    await passed.run()
+    name, _, data = passed.client.body.removeprefix(STREAM).strip().rpartition(b"data: ")
+    told = json.loads(data)
+    if path == "/responses":
+        assert (name, told["type"], told["code"]) == (b"event: error\n", "error", "upstream_key_refused")
+        assert isinstance(told["sequence_number"], int)
+    else:
+        assert (name, told["error"]["code"]) == (b"", "upstream_key_refused")
+    assert b"sk-own" not in passed.client.body
 
 
 # -- headers of the answer --------------------------------------------------------------------------
