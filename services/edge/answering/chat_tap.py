@@ -29,7 +29,7 @@ class _Usage(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     tool_calls: list[msgspec.Raw] | None = None
-    function_call: msgspec.Raw | None = None
+    function_call: Any = None
     audio: Any = None
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from services.edge.answering.chat_tap import ChatBodyTap, ChatStreamTap
 from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership.claiming import IdClaims
 from services.edge.records.calls import Call, begin
@@ -172,82 +171,3 @@ async def test_body_that_is_no_response_is_still_recorded(stage: Stage, sink: Si
     tap.feed(b"<html>")
     tap.finish()
     assert [record.outcome for record in sink.closed] == ["ok"]
-
-
-CHAT_USAGE = {
-    "prompt_tokens": 10,
-    "completion_tokens": 20,
-    "total_tokens": 30,
-    "prompt_tokens_details": {"cached_tokens": 4},
-    "completion_tokens_details": {"reasoning_tokens": 5},
-}
-
-
-def chunk(**fields: Any) -> bytes:
-    return f"data: {json.dumps({'id': 'chatcmpl-1', 'model': 'm-1', 'choices': [], **fields})}\n\n".encode()
-
-
-async def test_chat_stream_tap_records_finish_and_usage(stage: Stage, sink: Sink) -> None:
-    tap = ChatStreamTap(call(stage), nothing())
-    stream = (
-        chunk(choices=[{"delta": {"content": "x"}, "finish_reason": None}])
-        + chunk(choices=[{"delta": {}, "finish_reason": "stop"}])
-        + chunk(usage=CHAT_USAGE)
-        + b"data: [DONE]\n\n"
-    )
-    for start in range(0, len(stream), 7):
-        tap.feed(stream[start : start + 7])
-    tap.finish()
-    [record] = sink.closed
-    assert (record.outcome, record.finish_reason, record.model, record.response_id) == (
-        "ok",
-        "stop",
-        "m-1",
-        "chatcmpl-1",
-    )
-    assert (record.input_tokens, record.output_tokens) == (10, 20)
-    assert (record.cached_tokens, record.reasoning_tokens) == (4, 5)
-
-
-async def test_calls_of_a_chat_stream_are_counted_once_each(stage: Stage, sink: Sink) -> None:
-    tap = ChatStreamTap(call(stage), nothing())
-    for index in (0, 1):
-        begun = {"index": index, "id": f"c{index}", "function": {"name": "f", "arguments": ""}}
-        tap.feed(chunk(choices=[{"index": 0, "delta": {"tool_calls": [begun]}}]))
-        more = {"index": index, "function": {"arguments": '{"name": 1}'}}
-        tap.feed(chunk(choices=[{"index": 0, "delta": {"tool_calls": [more]}}]))
-    tap.feed(chunk(choices=[{"delta": {}, "finish_reason": "tool_calls"}]))
-    tap.finish()
-    assert [(record.finish_reason, record.tool_calls) for record in sink.closed] == [("tool_calls", 2)]
-
-
-@pytest.mark.parametrize(
-    ("stream", "outcome"),
-    [
-        (chunk(choices=[{"delta": {}, "finish_reason": "length"}]), "incomplete"),
-        (chunk(choices=[{"delta": {"content": "x"}, "finish_reason": None}]), "truncated"),
-        (b'data: {"error": {"message": "x"}}\n\n', "failed"),
-        (b"", "truncated"),
-    ],
-)
-async def test_chat_stream_tap_tells_how_an_answer_ended(stage: Stage, sink: Sink, stream: bytes, outcome: str) -> None:
-    tap = ChatStreamTap(call(stage), nothing())
-    tap.feed(stream)
-    tap.finish()
-    assert [record.outcome for record in sink.closed] == [outcome]
-
-
-async def test_error_of_a_chat_stream_is_recorded_with_its_code(stage: Stage, sink: Sink) -> None:
-    tap = ChatStreamTap(call(stage), nothing())
-    tap.feed(b'data: {"error": {"message": "x", "code": "rate_limit_exceeded"}}\n\n')
-    assert [record.error_code for record in sink.closed] == ["rate_limit_exceeded"]
-
-
-async def test_chat_body_tap_records_the_completion(stage: Stage, sink: Sink) -> None:
-    tap = ChatBodyTap(call(stage, streamed=False), nothing())
-    choice = {"finish_reason": "tool_calls", "message": {"tool_calls": [{}, {}]}}
-    tap.feed(json.dumps({"id": "chatcmpl-1", "model": "m-1", "choices": [choice], "usage": CHAT_USAGE}).encode())
-    tap.finish()
-    [record] = sink.closed
-    assert (record.outcome, record.finish_reason, record.tool_calls) == ("ok", "tool_calls", 2)
-    assert record.reasoning_tokens == 5

@@ -15,7 +15,8 @@ from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership import owners
 from services.edge.ownership.claiming import IdClaims, id_claims, release
 from services.edge.pending_claims import SIZE, Claims
-from tests.unit.services.edge.answering.test_response_tap import RESPONSE, call, chunk, frame
+from tests.unit.services.edge.answering.test_chat_tap import chunk
+from tests.unit.services.edge.answering.test_response_tap import RESPONSE, call, frame
 from tests.unit.services.edge.fakes import Stage
 
 FIRST = Upstream(name="one", base_url="http://1", key_env="K", shared_ids=["file-shared*"])
