@@ -51,8 +51,12 @@ def test_long_media_is_lifted(value: str) -> None:
         "x" * (MIN_BYTES - 1),
         "data:" + PROSE.replace(" ", "_"),
         "=" * MIN_BYTES,
+        "A" * 254 + "==" + BASE64,
     ],
-    ids=["prose", "before", "after", "line_ends", "quoted", "quote_at_end", "head", "tail", "short", "no_type", "pads"],
+    ids=[
+        *("prose", "before", "after", "line_ends", "quoted", "quote_at_end", "head", "tail", "short", "no_type"),
+        *("pads", "pads_at_the_beginning"),
+    ],
 )
 def test_text_is_never_lifted(value: str) -> None:
     for ascii_only in (True, False):
@@ -138,6 +142,11 @@ def test_splice_knows_a_placeholder_among_digits() -> None:
         BASE64 + "17",
         DATA_URL + "0",
     ]
+
+
+def test_splice_ends_a_placeholder_at_its_first_dot() -> None:
+    skeleton = lift(_dump({"file_data": BASE64}), NONCE)
+    assert json.loads(b"".join(splice(_dump([skeleton.lifted[0].placeholder + "5."]), skeleton))) == [BASE64 + "5."]
 
 
 def test_splice_leaves_out_media_that_the_conversion_dropped() -> None:

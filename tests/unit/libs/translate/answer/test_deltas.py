@@ -1,5 +1,6 @@
 """What a stream says of each kind of item, beyond plain text and function calls."""
 
+import json
 from typing import Any
 
 import pytest
@@ -96,6 +97,11 @@ def test_images_come_in_one_chunk_before_the_annotations() -> None:
     made = chunks(done(0, image()), done(1, cited), done(2, image("eW8=")), completed(image(), cited, image("eW8=")))
     assert _images(made) == ["data:image/png;base64,aGk=", "data:image/png;base64,eW8="]
     assert [list(delta) for delta in deltas(made)] == [["content"], ["images"], ["annotations"]]
+
+
+def test_an_image_that_the_end_has_in_another_form_is_one_image() -> None:
+    made = chunks(done(0, image()), completed(image(status="generating")))
+    assert _images(made) == ["data:image/png;base64,aGk="]
 
 
 def test_an_image_that_failed_is_no_image() -> None:
@@ -204,6 +210,12 @@ def test_an_output_index_may_be_used_twice() -> None:
     assert said(made, "content") == "hi" and len(calls(made)) == 1
 
 
+def test_items_of_two_kinds_that_share_an_index_both_belong_to_the_answer() -> None:
+    stream = ChunkStream(PLAN)
+    feed(stream, created(), done(0, call()), done(0, message("hi")), completed())
+    assert [json.loads(bytes(raw))["type"] for raw in stream.output()] == ["function_call", "message"]
+
+
 def test_calls_that_share_an_index_are_all_told() -> None:
     first, second = call("a"), call("b")
     made = chunks(added(0, first), done(0, first), added(0, second), done(0, second), completed(first, second))
@@ -244,8 +256,17 @@ def test_a_null_in_an_item_means_that_there_is_none() -> None:
 
 @pytest.mark.parametrize("part", [{"type": "output_text", "text": 7}, {"type": "refusal", "refusal": {}}])
 def test_a_part_of_the_answer_that_cannot_be_read_is_a_failure(part: Json) -> None:
-    with pytest.raises(UpstreamFailed):
+    with pytest.raises(UpstreamFailed) as raised:
         chunks(done(0, {"type": "message", "content": [part]}))
+    error = raised.value.error
+    assert error.message == f"The upstream sent a part of type '{part['type']}' that cannot be read."
+    assert (raised.value.status, error.type, error.code) == (502, "server_error", "upstream_malformed")
+
+
+def test_an_item_of_the_answer_that_cannot_be_read_is_a_failure() -> None:
+    with pytest.raises(UpstreamFailed) as raised:
+        chunks(done(0, {"type": "message", "content": 7}))
+    assert raised.value.error.message == "The upstream sent an item of type 'message' that cannot be read."
 
 
 def test_commentary_keeps_its_place_in_the_reasoning() -> None:

@@ -267,6 +267,31 @@ def test_what_the_edge_lifts_changes_no_digest(turns: list[Json]) -> None:
     assert _history(json.loads(skeleton.body), media=media) == _history(turns)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": IMAGE, "detail": "low"}},
+        {"type": "image_url", "image_url": IMAGE},
+        {"type": "file", "file": {"file_data": IMAGE, "filename": "a.pdf"}},
+        {"type": "input_audio", "input_audio": {"data": LONG, "format": "wav"}},
+    ],
+)
+def test_media_has_the_digest_of_what_was_lifted(part: Json) -> None:
+    turns = [user([text("a"), part]), assistant("Yes."), USER]
+    skeleton = lift(json.dumps(turns).encode(), "f" * 32)
+    media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
+    assert len(media) == 1
+    lifted_turns = messages(*json.loads(skeleton.body))
+    assert history(lifted_turns, 0, OWNER, media) == history(messages(*turns), 0, OWNER, {})
+
+
+def test_white_space_at_the_end_of_a_refusal_does_not_count() -> None:
+    plain, spaced = ([USER, assistant(None, refusal=said), USER] for said in ("No.", "No. \n"))
+    assert _history(spaced) == _history(plain)
+    kept = given_turn(OWNER, _history([USER]).digest, "ctx", AssistantMessage(content=None, refusal="No. "))
+    assert _newest(plain).prefix == kept.prefix
+
+
 # -- what is an edit --------------------------------------------------------------------------------
 
 STORY: list[Json] = [

@@ -6,7 +6,13 @@ from libs.schemas.bus.convert import ClientOptions
 from libs.schemas.wire.chat import ChatRequest
 from libs.translate.errors import InvalidRequest
 from libs.translate.request.body import is_given
-from libs.translate.request.named_conversation import MAX_NAME_CHARACTERS, Named, name
+from libs.translate.request.named_conversation import (
+    MAX_NAME_CHARACTERS,
+    Named,
+    name,
+    names_parent,
+    without_control,
+)
 from libs.translate.request.options import merged
 from tests.support.chats import Json, request
 
@@ -68,12 +74,14 @@ def test_a_token_that_parley_issued_is_no_choice_of_the_client() -> None:
 def test_two_different_conversations_are_refused(body: Json, said: Json) -> None:
     error = _refusal(body, **said)
     assert (error.status, error.error.code) == (400, "mutually_exclusive_parameters")
+    assert error.error.message == "Two different conversations may not be given together."
 
 
 @pytest.mark.parametrize("value", [7, "", {}, {"id": None}, {"id": ""}, ["c"], True])
 def test_what_is_no_name_is_refused(value: Any) -> None:
     error = _refusal({"conversation": value}).error
     assert (error.param, error.code) == ("conversation", "invalid_type")
+    assert error.message == "Invalid type for 'conversation': expected an id."
 
 
 @pytest.mark.parametrize("control", ["\x00", "\t", "\n", "\x1f", "\x7f", "\x80", "\x85", "\x9f"])
@@ -134,6 +142,7 @@ def test_a_response_and_a_conversation_may_not_be_named_together(conversation: s
     error = _refusal(body, conversation=None if in_body else conversation)
     assert (error.status, error.error.code) == (400, "mutually_exclusive_parameters")
     assert error.error.param == "previous_response_id"
+    assert error.error.message == "'previous_response_id' and a conversation may not be given together."
 
 
 # -- only what is new -------------------------------------------------------------------------------
@@ -157,3 +166,47 @@ def test_a_whole_history_is_what_a_name_means() -> None:
 def test_what_is_new_without_a_name_is_refused(body: Json, said: Json) -> None:
     error = _refusal(body, **said)
     assert (error.status, error.error.code) == (400, "previous_response_not_found")
+    assert error.error.param == "previous_response_id"
+    assert "must name its conversation" in error.error.message
+
+
+# -- which names a body has -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        (Named(name="c"), "c"),
+        (Named(parent="conv_1"), "conv_1"),
+        (Named(parent="resp_1"), None),
+        (Named(), None),
+    ],
+)
+def test_conversation_that_is_shown_is_parleys_or_the_upstreams(named: Named, shown: str | None) -> None:
+    assert named.shown == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"previous_response_id": "resp_1"}, True),
+        ({"conversation": "conv_1"}, True),
+        ({"conversation": {"id": "conv_1"}}, True),
+        ({"conversation": None, "previous_response_id": None}, False),
+        ({"conversation_id": "c"}, False),
+        ({}, False),
+    ],
+)
+def test_body_names_what_its_messages_follow_upstream(body: Json, named: bool) -> None:
+    assert names_parent(request(**body)) is named
+
+
+def test_body_that_names_two_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        names_parent(request(previous_response_id="resp_1", conversation="conv_1"))
+    error = raised.value.error
+    assert error.message == "'previous_response_id' and 'conversation' may not be given together."
+
+
+def test_characters_that_could_end_a_header_are_replaced() -> None:
+    assert without_control("a\nb\x85\ud800é") == "a?b??é"
