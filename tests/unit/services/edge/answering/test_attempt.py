@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.runtime import metrics
 from libs.schemas.bus.convert import Converted
 from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, MarkReply, MarkRequest
 from libs.schemas.config import Upstream
@@ -19,6 +20,7 @@ from libs.schemas.subjects import CLAIM, COMMIT, CONVERT, MARK
 from libs.translate.errors import TranslationError
 from services.edge import failures
 from services.edge.answering import polling
+from services.edge.answering.attempt import _together
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.surfaces.chat import ChatEndpoint
 from tests.support.answers import Json, call, custom, message, response
@@ -568,3 +570,122 @@ async def test_one_choice_of_two_that_cannot_be_had_ends_the_other() -> None:
     got = await run([(429, b"{}"), (200, PAUSE * 50 + whole(message("Hi"))[1])], 2)
     assert (got.status, got.ended, len(got.asked)) == (429, True, 2)
     assert got.recorded("outcome", "http_status") == [("refused", 429)] * 2
+
+
+async def test_one_call_that_fails_ends_the_others_before_it_is_told() -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise UpstreamKeyRefused
+
+    async def goes_on() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            ended.append("ended")
+
+    with pytest.raises(UpstreamKeyRefused):
+        await _together([goes_on(), fails(), goes_on()])
+    assert ended == ["ended"] * 2
+
+
+@choices
+async def test_losses_are_counted_by_what_they_are(choices: int) -> None:
+    counters = {what: metrics.ANSWER_LOSSES.labels(what)._value for what in ("web_search_call", "other")}
+    before = {what: counter.get() for what, counter in counters.items()}
+    await run([whole(message("Yes"), SEARCH, {"type": "hologram", "id": "h_1"})] * choices, choices)
+    counted = {what: counter.get() - before[what] for what, counter in counters.items()}
+    assert counted == {"web_search_call": choices, "other": choices}
+
+
+async def test_turn_is_kept_by_what_the_client_got_of_the_stream() -> None:
+    keys = []
+    for final in ("Hi", "Bye"):
+        [commit] = (await stream(CREATED + TEXT + PAUSE + completed(message(final)))).commits
+        keys.append((commit.turn.key, commit.turn.prefix))
+    assert keys[0] == keys[1]
+
+
+async def test_refusal_of_the_upstream_says_what_it_said() -> None:
+    body = json.dumps({"error": {**QUOTA, "param": "input"}}).encode()
+    got = await run([(429, body)])
+    assert (got.status, got.json["error"]["code"]) == (429, "insufficient_quota")
+    assert told(got.headers["x-parley-upstream-error"]) == body
+    assert got.headers["x-should-retry"] == "false"
+    assert got.recorded("outcome", "http_status") == [("refused", 429)]
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_status_that_says_that_a_continuation_is_gone_is_not_shown(status: int, *, streamed: bool) -> None:
+    refusal = json.dumps({"error": {"code": "previous_response_not_found", "message": "Gone."}}).encode()
+    second = CREATED + TEXT + completed(message("Hi")) if streamed else whole(message("Hi"))[1]
+    tries = converted(1, continued=CONTINUED, stream=streamed), converted(1, stream=streamed)
+    got = await answered(stage_of([(status, refusal), (200, second)], *tries))
+    assert (got.status, got.recorded("outcome", "http_status")) == (200, [("refused", status), ("ok", 200)])
+    assert "x-parley-upstream-error" not in got.headers
+
+
+class Watched:
+    """A request of which the watch over live answers sends a comment as soon as it is due, which is at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *bodies: bytes, **plan: Any) -> None:
+        monkeypatch.setattr("services.edge.http.streams.TICK_SECONDS", 0.01)
+        choices = plan.pop("choices", 1)
+        self.stage = stage_of([(200, body) for body in bodies], converted(choices, **plan))
+        streams: Any = self.stage.edge.streams
+        streams._settings = msgspec.structs.replace(streams._settings, keepalive_seconds=0)
+
+    async def run(self) -> Answered:
+        self.stage.edge.streams.start()
+        try:
+            return await answered(self.stage)
+        finally:
+            await self.stage.edge.streams.stop()
+
+
+@choices
+async def test_stream_that_is_silent_is_kept_alive_and_its_output_noted(
+    monkeypatch: pytest.MonkeyPatch, choices: int
+) -> None:
+    body = PAUSE * 10 + CREATED + TEXT + PAUSE * 2 + completed(message("Hi"))
+    got = await Watched(monkeypatch, *[body] * choices, stream=True, choices=choices).run()
+    assert got.body.startswith(b": keep-alive\n\n") and got.body.endswith(DONE)
+    assert [record.ttft_ms is not None for record in got.records] == [True] * choices
+    assert got.recorded("outcome") == [("ok",)] * choices
+
+
+async def test_comment_is_no_output_so_that_nothing_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for body, change in ((PAUSE * 10 + CREATED, "close"), (PAUSE * 10 + CREATED + TEXT + PAUSE, "spoil")):
+        got = await Watched(monkeypatch, body + failed(QUOTA), stream=True, mark=MARKED).run()
+        assert got.body.startswith(b": keep-alive\n\n")
+        assert got.frames[-1]["error"]["code"] == "insufficient_quota"
+        assert got.marks == ["open", change]
+
+
+async def test_whole_answer_is_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    got = await Watched(monkeypatch, PAUSE * 10 + whole(message("Hi"))[1]).run()
+    assert got.json["choices"][0]["message"]["content"] == "Hi"
+
+
+@choices
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_request_that_is_aborted_ends_its_calls_and_their_records(choices: int, *, streamed: bool) -> None:
+    start = CREATED + TEXT if streamed else b" "
+    stage = stage_of([(200, start + PAUSE * 500)] * choices, converted(choices, stream=streamed))
+    client = Client("POST", "/v1/chat/completions", body=CHAT)
+
+    async def leaves() -> None:
+        while len(stage.upstreams.sent) < choices or (streamed and b"Hi" not in client.body):
+            await asyncio.sleep(0.005)
+        stage.edge.streams.abort_all()
+
+    leaving = asyncio.create_task(leaves())
+    got = await answered(stage, client)
+    await leaving
+    assert got.recorded("outcome", "http_status") == [("cancelled", 0)] * choices
+    assert len(stage.edge.streams) == 0
+    assert got.commits == []
