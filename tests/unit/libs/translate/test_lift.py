@@ -213,6 +213,8 @@ def test_every_place_of_media_is_known(part: dict[str, Any], indent: int | None)
         {"image_url": [DATA_URL]},
         {"user": "image_url", "name": BASE64},
         {"image_url": {"url": "u"}, "url": DATA_URL},
+        {'x"image_url': DATA_URL},
+        {'"file_data': BASE64},
         {"text": json.dumps({"image_url": DATA_URL})},
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from libs.schemas.plan import ReasoningField, StreamPlan
+from libs.translate.answer.deltas import ItemTranslator
 from libs.translate.answer.stream import ChunkStream
 from libs.translate.errors import UpstreamFailed
 from tests.support.answers import (
@@ -279,6 +280,33 @@ def test_commentary_keeps_its_place_in_the_reasoning() -> None:
     assert said(made, "content") == ""
 
 
+def test_commentary_does_not_hold_the_answer_back() -> None:
+    stream = ChunkStream(STRUCTURED)
+    feed(stream, created(), added(0, message(phase="commentary")), text(0, "Let "), added(1, message()))
+    assert said(feed(stream, text(1, "{")), "content") == "{"
+
+
+def test_reasoning_that_a_part_holds_goes_on_with_its_deltas() -> None:
+    part = event(
+        "response.content_part.added",
+        output_index=0,
+        content_index=0,
+        part={"type": "reasoning_text", "text": "Hm"},
+    )
+    made = chunks(added(0, reasoning()), part, raw_reasoning(0, ", well."))
+    assert said(made, "reasoning_content") == "Hm, well."
+
+
+def test_what_the_client_got_has_its_refusal() -> None:
+    stream = ChunkStream(PLAN)
+    feed(stream, created(), done(0, refusal("No.")))
+    assert (stream.message().content, stream.message().refusal) == (None, "No.")
+
+
+def test_answer_that_is_the_only_one_is_choice_0() -> None:
+    assert [choice.index for choice in ItemTranslator(PLAN).feed(text(0, "a"))] == [0]
+
+
 # -- stop sequences ---------------------------------------------------------------------------------
 
 
@@ -323,6 +351,20 @@ def test_nothing_follows_a_stop_sequence() -> None:
     items = [message("one END"), call(), image(), message("two"), reasoning("late")]
     made = chunks(*(done(k, item) for k, item in enumerate(items)), completed(*items), plan=STOP)
     assert deltas(made) == [{"content": "one "}] and _finish(made) == "stop"
+
+
+def test_nothing_follows_a_stop_sequence_that_comes_later_than_what_follows() -> None:
+    made = chunks(
+        added(0, message()), text(0, "one"), done(1, image()), done(2, call()), text(0, " END"), done(0, None),
+        completed(), plan=STOP,
+    )  # fmt: skip
+    assert (said(made, "content"), _images(made), calls(made)) == ("one ", [], [])
+
+
+def test_of_a_message_that_was_cut_only_its_citations_count() -> None:
+    cited = event("response.output_text.annotation.added", output_index=0, content_index=0, annotation=citation(0, 3))
+    made = chunks(text(0, "one END"), cited, done(0, call()), completed(), plan=STOP)
+    assert [list(delta) for delta in deltas(made)] == [["content"], ["annotations"]]
 
 
 def test_a_call_that_came_before_the_stop_sequence_counts() -> None:

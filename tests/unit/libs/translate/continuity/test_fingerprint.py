@@ -285,6 +285,22 @@ def test_media_has_the_digest_of_what_was_lifted(part: Json) -> None:
     assert history(lifted_turns, 0, OWNER, media) == history(messages(*turns), 0, OWNER, {})
 
 
+def test_empty_texts_of_a_user_do_not_count() -> None:
+    assert _history([user([text("a"), text("")])]) == _history([user([text("a")])]) == _history([user("a")])
+
+
+def test_what_only_looks_like_lifted_media_is_text() -> None:
+    skeleton = lift(json.dumps([_typed([{"type": "input_image", "image_url": IMAGE}])]).encode(), "f" * 32)
+    media = {lifted.placeholder: lifted.sha256 for lifted in skeleton.lifted}
+    [name] = media
+    digests = set()
+    for said in (name.replace(":0.", ":7."), name.replace(":0.", ":"), name.replace(":0.", ":8.")):
+        result = _typed([{"type": "input_text", "text": said}])
+        digests.add(history(messages(USER, result), 0, OWNER, media).digest)
+        assert history(messages(USER, result), 0, OWNER, media) == history(messages(USER, result), 0, OWNER, {})
+    assert len(digests) == 3
+
+
 def test_white_space_at_the_end_of_a_refusal_does_not_count() -> None:
     plain, spaced = ([USER, assistant(None, refusal=said), USER] for said in ("No.", "No. \n"))
     assert _history(spaced) == _history(plain)
@@ -660,3 +676,22 @@ def test_digests_that_stand_in_stores_stay_what_they_are() -> None:
     told = given_turn(OWNER, found.digest, context("", []), message)
     kept += [told.turn_key, told.prefix, told.end, told.loose]
     assert kept == PINNED
+
+
+PINNED_PARTS: list[tuple[Json, str]] = [
+    (user([{"type": "file", "file": {"file_data": IMAGE}}]), "9a90db41575ef55a1d2bd45018547f3b"),
+    (user([{"type": "file", "file": {"file_url": "https://example.com/a.pdf"}}]), "05971c9e8df14da5472ac9540adea79c"),
+    (user([{"type": "image_url", "image_url": IMAGE}]), "dcffcfe815fbb0098913dc061a9cd888"),
+    ({"role": "user", "content": None}, "4afe25ababd236410aeaea7b7658de4a"),
+    ({"role": "tool", "content": "x"}, "080143efca4aea2ec1c344c9df9594f7"),
+    ({"type": "computer_call_output", "output": {"a": [1]}}, "7465bbdf7f23bcb0140788e5237824be"),
+    (assistant(None, refusal="No. "), "fe1d487e5c61eab6ed0b94cb248b2d7c"),
+    (assistant(None, tool_calls=[{"id": "c", "type": "odd"}]), "fdb6ad3aeefbdd8dade52c482b970be2"),
+    (assistant(audio={"id": "a"}), "f7781e3bd8280129a9f5a6588b23d05d"),
+    (assistant(function_call={"name": "f", "arguments": ""}), "474d47a8155eac8b7451d39857c88794"),
+]
+
+
+@pytest.mark.parametrize(("message", "digest"), PINNED_PARTS)
+def test_digest_of_each_form_of_a_message_stays_what_it_is(message: Json, digest: str) -> None:
+    assert history(messages(message), 0, OWNER, {}).digest == digest
