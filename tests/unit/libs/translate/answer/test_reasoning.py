@@ -17,6 +17,7 @@ def test_of_an_item_only_the_kind_that_came_first_is_shown(first: ReasoningForm,
     assert reasoning.add(0, 0, "a", first) == "a"
     assert reasoning.add(0, 0, "b", second) == ""
     assert reasoning.complete(0, 0, "bc", second) == ""
+    assert reasoning.complete(0, 0, "a, and more", second) == ""
     assert reasoning.add(0, 0, "d", first) == "d"
     assert reasoning.kind(0) == first
 

@@ -128,6 +128,21 @@ def test_arguments_of_many_parts_are_compared_as_a_whole() -> None:
     assert not _agrees(_object(MAX_PARTS + 1), many)
 
 
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        (
+            '{"a":[1,{"b":null}],"c":"x"}',
+            "496d6d3d808fd2f671db02bdbb41f5068a6319fd35ea197f64f9f13c999939b2f419772b3b3707e15471ae70e4608be1",
+        ),
+        ("", "496d6d3d808fd2f6"),
+        ("ls -l", "7e3c708e904d3e3f"),
+    ],
+)
+def test_outlines_that_stand_in_stores_stay_what_they_are(given_: str, kept: str) -> None:
+    assert outline(given_).hex() == kept
+
+
 def test_an_outline_of_nothing_agrees_with_nothing() -> None:
     assert not agrees("{}", b"")
 

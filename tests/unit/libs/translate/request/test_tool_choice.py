@@ -58,6 +58,12 @@ def test_allowed_tools_are_flattened_one_by_one() -> None:
     }
 
 
+def test_an_allowed_tool_that_cannot_be_read_is_named_by_its_place() -> None:
+    allowed = {"mode": "auto", "tools": [_function(), {"type": 7}]}
+    error = refusal(tools=[_function()], tool_choice={"type": "allowed_tools", "allowed_tools": allowed}).error
+    assert (error.param or "").startswith("tool_choice.allowed_tools.tools[1]")
+
+
 @pytest.mark.parametrize("choice", [{"type": "file_search"}, {"type": "mcp", "server_label": "x", "name": "y"}])
 def test_a_forced_hosted_tool_goes_as_it_is(choice: Json) -> None:
     assert sent(tools=[{"type": "file_search"}], tool_choice=choice)["tool_choice"] == choice

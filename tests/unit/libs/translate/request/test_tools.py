@@ -90,7 +90,9 @@ def test_a_custom_tool_is_flattened_with_its_grammar(given: Json, flat: Json) ->
 
 def test_an_upstream_without_custom_tools_gets_none() -> None:
     tool = {"type": "custom", "custom": {"name": "print"}}
-    assert refusal(tools=[tool], profile=Profile(custom_tools=False)).error.param == "tools[0].type"
+    error = refusal(tools=[tool], profile=Profile(custom_tools=False)).error
+    assert error.param == "tools[0].type"
+    assert error.message == "Invalid value: 'custom'. Supported values are: 'function'."
 
 
 # -- hosted tools -----------------------------------------------------------------------------------
