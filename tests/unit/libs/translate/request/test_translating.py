@@ -35,6 +35,15 @@ def _sent(data: bytes, **options: Any) -> Json:
     return up
 
 
+@pytest.mark.parametrize(("own", "type_"), [(True, "function_call_output"), (False, "mcp_approval_response")])
+def test_a_tool_with_the_name_of_an_approval_is_the_clients_own(own: bool, type_: str) -> None:
+    arguments = json.dumps({"server_label": "s", "name": "delete", "arguments": "{}"})
+    asked = {"id": "mcpr_1", "type": "function", "function": {"name": "mcp_approval", "arguments": arguments}}
+    tools = [{"type": "function", "function": {"name": "mcp_approval" if own else "look"}}]
+    up = sent(messages=[USER, assistant(None, tool_calls=[asked]), tool("mcpr_1", "approve")], tools=tools)
+    assert up["input"][-1]["type"] == type_
+
+
 # -- translating ------------------------------------------------------------------------------------
 
 
