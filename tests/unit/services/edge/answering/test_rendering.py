@@ -123,6 +123,12 @@ def test_an_event_whose_frame_has_no_name_is_known_by_its_type() -> None:
     assert _contents(_fed(_chat(), _created(), (b"", _text("Hi")[1]))) == "Hi"
 
 
+def test_an_event_without_a_type_is_known_by_the_name_of_its_frame() -> None:
+    name, payload = _text("Hi")
+    untyped = {key: value for key, value in json.loads(payload).items() if key != "type"}
+    assert _contents(_fed(_chat(), _created(), (name, json.dumps(untyped).encode()))) == "Hi"
+
+
 def test_an_answer_that_breaks_off_may_not_pass_for_whole() -> None:
     renderer = _chat()
     _fed(renderer, _created(), _text("Hi"))
@@ -224,6 +230,13 @@ def test_an_answer_that_cannot_go_on_is_not_shown_while_the_request_may_be_sent_
     assert _fed(renderer, _created(), failed, _text("more")) == []
     assert renderer.failure is not None and renderer.failure.error.code == STALE["code"]
     assert (renderer.failure_payload, renderer.ending) == (failed[1], None)
+
+
+def test_code_or_words_alone_say_that_an_answer_cannot_go_on() -> None:
+    for error in ({"code": STALE["code"], "message": "No."}, {"code": "server_error", "message": STALE["message"]}):
+        renderer = _typed(mendable=True)
+        assert _fed(renderer, _created(), _failed(**error)) == []
+        assert renderer.failure is not None and renderer.failure.error.message == error["message"]
 
 
 def test_another_failure_is_shown_as_it_came() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from libs.schemas.config import Upstream
 from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership.claiming import IdClaims
 from services.edge.records.calls import Call, begin
@@ -171,3 +172,17 @@ async def test_body_that_is_no_response_is_still_recorded(stage: Stage, sink: Si
     tap.feed(b"<html>")
     tap.finish()
     assert [record.outcome for record in sink.closed] == ["ok"]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_body_is_kept_up_to_a_limit_that_is_higher_where_its_ids_are_claimed(
+    stage: Stage, sink: Sink, monkeypatch: pytest.MonkeyPatch, *, wanted: bool
+) -> None:
+    body = json.dumps(RESPONSE).encode()
+    monkeypatch.setattr("services.edge.answering.response_tap.MAX_BODY_BYTES", len(body) - 1)
+    monkeypatch.setattr("services.edge.answering.response_tap.MAX_CLAIMED_BYTES", len(body))
+    key = Upstream(name="one", base_url="http://1", key_env="K")
+    tap = BodyTap(call(stage, streamed=False), IdClaims(stage.served(), key if wanted else None))
+    tap.feed(body)
+    tap.finish()
+    assert [(record.outcome, record.response_id) for record in sink.closed] == [("ok", "resp_1" if wanted else "")]
