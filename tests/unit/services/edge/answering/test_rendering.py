@@ -3,12 +3,20 @@ from typing import Any
 
 import pytest
 
+from libs.runtime import metrics
 from libs.schemas.plan import StreamPlan
 from libs.schemas.wire.errors import ErrorBody
 from libs.translate.answer.chain_check import NotChained
 from libs.translate.answer.stream import DONE_FRAME, KEEPALIVE_FRAME
 from libs.translate.errors import TranslationError
-from services.edge.answering.rendering import ChatRenderer, Renderer, TypedRenderer, decode, renderers
+from services.edge.answering.rendering import (
+    ChatRenderer,
+    Renderer,
+    TypedRenderer,
+    decode,
+    renderers,
+    report_differences,
+)
 from tests.support.answers import Json, message, response
 
 Event = tuple[bytes, bytes]
@@ -317,3 +325,30 @@ def test_each_choice_has_a_renderer_and_a_typed_stream_one() -> None:
     ):
         made = renderers(plan, mendable=False, disclosed=lambda error: error)
         assert [type(one) for one in made] == [kind] * count
+
+
+def test_differences_are_counted_by_kind(caplog: pytest.LogCaptureFixture) -> None:
+    counters = {kind: metrics.TEXT_DIFFERENCES.labels(kind)._value for kind in ("text", "call")}
+    before = {kind: counter.get() for kind, counter in counters.items()}
+    report_differences([], "req_1")
+    assert "text_differs" not in caplog.text
+    report_differences(["text", "call", "text"], "req_1")
+    assert {kind: counter.get() - before[kind] for kind, counter in counters.items()} == {"text": 2, "call": 1}
+    assert caplog.text.count("text_differs") == 1
+
+
+def test_events_that_cannot_be_read_are_counted() -> None:
+    before = metrics.BAD_EVENTS._value.get()
+    assert decode(b"response.completed", b"{") is None
+    assert decode(b"", b"[DONE]") is None
+    assert metrics.BAD_EVENTS._value.get() == before + 1
+
+
+@pytest.mark.parametrize("mendable", [False, True])
+def test_renderer_of_a_typed_stream_knows_whether_it_may_be_sent_again_and_what_to_hide(mendable: bool) -> None:
+    hidden = TranslationError(502, ErrorBody(message="Refused."))
+    plan = StreamPlan(stream=True, format="responses")
+    (renderer,) = renderers(plan, mendable=mendable, disclosed=lambda _: hidden)
+    assert _fed(renderer, _created()) == ([] if mendable else [_sse(_created())])
+    assert _fed(renderer, _failed(code="server_error", message="sk-1")) == []
+    assert renderer.failure is hidden

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from libs.runtime import metrics
 from libs.schemas.config import Upstream
 from services.edge.answering.response_tap import BodyTap, StreamTap
 from services.edge.ownership.claiming import IdClaims
@@ -186,3 +187,38 @@ async def test_body_is_kept_up_to_a_limit_that_is_higher_where_its_ids_are_claim
     tap.feed(body)
     tap.finish()
     assert [(record.outcome, record.response_id) for record in sink.closed] == [("ok", "resp_1" if wanted else "")]
+
+
+async def test_event_that_is_too_long_ends_the_reading(
+    stage: Stage, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.translate.sse.MAX_FRAME_BYTES", 1000)
+    before, tap = metrics.BAD_EVENTS._value.get(), StreamTap(call(stage), nothing())
+    tap.feed(frame("response.created", response={**RESPONSE, "output": []}))
+    tap.feed(b"data: " + b"x" * 5000)
+    tap.feed(b"\n\n" + frame("response.completed", response=RESPONSE))
+    tap.finish()
+    assert metrics.BAD_EVENTS._value.get() == before + 1
+    assert [(record.outcome, record.response_id) for record in sink.closed] == [("truncated", "resp_1")]
+
+
+async def test_event_that_cannot_be_read_is_counted(stage: Stage, sink: Sink) -> None:
+    before, tap = metrics.BAD_EVENTS._value.get(), StreamTap(call(stage), nothing())
+    tap.feed(b"event: response.completed\ndata: {not json\n\n")
+    assert metrics.BAD_EVENTS._value.get() == before + 1
+
+
+async def test_only_what_the_record_needs_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr(StreamTap, "_read", lambda _, name, payload: read.append(name or payload[:30]))
+    tap = StreamTap(call(stage), nothing())
+    tap.feed(frame("response.output_text.delta", delta="response.completed") + frame("response.completed"))
+    tap.feed(b'data: {"type":"response.output_text.delta","delta":"x"}\n\n' + b'data: {"type":"error"}\n\n')
+    assert read == [b"response.completed", b'{"type":"error"}']
+
+
+async def test_first_bytes_of_either_form_are_noted(stage: Stage, sink: Sink) -> None:
+    for tap in (StreamTap(call(stage), nothing()), BodyTap(call(stage, streamed=False), nothing())):
+        tap.feed(b"{}")
+        tap.finish()
+    assert [record.ttft_ms is not None for record in sink.closed] == [True, True]
