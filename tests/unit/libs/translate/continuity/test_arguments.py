@@ -137,6 +137,7 @@ def test_arguments_of_many_parts_are_compared_as_a_whole() -> None:
         ),
         ("", "496d6d3d808fd2f6"),
         ("ls -l", "7e3c708e904d3e3f"),
+        (r'{"\ud800":[{}]}', "79004e6dfe631990"),
     ],
 )
 def test_outlines_that_stand_in_stores_stay_what_they_are(given_: str, kept: str) -> None:
