@@ -88,7 +88,7 @@ EXPRESSIONS = {
 
 # Function that matches with globs -> what it matches. The globs are the configuration's, or our own.
 GLOBS = {
-    "libs/translate/request/models.py:_matches": "a client's model",
+    "libs/translate/request/models.py:_matched": "a client's model",
     "libs/translate/request/routing.py:_matches": "the start of a client's model",
     "libs/translate/request/tool_choice.py:_hosted": "types of a client's tools",
     "libs/translate/request/tools.py:_is_hosted": "types of a client's tools",

@@ -77,9 +77,11 @@ OPTIONS = (
 
 def merged(client_options: ClientOptions, body: ParleyOptions | None) -> ClientOptions:
     """Return all that a request asks for, in headers, query and body."""
+    if body is None:  # nearly always
+        return client_options
     settled = {
         option.field: option.settle(getattr(client_options, option.field), option.words[word])
         for option in OPTIONS
-        if option.settle is not None and body is not None and (word := getattr(body, option.body)) is not None
+        if option.settle is not None and (word := getattr(body, option.body)) is not None
     }
     return msgspec.structs.replace(client_options, **settled) if settled else client_options
