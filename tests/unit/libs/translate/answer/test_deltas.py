@@ -403,3 +403,12 @@ def test_citations_and_tokens_beyond_the_stop_sequence_are_dropped() -> None:
     assert said(made, "content") == "a b " and _tokens(made) == ["a", " ", "b", " "]
     (annotations,) = [delta["annotations"] for delta in deltas(made) if "annotations" in delta]
     assert [one["url_citation"]["end_index"] for one in annotations] == [1]
+
+
+def test_half_of_a_character_at_the_end_of_a_message_that_waited_is_replaced() -> None:
+    made = feed(
+        ChunkStream(PLAN),
+        *(created(), added(0, message()), added(1, message()), text(0, "a"), text(1, "b\ud83c")),
+        *(done(1, None), done(0, None)),
+    )
+    assert said(made, "content") == "a\n\nb\ufffd"

@@ -35,6 +35,7 @@ from tests.support.chats import USER, Json, body, calling, text, tool, user
         (b'{"model":"m","messages":[],"tools":[1]}', "tools[0]", "invalid_type"),
         (b'{"model":"m","messages":[],"tool_choice":1}', "tool_choice", "invalid_type"),
         (b'{"model":"m","messages":[],"x":1,"temperature":"hot"}', "temperature", "invalid_type"),
+        (b'{"model":"m","messages":[5],"x":1}', "messages[0]", "invalid_type"),
         (b'{"model":"m","messages":[],"x":' + b"[" * 100_000, None, None),
     ],
 )
@@ -51,6 +52,12 @@ def test_a_wrong_type_is_told_in_words() -> None:
     with pytest.raises(InvalidRequest) as raised:
         parse(body(max_tokens="many"))
     assert raised.value.error.message == "Invalid type for 'max_tokens': expected int, but got str instead."
+
+
+def test_a_wrong_value_is_named_without_its_place_in_our_own_words() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse(body(parley={"format": "xml"}))
+    assert (raised.value.error.message, raised.value.error.param) == ("Invalid enum value 'xml'", "parley.format")
 
 
 # -- unknown keys -----------------------------------------------------------------------------------

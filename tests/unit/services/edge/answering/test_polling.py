@@ -76,3 +76,12 @@ async def test_what_cannot_be_read_ends_the_wait(answer: tuple[int, bytes]) -> N
         await _settled(stage)
     assert isinstance(raised.value, UpstreamMalformed)
     assert len(stage.upstreams.asked) == 1
+
+
+async def test_answers_that_break_off_are_counted_like_other_failures() -> None:
+    broken = (200, b'{"status":' + CUT)
+    assert await _settled(Stage({}, bodies=[broken, broken, WHOLE])) == WHOLE[1]
+    stage = Stage({}, bodies=[broken] * (MAX_FAILURES + 1))
+    with pytest.raises(UpstreamMalformed):
+        await _settled(stage)
+    assert len(stage.upstreams.asked) == MAX_FAILURES

@@ -352,3 +352,11 @@ def test_renderer_of_a_typed_stream_knows_whether_it_may_be_sent_again_and_what_
     assert _fed(renderer, _created()) == ([] if mendable else [_sse(_created())])
     assert _fed(renderer, _failed(code="server_error", message="sk-1")) == []
     assert renderer.failure is hidden
+
+
+def test_a_stopped_answer_reports_what_its_final_texts_said_otherwise() -> None:
+    renderer = _chat(stop=["END"])
+    other = _event("response.output_text.done", output_index=0, content_index=0, text="Other")
+    more = _event("response.output_text.delta", output_index=0, content_index=1, delta=" END")
+    _fed(renderer, _created(), _text("Hi"), other, more)
+    assert renderer.ending is not None and renderer.ending.differences == ["text"]

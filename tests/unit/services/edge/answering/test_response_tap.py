@@ -184,7 +184,8 @@ async def test_body_is_kept_up_to_a_limit_that_is_higher_where_its_ids_are_claim
     monkeypatch.setattr("services.edge.answering.response_tap.MAX_CLAIMED_BYTES", len(body))
     key = Upstream(name="one", base_url="http://1", key_env="K")
     tap = BodyTap(call(stage, streamed=False), IdClaims(stage.served(), key if wanted else None))
-    tap.feed(body)
+    for start in range(0, len(body), 10):
+        tap.feed(body[start : start + 10])
     tap.finish()
     assert [(record.outcome, record.response_id) for record in sink.closed] == [("ok", "resp_1" if wanted else "")]
 
