@@ -35,7 +35,7 @@ from tests.support.chats import USER, Json, body, calling, text, tool, user
         (b'{"model":"m","messages":[],"tools":[1]}', "tools[0]", "invalid_type"),
         (b'{"model":"m","messages":[],"tool_choice":1}', "tool_choice", "invalid_type"),
         (b'{"model":"m","messages":[],"x":1,"temperature":"hot"}', "temperature", "invalid_type"),
-        (b'{"model":"m","messages":[5],"x":1}', "messages[0]", "invalid_type"),
+        (b'{"x":1,"model":"m","messages":[5]}', "messages[0]", "invalid_type"),
         (b'{"model":"m","messages":[],"x":' + b"[" * 100_000, None, None),
     ],
 )
