@@ -6,11 +6,12 @@ Starlette routes what is not a model call. Those are dispatched before it, for i
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from libs.runtime import metrics
@@ -31,11 +32,39 @@ from services.edge.surfaces.stored_completions import PATH, StoredEndpoint
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
+
+class Row(msgspec.Struct, frozen=True):
+    """Who serves a path; no `methods` are all of them. A `direct` one is looked up before Starlette routes anything.
+
+    `surface` is the label of its requests in metrics.
+    """
+
+    path: str
+    surface: str
+    make: Callable[[Edge, Status], Endpoint]
+    methods: tuple[str, ...] = ()
+    direct: bool = False
+
+
 CHAT_PATH = "/v1/chat/completions"
 RESPONSES_PATH = "/v1/responses"
-MODELS_PATH = "/v1/models"
-# Paths that are served here and not relayed, whatever the method.
-_OWN = {CHAT_PATH: ("POST",), RESPONSES_PATH: ("POST",), MODELS_PATH: ("GET",)}
+# In the order in which they are tried. API_REFERENCE.md#paths has the same.
+ROUTES = (
+    Row(CHAT_PATH, "chat", lambda edge, _: ChatEndpoint(edge), ("POST",), direct=True),
+    Row(RESPONSES_PATH, "responses", lambda edge, _: ResponsesEndpoint(edge), ("POST",), direct=True),
+    Row("/healthz", "status", lambda _, status: status.healthz, ("GET",)),
+    Row("/readyz", "status", lambda _, status: status.readyz, ("GET",)),
+    Row("/metrics", "status", lambda _, status: status.metrics, ("GET",)),
+    Row("/status", "status", lambda _, status: status.status, ("GET",)),
+    Row("/convert", "convert", lambda edge, _: ConvertEndpoint(edge), ("POST",)),
+    Row("/v1/models", "models", lambda edge, _: ModelsEndpoint(edge), ("GET",)),
+    Row(PATH + "{rest:path}", "stored", lambda edge, _: StoredEndpoint(edge), ("GET", "POST", "DELETE")),
+    Row(PREFIX, "conversations", lambda edge, _: ConversationsEndpoint(edge)),
+    Row(PREFIX + "/{rest:path}", "conversations", lambda edge, _: ConversationsEndpoint(edge)),
+    Row("/v1/{rest:path}", "relay", lambda edge, _: RelayEndpoint(edge)),
+)
+# Paths below /v1 that are served here and not relayed, whatever the method.
+_OWN = {row.path: row.methods for row in ROUTES if row.methods and row.path.startswith("/v1/") and "{" not in row.path}
 
 
 class _Served:
@@ -52,22 +81,13 @@ class _Served:
 def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
     """Return the application; `readiness` is reported at /readyz."""
     status = Status(edge, readiness)
-    calls: dict[tuple[str, str], ASGIApp] = {
-        ("POST", CHAT_PATH): _Served(ChatEndpoint(edge), "chat"),
-        ("POST", RESPONSES_PATH): _Served(ResponsesEndpoint(edge), "responses"),
+    served = {row: _Served(row.make(edge, status), row.surface) for row in ROUTES}
+    direct: dict[tuple[str, str], ASGIApp] = {
+        (method, row.path): app for row, app in served.items() if row.direct for method in row.methods
     }
     rest = Starlette(
         routes=[
-            Route("/healthz", _Served(status.healthz, "status"), methods=["GET"]),
-            Route("/readyz", _Served(status.readyz, "status"), methods=["GET"]),
-            Route("/metrics", _Served(status.metrics, "status"), methods=["GET"]),
-            Route("/status", _Served(status.status, "status"), methods=["GET"]),
-            Route("/convert", _Served(ConvertEndpoint(edge), "convert"), methods=["POST"]),
-            Route(MODELS_PATH, _Served(ModelsEndpoint(edge), "models"), methods=["GET"]),
-            Route(PATH + "{rest:path}", _Served(StoredEndpoint(edge), "stored"), methods=["GET", "POST", "DELETE"]),
-            Route(PREFIX, _Served(ConversationsEndpoint(edge), "conversations")),
-            Route(PREFIX + "/{rest:path}", _Served(ConversationsEndpoint(edge), "conversations")),
-            Mount("/v1", _Served(RelayEndpoint(edge), "relay")),
+            Route(row.path, app, methods=list(row.methods) or None) for row, app in served.items() if not row.direct
         ],
         exception_handlers={HTTPException: _http_error},
     )
@@ -75,12 +95,12 @@ def create_app(edge: Edge, readiness: Readiness) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        served = calls.get((method, path), rest)
+        chosen: ASGIApp = direct.get((method, path), rest)
         if (method, path) == ("GET", CHAT_PATH):
-            served = _refusal(scope, 404, {})  # a list of completions has no counterpart upstream
-        elif served is rest and method not in _OWN.get(path, (method,)):
-            served = _wrong_method(scope)
-        await served(scope, receive, send)
+            chosen = _refusal(scope, 404, {})  # a list of completions has no counterpart upstream
+        elif chosen is rest and method not in _OWN.get(path, (method,)):
+            chosen = _wrong_method(scope)
+        await chosen(scope, receive, send)
 
     return app
 
