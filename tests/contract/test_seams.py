@@ -110,7 +110,8 @@ async def _heard(client: NatsClient, subject: str) -> "asyncio.Queue[Any]":
         heard.put_nowait(msg)
 
     await client.subscribe(subject, cb=note)
-    await client.flush()
+    await client.publish(subject, b"there?")  # follows the SUB, which a flush can overtake
+    assert (await asyncio.wait_for(heard.get(), 5)).data == b"there?"
     return heard
 
 
