@@ -142,7 +142,7 @@ class Attempt:
             how = ended(response, response.output, plan)
             self._end(call, Ending(frames=[], how=how, response=response, output=response.output))
         await asyncio.gather(self._keeper.kept(), self._made.claimed())
-        self._tell_losses()
+        self._report_losses()
         await self._exchange.send(200, data)
 
     def _typed(self, call: ModelCall) -> bytes:
@@ -165,7 +165,7 @@ class Attempt:
                 raise self._explained(call, failure, call.body) from None
         return COMPLETION_ENCODER.encode(merge_completions(completions))
 
-    def _tell_losses(self) -> None:
+    def _report_losses(self) -> None:
         """Name what of the answer has no place in a completion beside what the request lost."""
         many = len(self._calls) > 1
         lost = [
