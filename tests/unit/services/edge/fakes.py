@@ -11,6 +11,7 @@ import msgspec
 
 from libs.runtime.errors import NoWorkers
 from libs.schemas.config import Config, Upstream
+from libs.schemas.plan import CommitPlan
 from libs.schemas.records import CallRecord, Record
 from libs.translate.errors import TranslationError
 from services.edge.edge import Edge
@@ -22,6 +23,18 @@ from services.edge.upstreams.client import Upstreams
 
 PAUSE = b"<PAUSE>"  # in a body: what follows is another read
 CUT = b"<CUT>"  # at the end of a body: the connection breaks there
+DIGEST = "0a" * 16
+COMMIT_TO = CommitPlan(
+    scope=DIGEST,
+    asked=DIGEST,
+    start=DIGEST,
+    context=DIGEST,
+    conversation="tok",
+    upstream="one",
+    account=DIGEST,
+    model="m",
+    stored=True,
+)
 CALLER = Caller("t" * 32, "sk-1", {})
 UPSTREAMS = [Upstream(name="one", base_url="http://1", auth="client"), Upstream(name="two", base_url="http://2")]
 

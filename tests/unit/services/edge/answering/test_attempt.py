@@ -14,7 +14,7 @@ from libs.runtime import metrics
 from libs.schemas.bus.convert import Converted
 from libs.schemas.bus.state import ClaimReply, ClaimRequest, CommitReply, CommitRequest, MarkReply, MarkRequest
 from libs.schemas.config import Upstream
-from libs.schemas.plan import CommitPlan, ContinuedTurn, Continuity, MarkPlan, StreamPlan
+from libs.schemas.plan import ContinuedTurn, Continuity, MarkPlan, StreamPlan
 from libs.schemas.records import CallRecord
 from libs.schemas.subjects import CLAIM, COMMIT, CONVERT, MARK
 from libs.translate.errors import TranslationError
@@ -24,20 +24,8 @@ from services.edge.answering.attempt import _together
 from services.edge.errors import UpstreamKeyRefused
 from services.edge.surfaces.chat import ChatEndpoint
 from tests.support.answers import Json, call, custom, message, response
-from tests.unit.services.edge.fakes import CUT, PAUSE, Client, Stage
+from tests.unit.services.edge.fakes import COMMIT_TO, CUT, DIGEST, PAUSE, Client, Stage
 
-DIGEST = "0a" * 16
-TO = CommitPlan(
-    scope=DIGEST,
-    asked=DIGEST,
-    start=DIGEST,
-    context=DIGEST,
-    conversation="tok",
-    upstream="one",
-    account=DIGEST,
-    model="m",
-    stored=True,
-)
 CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
 SEARCH: Json = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
@@ -49,7 +37,7 @@ choices = pytest.mark.parametrize("choices", [1, 2])
 
 
 def converted(choices: int, **plan: Any) -> Converted:
-    planned = StreamPlan(**{"stream": False, "choices": choices, "commit": TO, **plan})
+    planned = StreamPlan(**{"stream": False, "choices": choices, "commit": COMMIT_TO, **plan})
     return Converted(
         upstream="one",
         model="m",

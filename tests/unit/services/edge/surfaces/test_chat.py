@@ -11,27 +11,15 @@ import pytest
 from libs.schemas.bus.convert import Converted, ConvertRequest, Native, Refused
 from libs.schemas.bus.state import CommitReply, CommitRequest, DeleteReply, DeleteRequest
 from libs.schemas.config import Upstream
-from libs.schemas.plan import CommitPlan, ContinuedTurn, Continuity, StreamPlan
+from libs.schemas.plan import ContinuedTurn, Continuity, StreamPlan
 from libs.schemas.records import CallRecord, HandoffRecord
 from libs.schemas.subjects import COMMIT, CONVERT, DELETE
 from libs.schemas.wire.errors import ErrorBody
 from services.edge import failures
 from services.edge.surfaces.chat import ChatEndpoint
-from tests.unit.services.edge.fakes import PAUSE, UPSTREAMS, Client, Stage
+from tests.unit.services.edge.fakes import COMMIT_TO, PAUSE, UPSTREAMS, Client, Stage
 
 TURNS = [ContinuedTurn(turn_key="e1", ids=["rs_1"]), ContinuedTurn(turn_key="e2", ids=["rs_2"])]
-DIGEST = "0a" * 16
-COMMIT_TO = CommitPlan(
-    scope=DIGEST,
-    asked=DIGEST,
-    start=DIGEST,
-    context=DIGEST,
-    conversation="tok",
-    upstream="one",
-    account=DIGEST,
-    model="m",
-    stored=True,
-)
 MESSAGE = {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
 ANSWER: dict[str, Any] = {"id": "resp_1", "model": "m", "status": "completed", "output": [MESSAGE]}
 CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
